@@ -1,0 +1,168 @@
+//! Addresses and prefixes: reading them strictly, and knowing which must never be banned.
+#![forbid(unsafe_code)]
+#![deny(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Reads an address as Asterisk, sshd and others print it: a dotted quad without leading zeros, or an IPv6
+/// address, with or without a `%zone`, without brackets and without a port. IPv4-mapped IPv6 becomes IPv4.
+/// Never resolves, never guesses: anything else is `None`.
+#[must_use]
+pub fn parse(text: &[u8]) -> Option<IpAddr> {
+    let text = match text.iter().position(|&byte| byte == b'%') {
+        None => text,
+        Some(at) => {
+            let (address, zone) = text.split_at_checked(at)?;
+            let named = zone.len() > 1
+                && zone
+                    .iter()
+                    .skip(1)
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte));
+            (named && address.contains(&b':')).then_some(address)?
+        }
+    };
+    // 45 bytes: the longest textual IPv6 address (INET6_ADDRSTRLEN without its NUL).
+    if text.len() > 45 {
+        return None;
+    }
+    let address: IpAddr = core::str::from_utf8(text).ok()?.parse().ok()?;
+    Some(unmap(address))
+}
+
+/// The IPv4 address inside `::ffff:a.b.c.d`; any other address unchanged.
+#[must_use]
+pub fn unmap(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(address, IpAddr::V4),
+    }
+}
+
+/// Whether no remote host can rightfully have this address, so that no line that names it is evidence:
+/// unspecified, loopback, multicast, broadcast, link-local (rule R2). The box's own addresses, gateways and
+/// resolvers are known to `guard::trust`.
+#[must_use]
+pub fn is_never_remote(address: IpAddr) -> bool {
+    match unmap(address) {
+        IpAddr::V4(v4) => {
+            let [first, ..] = v4.octets();
+            // 0.0.0.0/8 is "this network" (RFC 1122); 240.0.0.0/4 is reserved (RFC 1112) and holds broadcast.
+            first == 0 || first >= 240 || v4.is_loopback() || v4.is_multicast() || v4.is_link_local()
+        }
+        IpAddr::V6(v6) => {
+            v6.is_unspecified() || v6.is_loopback() || v6.is_multicast() || v6.is_unicast_link_local()
+        }
+    }
+}
+
+/// The network of `bits` leading bits that holds `address`, as its lowest address.
+#[must_use]
+pub fn network(address: IpAddr, bits: u8) -> IpAddr {
+    match address {
+        IpAddr::V4(v4) => {
+            let mask = u32::MAX
+                .checked_shl(32u32.saturating_sub(u32::from(bits)))
+                .unwrap_or(0);
+            IpAddr::V4(Ipv4Addr::from(u32::from(v4) & mask))
+        }
+        IpAddr::V6(v6) => {
+            let mask = u128::MAX
+                .checked_shl(128u32.saturating_sub(u32::from(bits)))
+                .unwrap_or(0);
+            IpAddr::V6(Ipv6Addr::from(u128::from(v6) & mask))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, want: Option<&str>) {
+        assert_eq!(
+            parse(text.as_bytes()),
+            want.map(|want| want.parse().unwrap()),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn addresses_are_read_strictly() {
+        check("192.0.2.1", Some("192.0.2.1"));
+        check("::ffff:192.0.2.1", Some("192.0.2.1"));
+        check("2001:DB8::1", Some("2001:db8::1"));
+        check("fe80::1%eth0", Some("fe80::1"));
+        for wrong in [
+            "192.0.2.01",
+            "192.0.2",
+            "192.0.2.256",
+            "192.0.2.1 ",
+            " 192.0.2.1",
+            "[::1]",
+            "::1%",
+            "192.0.2.1%eth0",
+            "",
+            "host",
+            "::1%a b",
+            "1.2.3.4.5",
+            "0x7f.1",
+            "2130706433",
+        ] {
+            check(wrong, None);
+        }
+    }
+
+    #[test]
+    fn addresses_that_no_remote_host_has() {
+        for never in [
+            "0.0.0.0",
+            "0.1.2.3",
+            "127.0.0.1",
+            "127.9.9.9",
+            "169.254.1.1",
+            "224.0.0.1",
+            "239.1.2.3",
+            "240.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "fe80::1",
+            "ff02::1",
+            "::ffff:127.0.0.1",
+            "::ffff:239.0.0.1",
+        ] {
+            assert!(is_never_remote(never.parse().unwrap()), "{never}");
+        }
+        for host in [
+            "192.0.2.1",
+            "10.0.0.1",
+            "2001:db8::1",
+            "fd00::1",
+            "::ffff:192.0.2.1",
+            "1.0.0.1",
+        ] {
+            assert!(!is_never_remote(host.parse().unwrap()), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_network_keeps_the_leading_bits() {
+        let check = |address: &str, bits, want: &str| {
+            assert_eq!(
+                network(address.parse().unwrap(), bits),
+                want.parse::<IpAddr>().unwrap()
+            );
+        };
+        check("192.0.2.129", 24, "192.0.2.0");
+        check("192.0.2.129", 0, "0.0.0.0");
+        check("192.0.2.129", 32, "192.0.2.129");
+        check("2001:db8:1:2:3:4:5:6", 64, "2001:db8:1:2::");
+        check("2001:db8:1:2:3:4:5:6", 128, "2001:db8:1:2:3:4:5:6");
+        check("2001:db8:1:2:3:4:5:6", 0, "::");
+    }
+}

@@ -1,0 +1,206 @@
+//! What a log line says: [`Filter::read`] turns the bytes of one line into a [`Reading`].
+//!
+//! Attacker bytes stop here. What leaves this folder is a small `Copy` value without a slice of the line.
+//! The filters know nothing of jails, counts, clocks or the kernel.
+#![forbid(unsafe_code)]
+#![deny(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
+
+use core::fmt;
+use core::net::IpAddr;
+
+use crate::time::Wall;
+
+/// What one line says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Nothing that counts: an ordinary line, or one of another program.
+    Nothing,
+    /// Somebody failed to get in.
+    Failure(Failure),
+    /// A line that looks like one of ours and cannot be: log injection, an attempt to evade, or a torn write.
+    Suspicious(Suspicion),
+}
+
+/// Why a line is suspicious. It never counts against any address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suspicion {
+    /// The head of a known message whose rest does not follow its grammar.
+    Torn,
+    /// A line without a header where every line has one.
+    Orphan,
+    /// A message that two addresses could have caused; which one cannot be told from the line.
+    Ambiguous,
+    /// ESC or NUL inside a message: the logger may have cut text out (`term_strip`, `main/term.c`).
+    Control,
+}
+
+/// One piece of evidence that `addr` tried to get in and failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Who, by the line; IPv4-mapped addresses are unmapped. Never of a kind that
+    /// [`crate::addr::is_never_remote`] names.
+    pub addr: IpAddr,
+    /// What was tried, and at which service.
+    pub kind: Kind,
+    /// How sure it is that `addr` really sent it.
+    pub proof: Proof,
+    /// The sender knew a nonce that Asterisk had sent to it. Set on chan_sip security events with a non-empty
+    /// `Challenge` equal to `ReceivedChallenge`: it lifts the NOTICE of the same attempt to [`Proof::Nonce`].
+    pub answered: bool,
+    /// Which attempt this line belongs to, so that several lines of one attempt count once.
+    pub attempt: Option<Attempt>,
+    /// The line's own stamp in the log's local time, if its date could be read.
+    pub at: Option<Wall>,
+}
+
+/// What ties the lines of one attempt together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// A hash of what identifies the attempt beside the address: the Call-ID or SessionID, or what else both
+    /// lines show (service and account).
+    pub id: u64,
+    /// Which of Asterisk's two reports of an attempt this line is.
+    pub witness: Witness,
+    /// How far the attempt had come when the line was written.
+    pub step: Step,
+}
+
+/// Asterisk reports an attempt twice, in lines of different channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Witness {
+    /// A NOTICE, WARNING or ERROR message.
+    Notice,
+    /// A SECURITY event.
+    Security,
+}
+
+/// How far an attempt had come. One attempt goes from `Opening` to `Closing`; a channel may write the
+/// opening twice (PJSIP: once for the request without credentials, once for the one with them).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Refused before or without credentials; the same attempt may go on.
+    Opening,
+    /// Refused with credentials; the attempt is over.
+    Closing,
+    /// The only line that this channel writes for the attempt.
+    Whole,
+}
+
+/// How sure it is that the address really sent what the line reports. Greater is surer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Proof {
+    /// The sender chose the address himself (a Via header): it supports other evidence, never bans alone.
+    Claimed,
+    /// One spoofed datagram could cause the line.
+    Blind,
+    /// The sender answered a challenge that was sent to the address.
+    Nonce,
+    /// A connection-oriented transport: TCP, TLS, WebSocket.
+    Transport,
+}
+
+impl Proof {
+    /// The name used in `--json`, the log and the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Proof::Claimed => "claimed",
+            Proof::Blind => "blind",
+            Proof::Nonce => "nonce",
+            Proof::Transport => "transport",
+        }
+    }
+
+    /// Whether the address is known to be the sender's.
+    #[must_use]
+    pub const fn is_proven(self) -> bool {
+        matches!(self, Proof::Nonce | Proof::Transport)
+    }
+}
+
+/// What was tried, shown as `service.class`: `sip.auth`, `pjsip.user`, `sshd.proto`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// Which service was attacked.
+    pub service: Service,
+    /// What was wrong with the attempt.
+    pub class: Class,
+}
+
+/// The service that was attacked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// chan_sip (Asterisk 1.x to 20).
+    Sip,
+    /// chan_pjsip and its modules (Asterisk 12 on).
+    Pjsip,
+    /// chan_iax2.
+    Iax2,
+    /// The manager interface, on its own port or by HTTP.
+    Ami,
+    /// A message that the dialplan wrote (FreePBX: "Rejecting unknown SIP connection").
+    Dialplan,
+    /// OpenSSH.
+    Sshd,
+    /// dropbear.
+    Dropbear,
+    /// A filter of the user's own (`filter.d/NAME.conf`).
+    Custom,
+}
+
+/// What was wrong with the attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Wrong password or digest.
+    Auth,
+    /// Unknown user, peer or endpoint.
+    User,
+    /// Forbidden by an access list, a domain or a transport rule.
+    Acl,
+    /// A call to an extension that does not exist.
+    Call,
+    /// Abuse of the protocol.
+    Proto,
+}
+
+impl Service {
+    /// The name used in `service.class`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Service::Sip => "sip",
+            Service::Pjsip => "pjsip",
+            Service::Iax2 => "iax2",
+            Service::Ami => "ami",
+            Service::Dialplan => "dialplan",
+            Service::Sshd => "sshd",
+            Service::Dropbear => "dropbear",
+            Service::Custom => "custom",
+        }
+    }
+}
+
+impl Class {
+    /// The name used in `service.class`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Class::Auth => "auth",
+            Class::User => "user",
+            Class::Acl => "acl",
+            Class::Call => "call",
+            Class::Proto => "proto",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.service.name(), self.class.name())
+    }
+}

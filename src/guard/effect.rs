@@ -1,0 +1,36 @@
+//! What the guard asks of the kernel.
+
+use ipnet::IpNet;
+
+/// The number of a jail: its index in the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct JailId(pub u16);
+
+/// Where a ban lives in the guard's table. The answer to an [`Effect`] names it again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot(pub u32);
+
+/// One change that the kernel needs, so that it holds what the guard's table says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Effect {
+    /// Whose ban it is.
+    pub slot: Slot,
+    /// Which jail's sets it concerns.
+    pub jail: JailId,
+    /// Which address or network. IPv6 networks are of one length per configuration (`ipv6prefix`).
+    pub net: IpNet,
+    /// What to do.
+    pub change: Change,
+}
+
+/// What to do with an element of a kernel set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Have it, for so many milliseconds from now; `None`: for ever. If it is there, its time becomes this.
+    Add {
+        /// Time left, in milliseconds; at least 1.
+        timeout_ms: Option<u64>,
+    },
+    /// Not have it. If it is absent, that is fine.
+    Delete,
+}

@@ -1,0 +1,23 @@
+//! sipguard keeps SIP attackers off the box that people's phones depend on.
+//!
+//! It reads Asterisk's log, counts failures per source, and writes bans straight into the
+//! kernel over netlink. ARCHITECTURE.md has the picture; in short:
+//!
+//! * the **pure core** takes bytes, events and a `now`, and returns values: [`addr`], [`config`],
+//!   [`escape`], [`filter`], [`guard`], [`limits`], [`lines`], [`time`], [`wire`];
+//! * the **rim** touches the system and holds no policy: [`daemon`], [`firewall`], [`sys`], [`tail`].
+
+pub mod addr;
+pub mod cli;
+pub mod config;
+pub mod daemon;
+pub mod escape;
+pub mod filter;
+pub mod firewall;
+pub mod guard;
+pub mod limits;
+pub mod lines;
+pub mod sys;
+pub mod tail;
+pub mod time;
+pub mod wire;

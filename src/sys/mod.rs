@@ -1,0 +1,5 @@
+//! The system, one file a kind of descriptor. The only folder that names `nix` or `libc`.
+
+mod fault;
+
+pub use fault::Fault;
