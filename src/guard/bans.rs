@@ -225,7 +225,7 @@ impl Bans {
                 return Some(ban);
             }
             // The kernel's element ends before the ban does.
-            self.deadlines.remove(&mut self.rows, id);
+            self.schedule(id, Mono(u64::MAX));
             self.rows.at_mut(id).sync = Sync::Wanted;
             self.move_to(id, Queue::Again);
         }

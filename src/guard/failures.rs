@@ -366,3 +366,160 @@ pub(crate) fn number(address: IpAddr) -> u128 {
         IpAddr::V6(v6) => v6.into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use super::super::JailId;
+    use crate::filter::{Class, Service};
+
+    const NOTICE: Witness = Witness::Notice;
+    const SECURITY: Witness = Witness::Security;
+
+    struct Ring {
+        failures: Failures,
+        now: Mono,
+        keep: u32,
+    }
+
+    impl Ring {
+        fn new(ring: u32) -> Ring {
+            Ring { failures: Failures::new(ring, Seed([3, 4])), now: Mono(1000), keep: 64 }
+        }
+
+        fn note(&mut self, host: u8, file: u8, proof: Proof, attempt: Option<(u64, Witness, Step)>) -> Noted {
+            let attempt = attempt.map(|(id, witness, step)| Attempt { id, witness, step });
+            let failure = Failure {
+                addr: IpAddr::from([192, 0, 2, host]),
+                kind: Kind { service: Service::Sip, class: Class::Auth },
+                proof,
+                answered: proof == Proof::Claimed,
+                attempt,
+                at: None,
+            };
+            self.failures.note(key(host), Source(file), &failure, self.now, 600, self.keep)
+        }
+    }
+
+    fn key(host: u8) -> Key {
+        Key { source: number(IpAddr::from([192, 0, 2, host])), jail: JailId(0) }
+    }
+
+    /// Feeds lines of one source as (file, witness, step, id) and says how many attempts they come to.
+    #[track_caller]
+    fn check(lines: &[(u8, Witness, Step, u64)], want: u32) {
+        let mut ring = Ring::new(64);
+        for &(file, witness, step, id) in lines {
+            ring.note(1, file, Proof::Blind, Some((id, witness, step)));
+        }
+        assert_eq!(ring.failures.take(key(1)).map_or(0, |summary| summary.failures), want);
+    }
+
+    #[test]
+    fn the_lines_of_one_attempt_count_once() {
+        use Step::{Closing, Opening, Whole};
+        // PJSIP, unknown account, with the challenge answered: three NOTICEs, three events, and copies.
+        let notices = |file| [(file, NOTICE, Opening, 7), (file, NOTICE, Opening, 7), (file, NOTICE, Closing, 7)];
+        let events =
+            |file| [(file, SECURITY, Opening, 7), (file, SECURITY, Opening, 7), (file, SECURITY, Closing, 7)];
+        check(&notices(0), 1);
+        check(&[notices(0), events(1), notices(2), events(2)].concat(), 1);
+        check(&[events(1), notices(0)].concat(), 1);
+        // Twice the same with one Call-ID is two attempts, in whatever order the channels arrive.
+        check(&[notices(0), notices(0), events(1), events(1)].concat(), 2);
+        check(&[notices(0), events(1), notices(0), events(1)].concat(), 2);
+        // chan_sip: the channels share an id, and each attempt is a line of each.
+        check(&[(0, NOTICE, Whole, 1), (0, NOTICE, Whole, 1), (1, SECURITY, Whole, 1)], 2);
+        check(&[(1, SECURITY, Whole, 1), (0, NOTICE, Whole, 1), (0, NOTICE, Whole, 1)], 2);
+        // The manager: two NOTICEs and one event.
+        check(&[(0, NOTICE, Opening, 1), (0, NOTICE, Closing, 1), (0, SECURITY, Whole, 1)], 1);
+        check(&[(0, SECURITY, Whole, 1), (0, NOTICE, Opening, 1), (0, NOTICE, Closing, 1)], 1);
+    }
+
+    #[test]
+    fn one_call_id_does_not_hide_many_attempts() {
+        check(&[(0, NOTICE, Step::Closing, 7); 20], 20);
+        check(&[(0, NOTICE, Step::Whole, 7); 20], 20);
+        // Refusals without credentials cannot be told from the first half of an attempt with them.
+        check(&[(0, NOTICE, Step::Opening, 7); 20], 10);
+    }
+
+    #[test]
+    fn different_attempts_count_each() {
+        let lines: Vec<_> = (0..9).map(|id| (0, NOTICE, Step::Closing, id)).collect();
+        check(&lines, 9);
+    }
+
+    #[test]
+    fn a_line_without_an_attempt_is_one_of_its_own() {
+        let mut ring = Ring::new(64);
+        for count in 1..=3 {
+            assert_eq!(ring.note(1, 0, Proof::Blind, None), Noted::Counted(count));
+        }
+        assert_eq!(ring.note(1, 1, Proof::Blind, Some((0, NOTICE, Step::Whole))), Noted::Counted(4));
+    }
+
+    #[test]
+    fn a_late_line_begins_a_new_attempt() {
+        let mut ring = Ring::new(64);
+        assert_eq!(ring.note(1, 0, Proof::Blind, Some((1, NOTICE, Step::Whole))), Noted::Counted(1));
+        ring.now = ring.now.plus_seconds(JOIN_SECONDS + 1);
+        assert_eq!(ring.note(1, 0, Proof::Blind, Some((1, SECURITY, Step::Whole))), Noted::Counted(2));
+    }
+
+    #[test]
+    fn claimed_evidence_counts_when_a_notice_supports_it_and_then_proves_it() {
+        let mut ring = Ring::new(64);
+        for _ in 0..5 {
+            assert_eq!(ring.note(1, 1, Proof::Claimed, Some((1, SECURITY, Step::Whole))), Noted::Claimed);
+        }
+        assert_eq!(ring.note(1, 0, Proof::Blind, Some((1, NOTICE, Step::Whole))), Noted::Counted(1));
+        let summary = ring.failures.take(key(1)).unwrap();
+        assert_eq!((summary.failures, summary.proof), (1, Proof::Nonce));
+        // The other way round.
+        assert_eq!(ring.note(2, 0, Proof::Blind, Some((1, NOTICE, Step::Whole))), Noted::Counted(1));
+        assert_eq!(ring.note(2, 1, Proof::Claimed, Some((1, SECURITY, Step::Whole))), Noted::Joined);
+        assert_eq!(ring.failures.take(key(2)).unwrap().proof, Proof::Nonce);
+    }
+
+    #[test]
+    fn failures_older_than_findtime_do_not_count() {
+        let mut ring = Ring::new(64);
+        assert_eq!(ring.note(1, 0, Proof::Blind, None), Noted::Counted(1));
+        ring.now = ring.now.plus_seconds(600);
+        assert_eq!(ring.note(1, 0, Proof::Blind, None), Noted::Counted(2));
+        ring.now = Mono(ring.now.0 + 1);
+        assert_eq!(ring.note(1, 0, Proof::Blind, None), Noted::Counted(2));
+        assert_eq!(ring.failures.len(), 2);
+    }
+
+    #[test]
+    fn proven_evidence_is_never_pushed_out_by_blind() {
+        let mut ring = Ring::new(64);
+        for _ in 0..10 {
+            ring.note(1, 0, Proof::Transport, None);
+        }
+        for host in 2..=255 {
+            assert_eq!(ring.note(host, 0, Proof::Blind, None), Noted::Counted(1));
+        }
+        assert_eq!(ring.failures.len(), 64);
+        assert_eq!(ring.note(1, 0, Proof::Transport, None), Noted::Counted(11));
+        // Full of proven evidence, the ring takes only such.
+        ring.keep = 200;
+        for count in 12..=64 {
+            assert_eq!(ring.note(1, 0, Proof::Nonce, None), Noted::Counted(count));
+        }
+        assert_eq!(ring.note(9, 0, Proof::Blind, None), Noted::Dropped);
+        assert_eq!(ring.note(9, 0, Proof::Nonce, None), Noted::Counted(1));
+    }
+
+    #[test]
+    fn one_source_cannot_fill_the_ring() {
+        let mut ring = Ring::new(4096);
+        ring.note(2, 0, Proof::Blind, None);
+        for _ in 0..10_000 {
+            ring.note(1, 1, Proof::Claimed, None);
+        }
+        assert_eq!(ring.failures.len(), ring.keep + 1);
+    }
+}
