@@ -49,3 +49,28 @@ pub const CHANGES_PER_BATCH: usize = 1_024;
 
 /// Longest jail name: an ipset name holds 31 characters, of which `sipguard-` and one digit are ours.
 pub const JAIL_NAME_BYTES_MAX: usize = 20;
+
+/// Configuration files read together: jail.local and what its `[INCLUDES]` name, over all levels.
+pub const CONFIG_FILES_MAX: usize = 16;
+
+/// Keys in one configuration file. fail2ban's own jail.conf, which many copy to jail.local, has about 400.
+pub const CONFIG_KEYS_MAX: usize = 4_096;
+
+/// How deep `%(name)s` may refer to a value that refers to another: Python's configparser stops at 10, too.
+pub const INTERPOLATION_DEPTH_MAX: usize = 10;
+
+/// References resolved for one value; bounds the time that values which refer to each other can take.
+pub const INTERPOLATIONS_MAX: usize = 1_024;
+
+/// Longest value after interpolation, in bytes. Holds the longest `ignoreip` of addresses and networks.
+pub const VALUE_BYTES_MAX: usize = 256 * 1024;
+const _: () = assert!(CONFIG_BYTES_MAX <= VALUE_BYTES_MAX);
+
+/// Mistakes of one configuration that are told at once; more do not help to mend it.
+pub const CONFIG_MISTAKES_MAX: usize = 10;
+
+/// Warnings of one configuration; more are left out, and how many is said.
+pub const CONFIG_WARNINGS_MAX: usize = 64;
+
+/// Longest `findtime`, `bantime` and other span, in seconds: ten years. Longer is `-1`, for ever.
+pub const SPAN_SECONDS_MAX: u64 = 3_653 * 86_400;
