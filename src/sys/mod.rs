@@ -1,5 +1,7 @@
 //! The system, one file a kind of descriptor. The only folder that names `nix` or `libc`.
 
 mod fault;
+pub mod netlink;
+pub mod uapi;
 
 pub use fault::Fault;
