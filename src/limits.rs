@@ -74,3 +74,39 @@ pub const CONFIG_WARNINGS_MAX: usize = 64;
 
 /// Longest `findtime`, `bantime` and other span, in seconds: ten years. Longer is `-1`, for ever.
 pub const SPAN_SECONDS_MAX: u64 = 3_653 * 86_400;
+/// Bytes of one message, or one batch of messages, to the kernel. A socket takes 212,960 without
+/// being asked for more.
+pub const NETLINK_SEND_BYTES: usize = 48 * 1024;
+
+/// Bytes of one datagram from the kernel: an answer repeats at most the message that it answers, and
+/// a dump comes in pieces of at most this size when we read with such a buffer. Odd, because
+/// datagrams are multiples of four bytes: one that fills the buffer was cut.
+pub const NETLINK_RECEIVE_BYTES: usize = 16 * 1024 + 1;
+const _: () = assert!(NETLINK_RECEIVE_BYTES % 2 == 1);
+
+/// Room asked for in the kernel's queue of answers to us: one for each message of a batch, if all of
+/// them fail, at about 1,300 bytes each. It takes memory only while answers wait.
+pub const NETLINK_QUEUE_BYTES: usize = 1024 * 1024;
+
+/// Changes in one transaction. A refreshed ban takes three messages of at most 128 bytes.
+pub const CHANGES_PER_TRANSACTION: usize = 120;
+const _: () = assert!(CHANGES_PER_TRANSACTION * 3 * 128 + 64 <= NETLINK_SEND_BYTES);
+const _: () = assert!(CHANGES_PER_TRANSACTION * 3 * 1_300 <= NETLINK_QUEUE_BYTES);
+
+/// How often a transaction is tried again without the changes that the kernel refused. One round
+/// finds all of them unless its answers overflow the queue.
+pub const TRANSACTION_ROUNDS: usize = 4;
+
+/// Bytes of the largest ruleset: every jail with as many port ranges as it may have, for TCP and UDP.
+pub const RULESET_BYTES_MAX: usize = 4 * 1024 * 1024;
+const _: () = assert!(JAILS_MAX * (PORTS_MAX * 2 * 400 + 2_000) <= RULESET_BYTES_MAX);
+
+/// Operations in the largest ruleset: per jail two sets, a chain, two rules, and one rule per port
+/// range and protocol; and four for the table.
+pub const RULESET_STEPS_MAX: u32 = 4_096;
+const _: () = assert!(JAILS_MAX * (PORTS_MAX * 2 + 5) + 4 <= RULESET_STEPS_MAX as usize);
+
+/// Time between two walks of the kernel over a set to free the elements that have timed out, in
+/// milliseconds. They stop matching at once in any case. The kernel's default of one second costs a
+/// router 11 million instructions per second with 100,000 bans.
+pub const SET_GC_INTERVAL_MS: u32 = 60_000;

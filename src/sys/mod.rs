@@ -5,5 +5,7 @@ mod fault;
 pub mod own;
 pub mod poll;
 pub mod signals;
+pub mod netlink;
+pub mod uapi;
 
 pub use fault::Fault;
