@@ -14,7 +14,7 @@ use log::{error, info, warn};
 use crate::cli::Failed;
 use crate::config::{self, Config};
 use crate::firewall::Firewall;
-use crate::guard::{Guard, Settings, Trust};
+use crate::guard::{Guard, Seed, Settings, Trust};
 use crate::sys::signals::{Request, Signals};
 use crate::sys::{Fault, clock, own, poll};
 use crate::tail::{Start, Tail};
@@ -145,7 +145,7 @@ fn new_guard(config: &Config, jails: &Jails) -> Result<Guard, Fault> {
         maxbans: config.maxbans,
         ipv6prefix: config.ipv6prefix,
         own: Trust::new(own),
-        seed: clock::random(),
+        seed: Seed(clock::random()),
     };
     Ok(Guard::new(jails.policies(config), settings))
 }

@@ -2,9 +2,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -146,24 +147,24 @@ impl Namespace {
     }
 }
 
-/// A port of the PBX that counts what arrives.
+/// A UDP port of the PBX, which is the machine of the test itself.
 pub struct Port {
     socket: UdpSocket,
-    address: SocketAddr,
 }
 
 impl Port {
+    /// `address` is `0.0.0.0` or `::`.
     pub fn open(address: &str, port: u16) -> Port {
         let socket = UdpSocket::bind((address, port)).unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-        Port { address: socket.local_addr().unwrap(), socket }
+        Port { socket }
     }
 
-    /// Whether a datagram from `from` arrives.
-    pub fn hears(&self, from: &UdpSocket) -> bool {
-        static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_be_bytes();
-        from.send_to(&number, self.address).unwrap();
+    /// Whether a datagram from `from` to this port at the address `to` arrives.
+    pub fn hears(&self, from: &UdpSocket, to: &str) -> bool {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        from.send_to(&number, (to, self.socket.local_addr().unwrap().port())).unwrap();
         let mut buffer = [0; 16];
         while let Ok((length, _)) = self.socket.recv_from(&mut buffer) {
             if buffer[..length] == number {
@@ -172,13 +173,14 @@ impl Port {
         }
         false
     }
+}
 
-    /// Waits until datagrams from `from` arrive (`want`), or do not.
-    #[track_caller]
-    pub fn wait(&self, from: &UdpSocket, want: bool) {
-        let end = Instant::now() + PATIENCE;
-        while self.hears(from) != want {
-            assert!(Instant::now() < end, "datagrams from {from:?} arrive: {}", !want);
-        }
+/// Waits until something is true.
+#[track_caller]
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < end, "still not: {what}");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }

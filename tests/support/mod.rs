@@ -9,6 +9,8 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "tests run nft, ipset, ip and unshare")]
 
+pub mod host;
+
 use std::env;
 use std::process::{Command, Output};
 
@@ -81,6 +83,11 @@ impl Namespace {
         namespace.exec(&format!("ip -6 route add default via {v6}::1 dev eth0 onlink"));
         namespace.address(2);
         namespace
+    }
+
+    /// Where the kernel shows it: what setns(2) takes.
+    pub fn path(&self) -> String {
+        format!("/run/netns/{}", self.name)
     }
 
     /// Gives the machine one more address: .HOST and ::HOST of its networks.
