@@ -10,6 +10,8 @@
     clippy::panic
 )]
 
+pub mod syslog;
+
 use core::fmt;
 use core::net::IpAddr;
 
