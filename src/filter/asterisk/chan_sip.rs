@@ -1,0 +1,91 @@
+//! chan_sip's messages (`channels/chan_sip.c`, Asterisk 1.4 to 20).
+//!
+//! Never read, because their address is not the sender's or is not there at all: `Failed to authenticate device`,
+//! `Sending fake auth rejection`, `Bad authentication received` and `username mismatch` (no address but text of
+//! the sender), `Got SUBSCRIBE for extension` and `Unknown SIP command` (`p->sa`, which a Via header chooses).
+
+use crate::filter::cursor::Cursor;
+use crate::filter::{Class, Service, Step};
+
+use super::finding::{Finding, Message, Miss, Outcome, by_head, host};
+
+/// Reads a NOTICE of chan_sip.
+pub(super) fn read(message: &[u8]) -> Outcome {
+    if HARMLESS.iter().any(|tail| message.ends_with(tail)) {
+        return Err(Miss::Nothing);
+    }
+    by_head(&MESSAGES, message)
+}
+
+const MESSAGES: [Message; 2] = [
+    Message {
+        head: b"Registration from '",
+        read: registration,
+    },
+    Message {
+        head: b"Call from '",
+        read: call,
+    },
+];
+
+/// `"Registration from '%s' failed for '%s' - %s\n"`, `handle_request_register`.
+///
+/// The first value is the raw To header, the second the packet's source. No text of the sender follows the source,
+/// so the last `' failed for '` is the true one. "Wrong password" is blind too: a To header that does not parse
+/// brings it without any challenge.
+fn registration(rest: &[u8]) -> Option<Finding> {
+    let mut cursor = Cursor::new(rest);
+    let class = REASONS
+        .iter()
+        .find_map(|&(reason, class)| cursor.tail(reason).map(|()| class))?;
+    cursor.tail(b"' - ")?;
+    cursor.until_last(b"' failed for '")?;
+    let finding = Finding::new(host(cursor.rest())?, Service::Sip, class);
+    // The same attempt has brought acl.c's "SIP Peer ACL: Rejecting" before.
+    Some(if class == Class::Acl {
+        finding.at(Step::Closing)
+    } else {
+        finding
+    })
+}
+
+/// `"Call from '%s' (%s) to extension '%s' rejected because extension not found in context '%s'.\n"`,
+/// `handle_request_invite`.
+///
+/// The peer is our own name for it, the address the packet's source (`p->recv`); the extension, decoded, is the
+/// sender's text and stands right of it.
+fn call(rest: &[u8]) -> Option<Finding> {
+    let mut cursor = Cursor::new(rest);
+    cursor.until(b"'")?;
+    cursor.literal(b" (")?;
+    let address = host(cursor.until(b")")?)?;
+    extension_not_found(&mut cursor)?;
+    Some(Finding::new(address, Service::Sip, Class::Call))
+}
+
+/// The rest of chan_sip's and of res_pjsip_session's rejected calls.
+pub(super) fn extension_not_found(cursor: &mut Cursor<'_>) -> Option<()> {
+    cursor.literal(b" to extension '")?;
+    if cursor.tail(b"' rejected because extension not found.").is_some() {
+        return Some(());
+    }
+    cursor.tail(b"'.")?;
+    cursor.until_last(b"' rejected because extension not found in context '")?;
+    Some(())
+}
+
+/// The reasons of `handle_request_register`.
+const REASONS: [(&[u8], Class); 8] = [
+    (b"Wrong password", Class::Auth),
+    (b"Username/auth name mismatch", Class::Auth),
+    (b"No matching peer found", Class::User),
+    (b"Not a local domain", Class::Acl),
+    (b"Peer is not supposed to register", Class::Acl),
+    (b"Device does not match ACL", Class::Acl),
+    (b"Device not configured to use this transport type", Class::Acl),
+    // Asterisk 1.4 and 1.6.
+    (b"ACL error (permit/deny)", Class::Acl),
+];
+
+/// Ends of a registration that failed through no fault of the sender.
+const HARMLESS: [&[u8]; 2] = [b"' - RTP initialization failed", b"' - Unknown"];

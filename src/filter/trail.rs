@@ -1,0 +1,204 @@
+//! What a reader remembers of one file's last lines: whether text that somebody else wrote may stand here.
+//!
+//! Some messages can hold line breaks of the sender's: pjproject shows a whole packet in which a header is missing,
+//! `sip set debug` and `pjsip set logger on` show every packet, chan_sip and chan_iax2 print decoded or raw names.
+//! What follows such a head may be a perfect line that nobody's log statement wrote. One thing the sender does not
+//! know: the number of a thread of Asterisk (LWP). So, near such a head, only threads count that the
+//! file has shown before, and only as blind evidence.
+//!
+//! Positions are bytes since the reader began with the file.
+
+/// The state of one file. Small and `Copy`; kept by whoever follows the file, from its first line to its last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Trail {
+    position: u64,
+    /// Up to here all is packet, unless the end mark comes first.
+    packet_until: u64,
+    /// Up to here a line may have been planted.
+    doubt_until: u64,
+    /// Up to here a packet that SIP debugging shows may reach.
+    debug_until: u64,
+    /// The last threads seen where nothing could be planted, the newest overwriting the oldest.
+    threads: [u32; THREADS],
+    next_thread: u8,
+    /// A line with a header has been seen.
+    headed: bool,
+    /// A VERBOSE record has been seen.
+    verbose: bool,
+    /// acl.c's `SIP ACL: ` has just rejected this source.
+    pub(super) rejected: Option<core::net::IpAddr>,
+}
+
+/// How far a line may be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// As far as its message goes.
+    Full,
+    /// It may have been planted, but the sender would have had to guess a thread.
+    Blind,
+    /// It may have been planted.
+    None,
+}
+
+impl Trail {
+    /// Counts a line of `length` bytes and its newline. Everything else is asked about this line.
+    pub(super) fn advance(&mut self, length: usize) {
+        self.position = self.position.saturating_add(length as u64).saturating_add(1);
+    }
+
+    /// How far the record of `thread` at the current line may be believed; learns the thread where that is safe.
+    pub(super) fn trust(&mut self, thread: u32) -> Trust {
+        self.headed = true;
+        if self.position <= self.packet_until.max(self.debug_until) {
+            return Trust::None;
+        }
+        let known = self.threads.contains(&thread);
+        if self.position <= self.doubt_until {
+            return if known { Trust::Blind } else { Trust::None };
+        }
+        if !known {
+            if let Some(slot) = self.threads.get_mut(usize::from(self.next_thread) % THREADS) {
+                *slot = thread;
+            }
+            self.next_thread = self.next_thread.wrapping_add(1);
+        }
+        Trust::Full
+    }
+
+    /// The current line is the head of a message that may have been cut by the sender's line break.
+    pub(super) fn torn(&mut self) {
+        self.doubt_until = self.doubt_until.max(self.position.saturating_add(DOUBT_BYTES));
+    }
+
+    /// The current line is the head of a packet that pjproject shows.
+    pub(super) fn packet(&mut self) {
+        self.packet_until = self.position.saturating_add(PACKET_BYTES);
+        self.doubt_until = self.doubt_until.max(self.packet_until);
+    }
+
+    /// The current line is a VERBOSE record, `packet`: one that shows a packet.
+    pub(super) fn verbose(&mut self, packet: bool) {
+        self.headed = true;
+        if self.position <= self.packet_until.max(self.doubt_until) {
+            return;
+        }
+        self.verbose = true;
+        if packet {
+            self.debug_until = self.position.saturating_add(DEBUG_BYTES);
+        }
+    }
+
+    /// The current line is a record that does not matter.
+    pub(super) fn other(&mut self) {
+        self.headed = true;
+    }
+
+    /// The current line has no header. Whether that is suspicious.
+    pub(super) fn bare(&mut self, line: &[u8]) -> bool {
+        if self.position <= self.packet_until {
+            if line == b"-- end of packet." {
+                self.packet_until = 0;
+            }
+            return false;
+        }
+        if self.verbose && line.starts_with(b"<--- ") {
+            self.debug_until = self.position.saturating_add(DEBUG_BYTES);
+        }
+        if !self.headed || self.verbose || is_continuation(line) {
+            return false;
+        }
+        self.torn();
+        true
+    }
+}
+
+/// Whether Asterisk itself writes such a line inside a record: empty ones (pjproject), chan_sip's retransmission
+/// timeouts, backtraces, and what is left when a packet holds its own end mark.
+fn is_continuation(line: &[u8]) -> bool {
+    let heads: [&[u8]; 4] = [b"Packet timed out after ", b"-- end of packet.", b"# ", b"#"];
+    line.iter().all(u8::is_ascii_whitespace) || heads.iter().any(|head| line.starts_with(head))
+}
+
+/// Threads remembered: chan_iax2 has 10, chan_sip one, the stasis and pjsip pools a few that log.
+const THREADS: usize = 24;
+
+/// An injected line follows its torn head directly; this leaves room for a few.
+const DOUBT_BYTES: u64 = 2_048;
+
+/// A record is cut at 8,192 bytes (`LOGMSG_SIZE`).
+const PACKET_BYTES: u64 = 8_192;
+
+/// Asterisk 1.8 does not cut what `sip set debug` shows; a datagram ends at 64 KiB.
+const DEBUG_BYTES: u64 = 65_536;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(trail: &mut Trail, text: &[u8]) -> bool {
+        trail.advance(text.len());
+        trail.bare(text)
+    }
+
+    fn record(trail: &mut Trail, thread: u32) -> Trust {
+        trail.advance(100);
+        trail.trust(thread)
+    }
+
+    #[test]
+    fn behind_a_torn_line_only_known_threads_are_believed_and_only_blindly() {
+        let mut trail = Trail::default();
+        assert_eq!(record(&mut trail, 5), Trust::Full);
+        trail.torn();
+        assert_eq!(record(&mut trail, 5), Trust::Blind);
+        assert_eq!(record(&mut trail, 6), Trust::None);
+        for _ in 0..20 {
+            record(&mut trail, 6);
+        }
+        assert_eq!(record(&mut trail, 6), Trust::Full);
+    }
+
+    #[test]
+    fn a_packet_is_not_believed_up_to_its_end() {
+        let mut trail = Trail::default();
+        assert_eq!(record(&mut trail, 5), Trust::Full);
+        trail.packet();
+        assert_eq!(record(&mut trail, 5), Trust::None);
+        assert!(!line(&mut trail, b"INVITE sip:x SIP/2.0"));
+        assert!(!line(&mut trail, b"-- end of packet."));
+        assert_eq!(record(&mut trail, 5), Trust::Blind);
+        assert_eq!(record(&mut trail, 6), Trust::None);
+    }
+
+    #[test]
+    fn sip_debugging_silences_only_a_file_that_shows_it() {
+        let mut trail = Trail::default();
+        record(&mut trail, 5);
+        assert!(line(&mut trail, b"<--- SIP read from UDP:192.0.2.1:5060 --->"));
+        assert_eq!(record(&mut trail, 5), Trust::Blind);
+        let mut trail = Trail::default();
+        trail.advance(10);
+        trail.verbose(false);
+        assert!(!line(&mut trail, b"<--- SIP read from UDP:192.0.2.1:5060 --->"));
+        assert_eq!(record(&mut trail, 5), Trust::None);
+    }
+
+    #[test]
+    fn a_line_without_header_is_suspicious_where_every_line_has_one() {
+        let mut trail = Trail::default();
+        assert!(!line(&mut trail, b"anything"));
+        record(&mut trail, 5);
+        assert!(line(
+            &mut trail,
+            b"' rejected because extension not found in context 'public'."
+        ));
+        for own in [
+            "",
+            "\t",
+            "Packet timed out after 32000ms with no response",
+            "# 0: [0x5]",
+        ] {
+            assert!(!line(&mut trail, own.as_bytes()), "{own}");
+        }
+    }
+}
