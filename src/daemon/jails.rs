@@ -5,10 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::config::{self, Config, FilterName, Warning};
+use crate::filter::asterisk::Asterisk;
 use crate::filter::{Context, Filter, Reading, Trail};
 use crate::firewall::JailRule;
 use crate::guard::{JailId, Policy, Trust};
-use crate::limits::{CONFIG_BYTES_MAX, FILES_MAX};
+use crate::limits::{CONFIG_BYTES_MAX, FILES_MAX, JAILS_MAX};
 use crate::tail::Line;
 
 /// Where the configuration is looked for if the command line names none.
@@ -37,53 +38,47 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
 pub(super) struct Jails {
     names: Vec<String>,
     rules: Vec<JailRule>,
-    filters: Vec<Filter>,
-    feeds: Vec<Feed>,
-    /// What each filter remembers of each file: `filters` of them for every file.
+    /// The entries of all `logpath`s, each with a bit for every jail that reads it.
+    patterns: Vec<(String, u32)>,
+    readers: Vec<Reader>,
+}
+
+/// One filter, and the jails that it reads for: a line is read once for all of them.
+struct Reader {
+    name: FilterName,
+    filter: Filter,
+    jails: u32,
+    /// What it remembers of each file.
     trails: Vec<Trail>,
 }
 
-/// One entry of a `logpath`, with the filters that read it and the jails that they read it for.
-struct Feed {
-    pattern: String,
-    routes: Vec<Route>,
-}
-
-struct Route {
-    filter: usize,
-    jails: Vec<JailId>,
-}
+// A jail is a bit.
+const _: () = assert!(JAILS_MAX <= u32::BITS as usize);
 
 impl Jails {
     pub(super) fn new(config: &Config) -> Jails {
-        let mut filters: Vec<FilterName> = Vec::new();
-        let mut feeds: Vec<Feed> = Vec::new();
+        let mut jails = Jails { names: Vec::new(), rules: Vec::new(), patterns: Vec::new(), readers: Vec::new() };
         for (number, jail) in config.jails.iter().enumerate() {
-            let id = JailId(number as u16);
-            let filter = position_or_push(&mut filters, |name| *name == jail.filter, || jail.filter.clone());
+            let bit = 1_u32 << number;
+            jails.names.push(jail.name.clone());
+            jails.rules.push(JailRule { name: jail.name.clone(), blocks: jail.blocks.clone() });
             for pattern in &jail.logpaths {
-                let new = || Feed { pattern: pattern.clone(), routes: Vec::new() };
-                let feed = position_or_push(&mut feeds, |feed| feed.pattern == *pattern, new);
-                let routes = &mut feeds[feed].routes;
-                let new = || Route { filter, jails: Vec::new() };
-                let route = position_or_push(routes, |route| route.filter == filter, new);
-                routes[route].jails.push(id);
+                match jails.patterns.iter_mut().find(|(known, _)| known == pattern) {
+                    Some((_, readers)) => *readers |= bit,
+                    None => jails.patterns.push((pattern.clone(), bit)),
+                }
+            }
+            match jails.readers.iter_mut().find(|reader| reader.name == jail.filter) {
+                Some(reader) => reader.jails |= bit,
+                None => jails.readers.push(Reader::new(jail.filter, bit)),
             }
         }
-        let rules =
-            config.jails.iter().map(|jail| JailRule { name: jail.name.clone(), blocks: jail.blocks.clone() });
-        Jails {
-            names: config.jails.iter().map(|jail| jail.name.clone()).collect(),
-            rules: rules.collect(),
-            trails: vec![Trail::default(); filters.len() * FILES_MAX],
-            filters: filters.iter().map(Filter::new).collect(),
-            feeds,
-        }
+        jails
     }
 
-    /// The entries of all `logpath`s, each once; [`Line::pattern`] is an index here.
-    pub(super) fn patterns(&self) -> impl Iterator<Item = &str> {
-        self.feeds.iter().map(|feed| feed.pattern.as_str())
+    /// The entries of all `logpath`s, each once, with the bits that [`Line::readers`] brings back.
+    pub(super) fn patterns(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.patterns.iter().map(|(pattern, readers)| (pattern.as_str(), *readers))
     }
 
     pub(super) fn rules(&self) -> &[JailRule] {
@@ -98,44 +93,54 @@ impl Jails {
         self.names.iter().position(|other| other == name).map(|number| JailId(number as u16))
     }
 
-    #[expect(clippy::unused_self, reason = "the policies are the jails', in their order")]
-    pub(super) fn policies(&self, config: &Config) -> Vec<Policy> {
-        let policy = |jail: &config::Jail| Policy {
-            maxretry: jail.maxretry,
-            findtime: jail.findtime,
-            bantime: jail.bantime,
-            trust: Trust::new(jail.ignoreip.iter().copied()),
-        };
-        config.jails.iter().map(policy).collect()
-    }
-
-    /// How many filters read the lines of this pattern.
-    pub(super) fn routes(&self, pattern: usize) -> usize {
-        self.feeds.get(pattern).map_or(0, |feed| feed.routes.len())
-    }
-
-    /// What one of these filters reads in a line.
-    pub(super) fn read(&mut self, line: &Line<'_>, route: usize, context: &Context) -> Reading {
-        let Some(route) = self.feeds.get(line.pattern).and_then(|feed| feed.routes.get(route)) else {
-            return Reading::Nothing;
-        };
-        let trail = usize::from(line.file.0) * self.filters.len() + route.filter;
-        let (Some(filter), Some(trail)) = (self.filters.get(route.filter), self.trails.get_mut(trail)) else {
-            return Reading::Nothing;
-        };
-        filter.read(line.bytes, trail, context)
-    }
-
-    /// The jails that one of these filters reads for, one by one.
-    pub(super) fn jail(&self, pattern: usize, route: usize, at: usize) -> Option<JailId> {
-        self.feeds.get(pattern)?.routes.get(route)?.jails.get(at).copied()
+    /// Reads one line with every filter that wants it. `each` gets what it says and for which jails.
+    pub(super) fn read(&mut self, line: &Line<'_>, context: &Context, each: &mut dyn FnMut(Reading, JailBits)) {
+        for reader in &mut self.readers {
+            let jails = reader.jails & line.readers;
+            let Some(trail) = reader.trails.get_mut(usize::from(line.file.0)) else { continue };
+            if jails != 0 {
+                each(reader.filter.read(line.bytes, trail, context), JailBits(jails));
+            }
+        }
     }
 }
 
-/// Where in `list` the element is that `fits`; a `new` one at the end if there is none.
-fn position_or_push<T>(list: &mut Vec<T>, fits: impl Fn(&T) -> bool, new: impl FnOnce() -> T) -> usize {
-    list.iter().position(fits).unwrap_or_else(|| {
-        list.push(new());
-        list.len() - 1
-    })
+impl Reader {
+    fn new(name: FilterName, jails: u32) -> Reader {
+        Reader { name, filter: filter(name), jails, trails: vec![Trail::default(); FILES_MAX] }
+    }
+}
+
+fn filter(name: FilterName) -> Filter {
+    match name {
+        FilterName::Asterisk => Filter::Asterisk(Asterisk),
+        FilterName::Sshd => todo!(),
+        FilterName::Dropbear => todo!(),
+    }
+}
+
+/// Some jails.
+#[derive(Clone, Copy)]
+pub(super) struct JailBits(u32);
+
+impl Iterator for JailBits {
+    type Item = JailId;
+
+    fn next(&mut self) -> Option<JailId> {
+        let JailBits(bits) = self;
+        let lowest = (*bits != 0).then(|| bits.trailing_zeros())?;
+        *bits &= *bits - 1;
+        Some(JailId(lowest as u16))
+    }
+}
+
+/// What the guard decides by, in the order of the jails.
+pub(super) fn policies(config: &Config) -> Vec<Policy> {
+    let policy = |jail: &config::Jail| Policy {
+        maxretry: jail.maxretry,
+        findtime: jail.findtime,
+        bantime: jail.bantime,
+        trust: Trust::new(jail.ignoreip.iter().copied()),
+    };
+    config.jails.iter().map(policy).collect()
 }

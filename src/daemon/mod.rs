@@ -19,7 +19,7 @@ use crate::sys::signals::{Request, Signals};
 use crate::sys::{Fault, clock, own, poll};
 use crate::tail::{Start, Tail};
 use crate::time::Mono;
-use jails::Jails;
+use jails::{Jails, policies};
 use watch::Watch;
 
 pub use jails::load;
@@ -42,14 +42,15 @@ impl Daemon {
     pub fn start(path: Option<PathBuf>, dry_run: bool) -> Result<Daemon, Failed> {
         let config = load_and_warn(path.as_deref())?;
         let signals = Signals::new().map_err(|source| Fault::new("cannot take signals", source))?;
+        let now = clock::boottime().map_err(|source| Fault::new("cannot read the clock", source))?;
         let mut tail = Tail::new()?;
         let jails = Jails::new(&config);
-        for pattern in jails.patterns() {
-            tail.follow(pattern, Start::End)?;
+        for (pattern, readers) in jails.patterns() {
+            tail.follow(pattern, readers, Start::End, now)?;
         }
-        let guard = new_guard(&config, &jails)?;
+        let guard = new_guard(&config)?;
         let firewall = if dry_run { None } else { Some(open_firewall(&config, &jails)?) };
-        let watch = Watch::new(jails, guard, firewall);
+        let watch = Watch::new(jails, guard, firewall, clock::zone());
         report::started(&config, &watch);
         Ok(Daemon { path, config, signals, tail, watch })
     }
@@ -63,20 +64,20 @@ impl Daemon {
         loop {
             let timeout = if more { Some(0) } else { self.timeout(clock::boottime()?) };
             let [signalled, written] =
-                poll::readable([self.signals.as_fd(), self.tail.as_fd()], timeout)?;
+                poll::readable([self.signals.as_fd(), self.tail.fd()], timeout)?;
             let now = clock::boottime()?;
             if signalled && !self.obey(now)? {
                 return Ok(());
             }
-            if written {
+            if written || self.tail.next_deadline().is_some_and(|deadline| deadline <= now) {
                 self.tail.wake(now);
             }
             self.watch.begin_turn(now, clock::utc()?);
             more = self.tail.read(now, &mut |line| self.watch.line(&line));
-            while let Some(notice) = self.tail.next_notice() {
+            self.watch.end_turn();
+            while let Some(notice) = self.tail.notice() {
                 report::file(&notice);
             }
-            self.watch.end_turn();
         }
     }
 
@@ -114,7 +115,7 @@ impl Daemon {
     fn try_reload(&mut self, now: Mono) -> Result<(), Failed> {
         let config = load_and_warn(self.path.as_deref())?;
         let jails = Jails::new(&config);
-        let guard = new_guard(&config, &jails)?;
+        let guard = new_guard(&config)?;
         let layout_changed = jails.rules() != self.watch.jails().rules()
             || (config.firewall, config.ipv6prefix, config.maxbans)
                 != (self.config.firewall, self.config.ipv6prefix, self.config.maxbans);
@@ -122,8 +123,13 @@ impl Daemon {
             Some(_) if layout_changed => Some(open_firewall(&config, &jails)?),
             Some(_) | None => None,
         };
-        let patterns = jails.patterns();
-        self.tail.refollow(patterns, Start::End)?;
+        for (pattern, readers) in jails.patterns() {
+            self.tail.follow(pattern, readers, Start::End, now)?;
+        }
+        let dropped = self.watch.jails().patterns().filter(|(old, _)| jails.patterns().all(|(new, _)| new != *old));
+        for (pattern, _) in dropped {
+            self.tail.unfollow(pattern, now);
+        }
         self.watch.replace(jails, guard, firewall, now);
         self.config = config;
         Ok(())
@@ -138,7 +144,7 @@ fn load_and_warn(path: Option<&std::path::Path>) -> Result<Config, config::Error
     Ok(config)
 }
 
-fn new_guard(config: &Config, jails: &Jails) -> Result<Guard, Fault> {
+fn new_guard(config: &Config) -> Result<Guard, Fault> {
     let own = own::addresses().map_err(|source| Fault::new("cannot list our own addresses", source))?;
     let settings = Settings {
         ring: config.ring,
@@ -147,7 +153,7 @@ fn new_guard(config: &Config, jails: &Jails) -> Result<Guard, Fault> {
         own: Trust::new(own),
         seed: Seed(clock::random()),
     };
-    Ok(Guard::new(jails.policies(config), settings))
+    Ok(Guard::new(policies(config), settings))
 }
 
 fn open_firewall(config: &Config, jails: &Jails) -> Result<Firewall, Fault> {

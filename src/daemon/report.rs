@@ -8,7 +8,7 @@ use super::watch::Watch;
 use crate::config::Config;
 use crate::escape::Escaped;
 use crate::guard::{Ban, Verdict};
-use crate::tail::Notice;
+use crate::tail::{Notice, What};
 use crate::time::{Mono, Span, Wall};
 
 /// The guard is in force.
@@ -61,7 +61,11 @@ pub(super) fn unbanned(ban: &Ban, jail: &str, now: Mono) {
 
 /// Something happened to a log file.
 pub(super) fn file(notice: &Notice) {
-    todo!()
+    match notice.what {
+        What::Opened(_) | What::Rotated | What::Truncated => info!("{notice}"),
+        What::Missing | What::Unfinished | What::WorldWritable | What::Overflow => warn!("{notice}"),
+        What::Refused(_) | What::Unreadable(_) | What::TooMany => error!("{notice}"),
+    }
 }
 
 /// `for 10m` or `for ever`.

@@ -2,15 +2,16 @@
 
 use log::{debug, error, info, warn};
 
-use super::jails::Jails;
+use super::jails::{JailBits, Jails};
 use super::report::{self, Banned, Net};
 use crate::escape::Escaped;
 use crate::filter::{Context, Failure, Reading, Suspicion};
 use crate::firewall::{Firewall, Refusal};
 use crate::guard::{Effect, Guard, Outcome, Source, Verdict};
-use crate::limits::CHANGES_PER_BATCH;
+use crate::limits::{CHANGES_PER_BATCH, JAILS_MAX};
 use crate::tail::Line;
 use crate::time::{Mono, Wall};
+use crate::zone::Zone;
 
 /// The same kind of trouble is told once in so many seconds.
 const TELL_SECONDS: u64 = 60;
@@ -24,8 +25,12 @@ pub(super) struct Watch {
     /// Verdicts of this turn: told when the kernel has answered, so that the ban comes before the word.
     fresh: Vec<Verdict>,
     batch: Vec<Effect>,
+    /// What the filters found in the current line; at most one reading each.
+    found: Vec<(Reading, JailBits)>,
     now: Mono,
     utc: Wall,
+    zone: Zone,
+    context: Context,
     suspicious: Telling,
     refused: Telling,
     table_full: Telling,
@@ -51,7 +56,7 @@ impl Telling {
 }
 
 impl Watch {
-    pub(super) fn new(jails: Jails, mut guard: Guard, firewall: Option<Firewall>) -> Watch {
+    pub(super) fn new(jails: Jails, mut guard: Guard, firewall: Option<Firewall>, zone: Zone) -> Watch {
         if let Some(firewall) = &firewall {
             guard.set_longest_timeout(firewall.longest_timeout_ms());
         }
@@ -61,8 +66,11 @@ impl Watch {
             firewall,
             fresh: Vec::with_capacity(CHANGES_PER_BATCH),
             batch: Vec::with_capacity(CHANGES_PER_BATCH),
+            found: Vec::with_capacity(JAILS_MAX),
             now: Mono(0),
             utc: Wall(0),
+            zone,
+            context: Context::default(),
             suspicious: Telling::default(),
             refused: Telling::default(),
             table_full: Telling::default(),
@@ -97,16 +105,25 @@ impl Watch {
 
     pub(super) fn begin_turn(&mut self, now: Mono, utc: Wall) {
         (self.now, self.utc) = (now, utc);
+        let utc_offset_s = self.zone.offset(utc);
+        self.context = Context { today: Wall(utc.0.saturating_add(i64::from(utc_offset_s))), utc_offset_s };
     }
 
     /// Reads one line for every jail that wants it.
     pub(super) fn line(&mut self, line: &Line<'_>) {
-        let context = Context { today: self.utc };
-        for route in 0..self.jails.routes(line.pattern) {
-            match self.jails.read(line, route, &context) {
+        let Watch { jails, context, found, .. } = self;
+        found.clear();
+        jails.read(line, context, &mut |reading, jails| {
+            if reading != Reading::Nothing {
+                found.push((reading, jails));
+            }
+        });
+        for at in 0..self.found.len() {
+            let Some(&(reading, jails)) = self.found.get(at) else { return };
+            match reading {
                 Reading::Nothing => {}
                 Reading::Suspicious(suspicion) => self.suspect(suspicion, line),
-                Reading::Failure(failure) => self.failure(&failure, line, route),
+                Reading::Failure(failure) => self.failure(&failure, line, jails),
             }
         }
     }
@@ -128,10 +145,9 @@ impl Watch {
         }
     }
 
-    fn failure(&mut self, failure: &Failure, line: &Line<'_>, route: usize) {
+    fn failure(&mut self, failure: &Failure, line: &Line<'_>, jails: JailBits) {
         let source = Source((line.file.0 % 16) as u8);
-        for at in 0.. {
-            let Some(jail) = self.jails.jail(line.pattern, route, at) else { return };
+        for jail in jails {
             match self.guard.observe(jail, source, failure, self.now) {
                 Outcome::Ban(verdict) => self.convict(verdict),
                 Outcome::TableFull(verdict) => {
@@ -163,6 +179,7 @@ impl Watch {
 
     /// Takes to the kernel what the guard wants there, then tells what was decided.
     fn settle(&mut self) {
+        let mut rebuilt = false;
         loop {
             self.batch.clear();
             while self.batch.len() < CHANGES_PER_BATCH
@@ -173,7 +190,15 @@ impl Watch {
             if self.batch.is_empty() {
                 break;
             }
-            self.apply();
+            match self.apply() {
+                // Once a turn: somebody who removes our objects again and again must not hold the loop.
+                Some(Refusal::Gone) if !rebuilt => {
+                    rebuilt = true;
+                    self.rebuild();
+                }
+                Some(refusal) => self.refuse(&refusal),
+                None => {}
+            }
         }
         let (now, utc) = (self.now, self.utc);
         for verdict in self.fresh.drain(..) {
@@ -183,30 +208,24 @@ impl Watch {
         }
     }
 
-    /// Sends one batch.
-    fn apply(&mut self) {
+    /// Sends one batch. Returns why changes were refused, if any were.
+    fn apply(&mut self) -> Option<Refusal> {
         let Watch { guard, firewall, batch, now, .. } = self;
-        let Some(firewall) = firewall else {
-            for effect in batch.iter() {
-                guard.acked(effect.slot, true, *now);
-            }
-            return;
-        };
         let mut refusal = None;
-        firewall.apply(batch, &mut |slot, result| {
+        let mut answer = |slot, result: Result<(), Refusal>| {
             guard.acked(slot, result.is_ok(), *now);
-            if let Err(refused) = result {
-                refusal = Some(refused);
-            }
-        });
-        match refusal {
-            Some(Refusal::Gone) => self.rebuild(),
-            Some(refusal) => {
-                if let Some(count) = self.refused.count(self.now) {
-                    error!("the kernel refused {count} changes, trying again: {refusal}");
-                }
-            }
-            None => {}
+            refusal = result.err().or(refusal.take());
+        };
+        match firewall {
+            Some(firewall) => firewall.apply(batch, &mut answer),
+            None => batch.iter().for_each(|effect| answer(effect.slot, Ok(()))),
+        }
+        refusal
+    }
+
+    fn refuse(&mut self, why: &dyn core::fmt::Display) {
+        if let Some(count) = self.refused.count(self.now) {
+            error!("bans are not in force, trying again every second ({count} times): {why}");
         }
     }
 
@@ -218,11 +237,7 @@ impl Watch {
                 warn!("somebody removed our firewall objects; they are back, {} bans follow", self.guard.ban_count());
                 self.guard.kernel_lost_all();
             }
-            Err(fault) => {
-                if let Some(count) = self.refused.count(self.now) {
-                    error!("bans are not in force ({count} refused): {fault}");
-                }
-            }
+            Err(fault) => self.refuse(&fault),
         }
     }
 }

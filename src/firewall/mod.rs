@@ -16,7 +16,7 @@ use crate::guard::{Effect, Slot};
 use crate::sys::Fault;
 
 /// One jail as the kernel needs to know it. Its index is its [`crate::guard::JailId`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JailRule {
     /// The jail's name; names of sets are made from it.
     pub name: String,
