@@ -110,3 +110,38 @@ const _: () = assert!(JAILS_MAX * (PORTS_MAX * 2 + 5) + 4 <= RULESET_STEPS_MAX a
 /// milliseconds. They stop matching at once in any case. The kernel's default of one second costs a
 /// router 11 million instructions per second with 100,000 bans.
 pub const SET_GC_INTERVAL_MS: u32 = 60_000;
+/// Rotated or removed files that are still read until their writer has surely left them, over all names.
+/// One rotation leaves one; so many at once come only from rotating every few seconds.
+pub const OLD_FILES_MAX: usize = 16;
+
+/// Bytes before the reading position that must be found again at every read: else the file was truncated
+/// and written again. Long enough for a whole line of Asterisk's, with its date.
+pub const FINGERPRINT_BYTES: usize = 256;
+const _: () = assert!(FINGERPRINT_BYTES + LINE_BYTES_MAX < READ_BUFFER_BYTES);
+
+/// Bytes taken from all log files before the loop does something else: some milliseconds of work.
+pub const READ_BYTES_PER_LOOP: usize = 1024 * 1024;
+const _: () = assert!(READ_BYTES_PER_TURN <= READ_BYTES_PER_LOOP);
+
+/// `logpath` entries over all jails.
+pub const PATTERNS_MAX: usize = 64;
+
+/// Names listed in one directory when a glob pattern is looked at; the rest is not seen.
+pub const DIRECTORY_ENTRIES_MAX: usize = 16 * 1024;
+
+/// Symbolic links followed on the way to one file (the kernel allows 40).
+pub const LINKS_MAX: usize = 16;
+
+/// Notices about log files waiting to be logged; more are counted and dropped.
+pub const NOTICES_MAX: usize = 64;
+
+/// A rotated file is still read until it was quiet for this long after its successor was first written:
+/// the writer reopens all its files at once, but a second writer may be late.
+pub const OLD_FILE_SECONDS: u64 = 60;
+
+/// A deleted file without successor, whose writer was not seen to close it, is still read until it was
+/// quiet for this long. Held open it keeps its blocks, which are memory on a tmpfs.
+pub const DELETED_FILE_SECONDS: u64 = 86_400;
+
+/// What inotify cannot tell (no watch left, an I/O error) is tried again after this long.
+pub const LOG_RETRY_SECONDS: u64 = 30;

@@ -6,7 +6,6 @@ use log::{error, info, warn};
 
 use super::watch::Watch;
 use crate::config::Config;
-use crate::escape::Escaped;
 use crate::guard::{Ban, Verdict};
 use crate::tail::{Notice, What};
 use crate::time::{Mono, Span, Wall};

@@ -7,5 +7,7 @@ pub mod poll;
 pub mod signals;
 pub mod netlink;
 pub mod uapi;
+pub mod file;
+pub mod watch;
 
 pub use fault::Fault;
