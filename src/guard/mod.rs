@@ -139,8 +139,8 @@ impl Guard {
     /// Takes one failure that a file of this jail reported.
     pub fn observe(&mut self, jail: JailId, source: Source, failure: &Failure, now: Mono) -> Outcome {
         let Some(policy) = self.policies.get(usize::from(jail.0)) else { return Outcome::Trusted };
-        let net = self.source_net(failure.addr);
-        if self.is_trusted(failure.addr, net, policy) {
+        let net = self.source_net(failure.addr, policy);
+        if self.is_trusted(failure.addr, policy) {
             self.stats.trusted += 1;
             return Outcome::Trusted;
         }
@@ -251,7 +251,8 @@ impl Guard {
         for ban in old.bans.iter() {
             if let Some(jail) = jail(ban.jail)
                 && let Some(policy) = self.policies.get(usize::from(jail.0))
-                && !self.is_trusted(ban.net.addr(), ban.net, policy)
+                && !addr::is_never_remote(ban.net.addr())
+                && !self.overlaps_trusted(ban.net, policy)
             {
                 self.bans.enter(Ban { jail, ..*ban });
             }
@@ -277,19 +278,28 @@ impl Guard {
         Outcome::Ban(Verdict { ban, why, displaced })
     }
 
-    /// Rule R2. A network is banned only if none of its addresses is trusted.
-    fn is_trusted(&self, address: IpAddr, net: IpNet, policy: &Policy) -> bool {
-        addr::is_never_remote(address) || policy.trust.overlaps(net) || self.settings.own.overlaps(net)
+    /// Rule R2.
+    fn is_trusted(&self, address: IpAddr, policy: &Policy) -> bool {
+        addr::is_never_remote(address) || self.overlaps_trusted(IpNet::from(addr::unmap(address)), policy)
     }
 
-    /// What a source is counted and banned by: an IPv4 address, or an IPv6 network.
-    fn source_net(&self, address: IpAddr) -> IpNet {
+    fn overlaps_trusted(&self, net: IpNet, policy: &Policy) -> bool {
+        policy.trust.overlaps(net) || self.settings.own.overlaps(net)
+    }
+
+    /// What a source is counted and banned by: an IPv4 address, or an IPv6 network. If that network holds a
+    /// trusted address, as the one of our own LAN does, it is the single address.
+    fn source_net(&self, address: IpAddr, policy: &Policy) -> IpNet {
         let address = addr::unmap(address);
-        let bits = match address {
-            IpAddr::V4(_) => 32,
-            IpAddr::V6(_) => self.settings.ipv6prefix.min(128),
-        };
-        IpNet::new(addr::network(address, bits), bits).unwrap_or_else(|_| IpNet::from(address))
+        let host = IpNet::from(address);
+        let bits = self.settings.ipv6prefix;
+        if address.is_ipv4() || bits >= host.max_prefix_len() {
+            return host;
+        }
+        match IpNet::new(addr::network(address, bits), bits) {
+            Ok(net) if !self.overlaps_trusted(net, policy) => net,
+            Ok(_) | Err(_) => host,
+        }
     }
 }
 
