@@ -2,7 +2,7 @@
 
 use super::ini::Wrong;
 use super::interpolate::Value;
-use super::load::{Reading, shown};
+use super::reading::{Reading, shown};
 use super::{Block, Protocol, ports};
 use crate::limits::PORTS_MAX;
 

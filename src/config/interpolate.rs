@@ -26,10 +26,15 @@ impl Value {
         &self.text
     }
 
-    /// Where the value of the key begins.
+    /// Where the value of the key begins; of a built-in one, the first part that a file wrote.
     #[must_use]
     pub fn place(&self) -> Place {
-        self.place
+        let written = self.marks.iter().map(|&(_, place)| place);
+        let mut written = written.filter(|&place| place != Place::BUILT_IN);
+        match self.place {
+            Place::BUILT_IN => written.next().unwrap_or(Place::BUILT_IN),
+            place => place,
+        }
     }
 
     /// Whether nothing of the text is written in a file, though a file may refer to it.

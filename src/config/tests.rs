@@ -19,3 +19,32 @@ fn the_built_in_configuration_is_what_enabling_its_jail_gives() {
     }
     assert_eq!(config, Config::built_in());
 }
+#[test]
+fn show() {
+    for name in std::fs::read_dir("tests/data/howto")
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .chain([
+            "tests/data/article/jail.local".into(),
+            "/etc/fail2ban/jail.conf".into(),
+        ])
+    {
+        let text = std::fs::read(&name).unwrap();
+        println!("=== {name:?}");
+        match read(&text) {
+            Ok((config, warnings)) => {
+                println!("{}", describe(&config));
+                for w in warnings {
+                    println!("W {w}");
+                }
+            }
+            Err(e) => println!("{e}"),
+        }
+    }
+    for text in [
+        "[asterisk]\nenabled = true\nbantime = 1x\nmaxretry = 0\nlogpth=1\n",
+        "[a]\nx",
+    ] {
+        println!("{}", read(text.as_bytes()).unwrap_err());
+    }
+}
