@@ -177,9 +177,11 @@ impl Mistakes {
         let Some(mut error) = self.error else {
             return Ok(value);
         };
+        // By place; what concerns the whole comes last, for it may follow from the others.
         let place = |mistake: &Mistake| {
             let origin = mistake.origin.as_ref();
-            origin.map(|origin| (origin.file.clone(), origin.line, origin.column))
+            let place = origin.map(|origin| (origin.file.clone(), origin.line, origin.column));
+            (place.is_none(), place)
         };
         error.mistakes.sort_by_key(place);
         Err(error)

@@ -44,13 +44,13 @@ impl Value {
     }
 
     /// Where byte `at` of the text is written; a part from a built-in value counts as written where it is
-    /// referred to.
+    /// referred to, or where the value's first written part is.
     #[must_use]
     pub fn place_at(&self, at: usize) -> Place {
         let mark = self.marks.iter().rev().find(|&&(from, _)| from <= at);
         match mark {
             Some(&(from, place)) if place != Place::BUILT_IN => place.right(at - from),
-            _ => self.place,
+            _ => self.place(),
         }
     }
 

@@ -9,12 +9,15 @@ use super::ini::{DEFAULT, Entry, Ini, Place, Wrong};
 use super::reading::{Reading, shown};
 use super::settings::{self, Reads, SETTINGS, Scope, Setting};
 use super::{Backend, Config, DBFILE_DEFAULT, FilterName, Jail, Protocol, jail};
-use crate::limits::{FILES_MAX, JAILS_MAX};
+use crate::limits::{FILES_MAX, JAILS_MAX, RING_MIN};
 
 /// fail2ban.conf's section; its keys may stand in jail.local, too.
 const DEFINITION: &str = "Definition";
 /// Sections that are no jails.
 const OTHERS: [&str; 4] = [DEFINITION, INCLUDES, "Thread", "Init"];
+
+/// A jail's section, and where its name stands.
+type Enabled<'i> = (&'i str, Option<Place>);
 
 pub(super) fn load(path: &Path, read: Read<'_>) -> Result<(Config, Vec<Warning>), Error> {
     let (ini, absent) = include::open(path, read)?;
@@ -25,14 +28,43 @@ pub(super) fn load(path: &Path, read: Read<'_>) -> Result<(Config, Vec<Warning>)
             format!("{} does not exist and is left out", shown(&name)),
         );
     }
-    reading.check_keys();
-    let config = reading.config();
+    let enabled = reading.enabled();
+    reading.check_keys(&enabled);
+    let config = reading.config(enabled);
     reading.result(config)
 }
 
-impl Reading<'_> {
+impl<'i> Reading<'i> {
+    /// The sections of the enabled jails, in the order of the files.
+    fn enabled(&mut self) -> Vec<Enabled<'i>> {
+        let ini = self.ini;
+        let mut names = ini.section_names();
+        names.retain(|name| !OTHERS.contains(name));
+        if names.is_empty() && !ini.is_written(DEFAULT, "enabled") {
+            self.warn(
+                None,
+                "no jail in this file: the built-in jail asterisk is in force".to_owned(),
+            );
+            return vec![("asterisk", None)];
+        }
+        names.retain(|name| self.yes_no(name, "enabled") == Some(true));
+        let _ = self.origins();
+        if names.is_empty() && self.is_sound() {
+            self.whole_wrong("no jail is enabled; write enabled = true in a section, such as [asterisk]");
+        }
+        if names.len() > JAILS_MAX {
+            let what = format!("{} jails are enabled; {JAILS_MAX} are the limit", names.len());
+            self.whole_wrong(&what);
+            names.clear();
+        }
+        names
+            .into_iter()
+            .map(|name| (name, ini.section_place(name)))
+            .collect()
+    }
+
     /// Notes every key that nobody knows, stands in the wrong section, or has no effect.
-    fn check_keys(&mut self) {
+    fn check_keys(&mut self, enabled: &[Enabled<'_>]) {
         let ini = self.ini;
         let variables = references(ini);
         for section in ini.layers().rev().flat_map(|file| &file.sections) {
@@ -40,13 +72,15 @@ impl Reading<'_> {
                 continue;
             }
             let in_jail = section.name != DEFAULT && !OTHERS.contains(&section.name.as_str());
+            let effective = !in_jail || enabled.iter().any(|(name, _)| *name == section.name);
             for entry in &section.entries {
                 match settings::find(&entry.key) {
                     Some(setting) if in_jail && setting.scope == Scope::Program => {
                         let what = format!("{}: there is one for all jails; put it in [DEFAULT]", entry.key);
                         self.wrong(at_key(entry, what));
                     }
-                    Some(setting) => self.warn_if_without_effect(setting, entry),
+                    Some(setting) if effective => self.warn_if_without_effect(setting, entry),
+                    Some(_) => {}
                     None if settings::is_definition(&entry.key) || variables.contains(&entry.key) => {}
                     None => self.wrong(at_key(entry, unknown(&entry.key))),
                 }
@@ -68,7 +102,7 @@ impl Reading<'_> {
     }
 
     /// The program's settings and the enabled jails. Worth nothing if a mistake was noted.
-    fn config(&mut self) -> Config {
+    fn config(&mut self, enabled: Vec<Enabled<'_>>) -> Config {
         let firewall = match self.word(DEFINITION, "firewall") {
             Some("nftables") => Backend::Nftables,
             Some("ipset") => Backend::Ipset,
@@ -87,7 +121,7 @@ impl Reading<'_> {
             dbfile,
             origins: self.origins(),
         };
-        self.jails(&mut config);
+        self.jails(&mut config, enabled);
         config
     }
 
@@ -113,36 +147,12 @@ impl Reading<'_> {
         Some(text.to_owned())
     }
 
-    fn jails(&mut self, config: &mut Config) {
-        let ini = self.ini;
-        let mut names = ini.section_names();
-        names.retain(|name| !OTHERS.contains(name));
-        let places: Vec<Option<Place>> = names.iter().map(|name| ini.section_place(name)).collect();
-        let mut enabled: Vec<(&str, Option<Place>)> = names.into_iter().zip(places).collect();
-        if enabled.is_empty() && !ini.is_written(DEFAULT, "enabled") {
-            let what = "no jail in this file: the built-in jail asterisk is in force".to_owned();
-            self.warn(None, what);
-            enabled.push(("asterisk", None));
-        } else {
-            enabled.retain(|(name, _)| self.yes_no(name, "enabled") == Some(true));
-        }
-        let _ = self.origins();
-        if enabled.is_empty() {
-            self.whole_wrong("no jail is enabled; write enabled = true in a section, such as [asterisk]");
-        }
-        if enabled.len() > JAILS_MAX {
-            self.whole_wrong(&format!(
-                "{} jails are enabled; {JAILS_MAX} are the limit",
-                enabled.len()
-            ));
-            return;
-        }
-        let some = !enabled.is_empty();
-        let clean = self.is_sound();
+    fn jails(&mut self, config: &mut Config, enabled: Vec<Enabled<'_>>) {
+        let sound = self.is_sound();
         for (name, place) in enabled {
             config.jails.extend(jail::jail(self, name, place));
         }
-        if some && config.jails.is_empty() && clean && self.is_sound() {
+        if config.jails.is_empty() && sound && self.is_sound() {
             self.whole_wrong("no enabled jail has a filter that is in force; enable [asterisk]");
         }
         self.warn_of_tcp_only(&config.jails);
@@ -152,7 +162,12 @@ impl Reading<'_> {
                 "{paths} log files in all jails; {FILES_MAX} are the limit"
             ));
         }
-        if let Some(jail) = config.jails.iter().find(|jail| jail.maxretry > config.ring) {
+        let ring_is_read = config.ring >= RING_MIN;
+        if let Some(jail) = config
+            .jails
+            .iter()
+            .find(|jail| ring_is_read && jail.maxretry > config.ring)
+        {
             let (ring, retries, name) = (config.ring, jail.maxretry, &jail.name);
             let what = format!("ring: {ring} is too small for the maxretry {retries} of [{name}]");
             self.whole_wrong(&what);
