@@ -6,10 +6,10 @@
 //!   ` #` in a value is text to fail2ban (a regular expression needs it), but see [`Hash`];
 //! * a line indented more than its key continues the value; empty lines in between belong to the value,
 //!   comments do not interrupt it;
-//! * a key or a section that comes twice in a file is a mistake.
+//! * a key or a section that comes twice in a file is a mistake, but `[DEFAULT]` may come in pieces.
 //!
 
-use super::ini::{Entry, Hash, Line, Place, Section, Wrong};
+use super::ini::{DEFAULT, Entry, Hash, Line, Place, Section, Wrong};
 use crate::limits::CONFIG_KEYS_MAX;
 
 /// The sections of a file; `place` is its first byte.
@@ -83,15 +83,12 @@ impl Parser {
 
     /// The line without its comment, and whether it had one.
     fn without_comment<'l>(&self, line: &'l [u8]) -> (&'l [u8], bool) {
-        let blank = |at: usize| {
-            at.checked_sub(1)
-                .and_then(|before| line.get(before))
-                .is_none_or(u8::is_ascii_whitespace)
-        };
-        let first = line.trim_ascii_start().first();
+        let valid = line.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+        let first = valid.len() - valid.trim_start().len();
         let at = line.iter().enumerate().position(|(at, &byte)| match byte {
-            b';' => blank(at),
-            b'#' => blank(at) && (self.hash == Hash::Comment || first == Some(&b'#')),
+            b';' => at == first || line.get(..at).is_some_and(ends_with_blank),
+            b'#' if self.hash == Hash::Text => at == first,
+            b'#' => at == first || line.get(..at).is_some_and(ends_with_blank),
             _ => false,
         });
         match at.and_then(|at| line.get(..at)) {
@@ -114,7 +111,8 @@ impl Parser {
     }
 
     fn section(&mut self, name: &str, place: Place) -> Result<(), Wrong> {
-        if let Some(first) = self.sections.iter().find(|section| section.name == name) {
+        let mut sections = self.sections.iter().filter(|section| section.name != DEFAULT);
+        if let Some(first) = sections.find(|section| section.name == name) {
             let line = first.place.line + 1;
             return Err(Wrong {
                 place,
@@ -163,15 +161,20 @@ impl Parser {
         let key = key.trim_end().to_lowercase();
         let length = key.len();
         self.count(place)?;
-        let Some(section) = self.sections.last_mut() else {
+        let Some(section) = self.sections.last() else {
             let what = "a key before the first [section]; put [DEFAULT] above it";
             return Err(wrong(what.to_owned()));
         };
-        if let Some(first) = section.entry(&key) {
+        // `[DEFAULT]` alone may come in several pieces.
+        let mut pieces = self.sections.iter().filter(|piece| piece.name == section.name);
+        if let Some(first) = pieces.find_map(|piece| piece.entry(&key)) {
             let line = first.place.line + 1;
             let what = format!("this key is already set at line {line}; remove one of the two");
             return Err(Wrong { place, length, what });
         }
+        let Some(section) = self.sections.last_mut() else {
+            return Ok(());
+        };
         section.entries.push(Entry {
             key,
             place,
@@ -183,6 +186,16 @@ impl Parser {
         self.open = true;
         Ok(())
     }
+}
+
+/// Whether the last character is a blank, U+3000 as Japanese keyboards write it included. Looks at no more than
+/// that character, so that a long line of semicolons takes no longer than another.
+fn ends_with_blank(bytes: &[u8]) -> bool {
+    (1..=3usize).any(|length| {
+        let last = bytes.len().checked_sub(length).and_then(|from| bytes.get(from..));
+        let last = last.and_then(|last| core::str::from_utf8(last).ok());
+        last.is_some_and(|last| last.chars().count() == 1 && last.trim().is_empty())
+    })
 }
 
 /// `name` of `[name]`, up to the last bracket as Python reads it.

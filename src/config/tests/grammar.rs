@@ -71,6 +71,30 @@ fn lines_that_continue_a_value() {
 }
 
 #[test]
+fn blanks_of_other_keyboards() {
+    let text = "[a]\nk = 1\n　; c\n　# c\n　2　; c\nl　=　3\n";
+    check(text.as_bytes(), "k", Ok("1\n2"));
+    check(text.as_bytes(), "l", Ok("3"));
+    check(
+        b"[a]\nk = \x83\x5c ; x\n",
+        "k",
+        Err("this byte is not UTF-8; save the file as UTF-8"),
+    );
+}
+
+#[test]
+fn default_may_come_in_pieces() {
+    let text = b"[DEFAULT]\nx=1\n[a]\nk=%(x)s%(y)s\n[DEFAULT]\ny=2\n";
+    check(text, "k", Ok("12"));
+    let twice = b"[DEFAULT]\nx=1\n[a]\n[DEFAULT]\nx=2\n";
+    check(
+        twice,
+        "x",
+        Err("this key is already set at line 2; remove one of the two"),
+    );
+}
+
+#[test]
 fn windows_and_odd_encodings() {
     check(b"\xef\xbb\xbf[a]\r\nk = 1\r\n  2\r\n", "k", Ok("1\n2"));
     check(b"[a]\n; \x8c\xf8\x82\xab\nk = 1 ; \xff\n", "k", Ok("1"));
