@@ -2,9 +2,9 @@
 //!
 //! Pure: files are read by the caller, and what is here turns text into settings or into an error
 //! that names file, line and key. From the text inwards: `parse` is the grammar, [`ini`] and
-//! `include` the files in layers, [`interpolate`] resolves `%(name)s`, `settings` is the table of keys, `value`
-//! and `ports` read one value and `reading` says what is wrong with it, `action` is the list of actions, `jail`
-//! puts a jail together, `load` the whole, and [`mod@describe`] shows what came out.
+//! `include` the files in layers, [`interpolate`] resolves `%(name)s`, `settings` is the table of keys,
+//! `value` and `ports` read one value and `reading` says what is wrong with it, `action` is the list of
+//! actions, `jail` puts a jail together, `load` the whole, and [`mod@describe`] shows what came out.
 #![forbid(unsafe_code)]
 #![deny(
     clippy::indexing_slicing,

@@ -2,8 +2,8 @@
 //!
 //! What the grammar is was found by trying Debian's fail2ban 1.0.2 (Python 3.11):
 //! * `[section]` and `key = value` or `key: value`; keys are lower-cased, sections are not;
-//! * a line that begins with `#` or `;`, after blanks, is a comment; so is ` ;` and what follows it in a value.
-//!   ` #` in a value is text to fail2ban (a regular expression needs it), but see [`Hash`];
+//! * a line that begins with `#` or `;`, after blanks, is a comment; so is ` ;` and what follows it in
+//!   a value. ` #` in a value is text to fail2ban (a regular expression needs it), but see [`Hash`];
 //! * a line indented more than its key continues the value; empty lines in between belong to the value,
 //!   comments do not interrupt it;
 //! * a key or a section that comes twice in a file is a mistake, but `[DEFAULT]` may come in pieces.
@@ -188,8 +188,8 @@ impl Parser {
     }
 }
 
-/// Whether the last character is a blank, U+3000 as Japanese keyboards write it included. Looks at no more than
-/// that character, so that a long line of semicolons takes no longer than another.
+/// Whether the last character is a blank, U+3000 as Japanese keyboards write it included. Looks at no more
+/// than that character, so that a long line of semicolons takes no longer than another.
 fn ends_with_blank(bytes: &[u8]) -> bool {
     (1..=3usize).any(|length| {
         let last = bytes.len().checked_sub(length).and_then(|from| bytes.get(from..));

@@ -121,7 +121,8 @@ fn what_is_accepted_and_not_in_force_is_said() {
     check(
         "asterisk",
         "banaction = shorewall",
-        "\n[asterisk] has no firewall action: it bans, but nothing is blocked\naction shorewall is not yet in force",
+        "\n[asterisk] has no firewall action: it bans, but nothing is blocked\naction shorewall is \
+         not yet in force",
     );
     check(
         "asterisk",
@@ -158,7 +159,8 @@ fn what_is_accepted_and_not_in_force_is_said() {
     check(
         "asterisk",
         "action = iptables[protocol=tcp]",
-        "drops tcp to port 5060-5061\n[asterisk] blocks TCP only, and SIP comes over UDP; write protocol = tcp,udp",
+        "drops tcp to port 5060-5061\n[asterisk] blocks TCP only, and SIP comes over UDP; write \
+         protocol = tcp,udp",
     );
     check(
         "asterisk",
@@ -169,7 +171,8 @@ fn what_is_accepted_and_not_in_force_is_said() {
         "asterisk",
         "logpath = /var/log/asterisk/full",
         &format!(
-            "{SIP}\nasterisk's full log holds debug output, which anyone can forge; name messages and security \
+            "{SIP}\nasterisk's full log holds debug output, which anyone can forge; name messages \
+             and security \
                   in logpath"
         ),
     );
@@ -177,7 +180,8 @@ fn what_is_accepted_and_not_in_force_is_said() {
 
 #[test]
 fn a_key_is_warned_of_once_and_only_where_it_matters() {
-    let text = "[DEFAULT]\nusedns = warn\n[asterisk]\nenabled = true\nusedns = yes\n[sshd]\nenabled = true\nusedns = yes\n";
+    let text = "[DEFAULT]\nusedns = warn\n[asterisk]\nenabled = true\nusedns = yes\n[sshd]\nenabled \
+        = true\nusedns = yes\n";
     let (_, warnings) = read(text).unwrap();
     assert_eq!(warned(&warnings), "jail.local:2: usedns is not yet in force\n");
     let (_, warnings) = read("[asterisk]\nenabled = true\n[sshd]\nusedns = yes\n").unwrap();
@@ -209,7 +213,8 @@ fn logpaths_are_guessed_only_if_nobody_wrote_them() {
 
 #[test]
 fn times_and_ignored_networks_reach_the_jail() {
-    let text = "[DEFAULT]\nbantime = 1d 12h ; c\nfindtime = 1.5h # c\nignoreip = 10.1.2.3/8, ::1 10.0.0.0/8\n[sshd]\n\
+    let text = "[DEFAULT]\nbantime = 1d 12h ; c\nfindtime = 1.5h # c\nignoreip = 10.1.2.3/8, ::1 \
+        10.0.0.0/8\n[sshd]\n\
                 enabled = 1\n[asterisk]\nenabled = 1\nbantime = -1\nignoreip =\n";
     let (config, _) = read(text).unwrap();
     let [ssh, sip] = config.jails.as_slice() else {
@@ -232,7 +237,11 @@ fn files_include_each_other_in_layers() {
                  enabled = 1\nlogpath = %(known/logpath)s /c\n[Definition]\nring = 100\n";
     let files: [(&str, &[u8]); 3] = [
         ("/etc/jail.local", main),
-        ("/etc/paths.conf", b"[INCLUDES]\nbefore = paths.conf\n[DEFAULT]\nmaxretry = 9\nfindtime = 77\n[sshd]\nlogpath = /b\n"),
+        (
+            "/etc/paths.conf",
+            b"[INCLUDES]\nbefore = paths.conf\n[DEFAULT]\nmaxretry = 9\nfindtime = \
+            77\n[sshd]\nlogpath = /b\n",
+        ),
         ("/etc/over.local", b"[DEFAULT]\nmaxretry = 4\n"),
     ];
     let (config, warnings) = read_files(&files).unwrap();

@@ -30,7 +30,8 @@ fn a_mistake_shows_file_line_column_and_caret() {
 #[test]
 fn all_mistakes_are_told_at_once_and_in_order() {
     check(
-        "[DEFAULT]\nmaxretry = many\n[sshd]\nenabled = true\nignoreip = 10.0.0.1\n  10.0.0.256 x\n[asterisk]\n\
+        "[DEFAULT]\nmaxretry = many\n[sshd]\nenabled = true\nignoreip = 10.0.0.1\n  10.0.0.256 x\n\
+         [asterisk]\n\
          enable = true\nenabled = true\n",
         "jail.local:2:12: maxretry: \"many\" is not a number from 1 to 1000\n\
          \x20 2 | maxretry = many\n\
@@ -51,9 +52,11 @@ fn all_mistakes_are_told_at_once_and_in_order() {
 #[test]
 fn a_mistake_in_a_referred_value_is_shown_where_it_is_written() {
     check(
-        "[DEFAULT]\naction_ = %(banaction)s[port=\"%(port)s\"]\n[asterisk]\nenabled = true\nport = 5060,506x\n\
+        "[DEFAULT]\naction_ = %(banaction)s[port=\"%(port)s\"]\n[asterisk]\nenabled = true\nport = \
+         5060,506x\n\
          action = %(action_)s\n",
-        "jail.local:5:13: port: \"506x\" is not a port; use numbers, 5060:5080, or names such as sip and ssh\n\
+        "jail.local:5:13: port: \"506x\" is not a port; use numbers, 5060:5080, or names such as \
+         sip and ssh\n\
          \x20 5 | port = 5060,506x\n\
          \x20   |             ^~~~",
     );
@@ -288,7 +291,8 @@ fn bounds_are_told() {
         "jail.local:3:8: port: 33 ranges; 32 are the limit",
     );
     let name = "[a-name-that-is-far-too-long]\nenabled = true\n";
-    let want = "jail.local:1:2: \"a-name-that-is-far-too-long\" cannot be a jail's name; use up to 20 letters, digits, \
+    let want = "jail.local:1:2: \"a-name-that-is-far-too-long\" cannot be a jail's name; use up to \
+        20 letters, digits, \
                 dots, - and _";
     assert_eq!(read(name).unwrap_err().to_string().lines().next(), Some(want));
     let keys: String = (0..4_100).map(|n| format!("k{n}=1\n")).collect();

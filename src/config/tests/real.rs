@@ -42,7 +42,8 @@ fn the_articles_file_loads_unchanged() {
         "tests/data/article/jail.local",
         &[
             "ssh sshd /var/log/auth.log | 6 in 600, 604800 | 3 ignored | drops tcp to port 22",
-            "asterisk asterisk /var/log/asterisk/messages | 2 in 1200, -1 | 3 ignored | drops everything from the source",
+            "asterisk asterisk /var/log/asterisk/messages | 2 in 1200, -1 | 3 ignored | drops \
+             everything from the source",
             "jail.local:12: usedns is not yet in force",
             "jail.local:15: destmail is not yet in force",
             "jail.local:16: sendername is not yet in force",
@@ -70,8 +71,10 @@ fn the_short_form_of_today() {
         "tests/data/howto/short.local",
         &[
             "sshd sshd /var/log/auth.log /var/log/secure | 5 in 600, 600 | 0 ignored | drops tcp to port 22",
-            "asterisk asterisk /var/log/asterisk/messages /var/log/asterisk/messages.log /var/log/asterisk/security \
-             /var/log/asterisk/security.log | 5 in 600, 600 | 0 ignored | drops tcp and udp to port 5060-5061",
+            "asterisk asterisk /var/log/asterisk/messages /var/log/asterisk/messages.log \
+             /var/log/asterisk/security \
+             /var/log/asterisk/security.log | 5 in 600, 600 | 0 ignored | drops tcp and udp to port \
+                 5060-5061",
         ],
     );
 }
@@ -93,7 +96,8 @@ fn ports_by_name_and_two_jails_of_one_filter() {
     check(
         "tests/data/howto/services.local",
         &[
-            "asterisk asterisk /var/log/asterisk/messages /var/log/asterisk/security | 5 in 600, 600 | 3 ignored | \
+            "asterisk asterisk /var/log/asterisk/messages /var/log/asterisk/security | 5 in 600, \
+             600 | 3 ignored | \
              drops tcp and udp to port 4569,5060-5061",
             "asterisk-security asterisk /var/log/asterisk/security* | 5 in 129600, 604800 | 3 ignored | \
              drops tcp and udp to port 5060-5080",
@@ -112,7 +116,8 @@ fn a_telephone_system_with_many_jails() {
             "ssh-iptables sshd /var/log/secure | 8 in 600, 1800 | 1 ignored | drops tcp to port 22",
             "jail.local:3: paths-fedora.conf does not exist and is left out",
             "jail.local:18: action sendmail is not yet in force",
-            "jail.local:19: asterisk's full log holds debug output, which anyone can forge; name messages and security \
+            "jail.local:19: asterisk's full log holds debug output, which anyone can forge; name \
+             messages and security \
              in logpath",
             "jail.local:26: action sendmail-whois is not yet in force",
             "jail.local:31: [vsftpd-iptables] is not guarded: filter vsftpd is not yet in force",
@@ -125,8 +130,10 @@ fn a_jail_for_each_protocol() {
     check(
         "tests/data/howto/tcp-udp.local",
         &[
-            "asterisk-tcp asterisk /var/log/asterisk/messages | 5 in 600, 600 | 0 ignored | drops tcp to port 5060-5061",
-            "asterisk-udp asterisk /var/log/asterisk/messages | 5 in 600, 600 | 0 ignored | drops udp to port 5060-5061",
+            "asterisk-tcp asterisk /var/log/asterisk/messages | 5 in 600, 600 | 0 ignored | drops \
+             tcp to port 5060-5061",
+            "asterisk-udp asterisk /var/log/asterisk/messages | 5 in 600, 600 | 0 ignored | drops \
+             udp to port 5060-5061",
             "jail.local:3: bantime.increment is not yet in force",
             "jail.local:4: bantime.factor is not yet in force",
             "jail.local:5: bantime.maxtime is not yet in force",
@@ -141,14 +148,17 @@ fn a_router() {
     check(
         "tests/data/howto/router.local",
         &[
-            "dropbear dropbear /tmp/log/messages | 5 in 600, 600 | 0 ignored | drops everything from the source",
-            "asterisk asterisk /var/log/asterisk/messages /var/log/asterisk/messages.log /var/log/asterisk/security \
+            "dropbear dropbear /tmp/log/messages | 5 in 600, 600 | 0 ignored | drops everything \
+             from the source",
+            "asterisk asterisk /var/log/asterisk/messages /var/log/asterisk/messages.log \
+             /var/log/asterisk/security \
              /var/log/asterisk/security.log | 5 in 600, 86400 | 0 ignored | drops tcp and udp to every port",
         ],
     );
 }
 
-/// Many copy jail.conf to jail.local and enable a jail in it. Needs fail2ban's file; without it nothing is checked.
+/// Many copy jail.conf to jail.local and enable a jail in it. Needs fail2ban's file; without
+/// it nothing is checked.
 #[test]
 fn fail2bans_own_file_loads_where_it_is_installed() {
     let Ok(mut text) = std::fs::read_to_string("/etc/fail2ban/jail.conf") else {
