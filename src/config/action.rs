@@ -2,7 +2,7 @@
 
 use super::ini::Wrong;
 use super::interpolate::Value;
-use super::load::{Reading, shown};
+use super::reading::{Reading, shown};
 use super::{Block, Protocol, ports};
 use crate::limits::PORTS_MAX;
 
@@ -29,7 +29,7 @@ impl<'v> Call<'v> {
 
     /// Whether it blocks every port, whatever ports the jail has.
     fn is_all_ports(&self) -> bool {
-        self.name.ends_with("allports") || self.option("type") == Some("allports") || self.name == "ufw"
+        self.name.ends_with("allports") || self.option("type") == Some("allports")
     }
 }
 
@@ -71,8 +71,9 @@ fn block(reading: &mut Reading<'_>, section: &str, value: &Value, call: &Call<'_
         reading.warn(Some(value.wrong(kind, "").place), what);
     }
     let protocol = match call.option("protocol") {
+        // ufw's rule has no protocol, whatever it is told.
+        _ if call.name == "ufw" => Ok(Protocol::All),
         Some(text) => protocols(value, text),
-        None if call.name == "ufw" => Ok(Protocol::All),
         None => {
             let value = reading.value(section, "protocol")?;
             protocols(&value, value.text())

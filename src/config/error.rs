@@ -122,7 +122,7 @@ impl Error {
         self.missing
     }
 
-    /// The mistakes, in the order in which they were found.
+    /// The mistakes, in the order of the files.
     pub fn mistakes(&self) -> impl Iterator<Item = &Mistake> {
         self.mistakes.iter()
     }
@@ -174,7 +174,17 @@ impl Mistakes {
     }
 
     pub(super) fn result<T>(self, value: T) -> Result<T, Error> {
-        self.error.map_or(Ok(value), Err)
+        let Some(mut error) = self.error else {
+            return Ok(value);
+        };
+        // By place; what concerns the whole comes last, for it may follow from the others.
+        let place = |mistake: &Mistake| {
+            let origin = mistake.origin.as_ref();
+            let place = origin.map(|origin| (origin.file.clone(), origin.line, origin.column));
+            (place.is_none(), place)
+        };
+        error.mistakes.sort_by_key(place);
+        Err(error)
     }
 }
 

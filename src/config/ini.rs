@@ -1,17 +1,10 @@
-//! The INI grammar of fail2ban's files: Python's configparser, as fail2ban sets it up.
-//!
-//! What the grammar is was found by trying Debian's fail2ban 1.0.2 (Python 3.11):
-//! * `[section]` and `key = value` or `key: value`; keys are lower-cased, sections are not;
-//! * a line that begins with `#` or `;`, after blanks, is a comment; so is ` ;` and what follows it in a value.
-//!   ` #` in a value is text to fail2ban (a regular expression needs it), but see [`Hash`];
-//! * a line indented more than its key continues the value; empty lines in between belong to the value,
-//!   comments do not interrupt it;
-//! * a key or a section that comes twice in a file is a mistake.
+//! INI files in layers, with the place of everything in them.
 //!
 //! Files form layers: a later one overrides an earlier one key by key. Every value keeps its place.
 
 use super::error::{Excerpt, Mistake, Origin};
-use crate::limits::{CONFIG_BYTES_MAX, CONFIG_KEYS_MAX};
+use super::parse::parse;
+use crate::limits::CONFIG_BYTES_MAX;
 
 /// The section whose values all others inherit.
 pub const DEFAULT: &str = "DEFAULT";
@@ -31,9 +24,9 @@ pub struct Place {
     /// Index of the file; [`Place::BUILT_IN`] has none.
     file: u16,
     /// Line, from 0.
-    line: u32,
+    pub(super) line: u32,
     /// Byte in the line, from 0.
-    byte: u32,
+    pub(super) byte: u32,
 }
 
 impl Place {
@@ -164,12 +157,22 @@ impl Ini {
                 ),
             });
         }
-        let parsed = Parser::new(place, hash).parse(&bytes);
+        // Windows editors put a byte order mark in front; fail2ban stumbles over it, which helps nobody.
+        let bytes = match bytes.strip_prefix(b"\xef\xbb\xbf") {
+            Some(rest) => rest.to_vec(),
+            None => bytes,
+        };
+        let parsed = parse(&bytes, place, hash);
         if let Some(file) = self.files.last_mut() {
             file.bytes = bytes;
             file.sections = parsed?;
         }
         Ok(number)
+    }
+
+    /// The name of the file that was opened first.
+    pub(super) fn main_name(&self) -> &str {
+        self.file(0).map_or("", |file| &file.name)
     }
 
     /// Puts file `number` above those layered before it.
@@ -252,173 +255,4 @@ impl Ini {
             .unwrap_or_default();
         line.strip_suffix(b"\r").unwrap_or(line)
     }
-}
-
-/// The state of reading a file line by line.
-struct Parser {
-    place: Place,
-    hash: Hash,
-    sections: Vec<Section>,
-    /// Whether the last key of the last section can be continued.
-    open: bool,
-    indent: usize,
-    keys: usize,
-}
-
-impl Parser {
-    fn new(place: Place, hash: Hash) -> Parser {
-        Parser {
-            place,
-            hash,
-            sections: Vec::new(),
-            open: false,
-            indent: 0,
-            keys: 0,
-        }
-    }
-
-    fn parse(mut self, bytes: &[u8]) -> Result<Vec<Section>, Wrong> {
-        // Windows editors put a byte order mark in front; fail2ban stumbles over it, which helps nobody.
-        let mark = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-        let bytes = bytes.get(mark..).unwrap_or_default();
-        for (number, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
-            self.place.line = u32::try_from(number).unwrap_or(u32::MAX);
-            self.place.byte = if number == 0 { mark as u32 } else { 0 };
-            self.line(line)?;
-        }
-        for entry in self.sections.iter_mut().flat_map(|section| &mut section.entries) {
-            while entry.lines.len() > 1 && entry.lines.last().is_some_and(|line| line.text.is_empty()) {
-                entry.lines.pop();
-            }
-        }
-        Ok(self.sections)
-    }
-
-    fn line(&mut self, line: &[u8]) -> Result<(), Wrong> {
-        let (text, commented) = self.without_comment(line);
-        // Comments may be in any encoding; what counts must be UTF-8.
-        let text = core::str::from_utf8(text).map_err(|error| Wrong {
-            place: self.place.right(error.valid_up_to()),
-            length: 1,
-            what: "this byte is not UTF-8; save the file as UTF-8".to_owned(),
-        })?;
-        let indent = text.len() - text.trim_start().len();
-        let place = self.place.right(indent);
-        let text = text.trim();
-        if text.is_empty() {
-            if !commented {
-                self.continue_value("", place);
-            }
-            return Ok(());
-        }
-        if self.open && indent > self.indent {
-            self.continue_value(text, place);
-            return Ok(());
-        }
-        self.indent = indent;
-        match section_name(text) {
-            Some(name) => self.section(name, place.right(1)),
-            None => self.entry(text, place),
-        }
-    }
-
-    /// The line without its comment, and whether it had one.
-    fn without_comment<'l>(&self, line: &'l [u8]) -> (&'l [u8], bool) {
-        let blank = |at: usize| {
-            at.checked_sub(1)
-                .and_then(|before| line.get(before))
-                .is_none_or(u8::is_ascii_whitespace)
-        };
-        let first = line.trim_ascii_start().first();
-        let at = line.iter().enumerate().position(|(at, &byte)| match byte {
-            b';' => blank(at),
-            b'#' => blank(at) && (self.hash == Hash::Comment || first == Some(&b'#')),
-            _ => false,
-        });
-        match at.and_then(|at| line.get(..at)) {
-            Some(text) => (text, true),
-            None => (line, false),
-        }
-    }
-
-    fn continue_value(&mut self, text: &str, place: Place) {
-        let last = self
-            .sections
-            .last_mut()
-            .and_then(|section| section.entries.last_mut());
-        if let (true, Some(entry)) = (self.open, last) {
-            entry.lines.push(Line {
-                text: text.to_owned(),
-                place,
-            });
-        }
-    }
-
-    fn section(&mut self, name: &str, place: Place) -> Result<(), Wrong> {
-        if let Some(first) = self.sections.iter().find(|section| section.name == name) {
-            let line = first.place.line + 1;
-            return Err(Wrong {
-                place,
-                length: name.len(),
-                what: format!("this section is already at line {line}; make one of the two"),
-            });
-        }
-        self.open = false;
-        self.sections.push(Section {
-            name: name.to_owned(),
-            place,
-            entries: Vec::new(),
-        });
-        Ok(())
-    }
-
-    fn entry(&mut self, text: &str, place: Place) -> Result<(), Wrong> {
-        let wrong = |what: String| Wrong {
-            place,
-            length: text.len(),
-            what,
-        };
-        let Some((key, value)) = text
-            .split_once(['=', ':'])
-            .filter(|(key, _)| !key.trim().is_empty())
-        else {
-            let what =
-                "this is neither a [section] nor key = value; a line that continues a value is indented";
-            return Err(wrong(what.to_owned()));
-        };
-        let value_place = place.right(key.len() + 1 + value.len() - value.trim_start().len());
-        let key = key.trim_end().to_lowercase();
-        let length = key.len();
-        let Some(section) = self.sections.last_mut() else {
-            let what = "a key before the first [section]; put [DEFAULT] above it";
-            return Err(wrong(what.to_owned()));
-        };
-        if let Some(first) = section.entry(&key) {
-            let line = first.place.line + 1;
-            let what = format!("this key is already set at line {line}; remove one of the two");
-            return Err(Wrong { place, length, what });
-        }
-        self.keys += 1;
-        if self.keys > CONFIG_KEYS_MAX {
-            return Err(wrong(format!(
-                "more than {CONFIG_KEYS_MAX} keys; no configuration needs that many"
-            )));
-        }
-        section.entries.push(Entry {
-            key,
-            place,
-            lines: vec![Line {
-                text: value.trim().to_owned(),
-                place: value_place,
-            }],
-        });
-        self.open = true;
-        Ok(())
-    }
-}
-
-/// `name` of `[name]`, up to the last bracket as Python reads it.
-fn section_name(text: &str) -> Option<&str> {
-    let (name, _) = text.strip_prefix('[')?.rsplit_once(']')?;
-    (!name.is_empty()).then_some(name)
 }

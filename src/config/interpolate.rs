@@ -26,10 +26,15 @@ impl Value {
         &self.text
     }
 
-    /// Where the value of the key begins.
+    /// Where the value of the key begins; of a built-in one, the first part that a file wrote.
     #[must_use]
     pub fn place(&self) -> Place {
-        self.place
+        let written = self.marks.iter().map(|&(_, place)| place);
+        let mut written = written.filter(|&place| place != Place::BUILT_IN);
+        match self.place {
+            Place::BUILT_IN => written.next().unwrap_or(Place::BUILT_IN),
+            place => place,
+        }
     }
 
     /// Whether nothing of the text is written in a file, though a file may refer to it.
@@ -39,13 +44,13 @@ impl Value {
     }
 
     /// Where byte `at` of the text is written; a part from a built-in value counts as written where it is
-    /// referred to.
+    /// referred to, or where the value's first written part is.
     #[must_use]
     pub fn place_at(&self, at: usize) -> Place {
         let mark = self.marks.iter().rev().find(|&&(from, _)| from <= at);
         match mark {
             Some(&(from, place)) if place != Place::BUILT_IN => place.right(at - from),
-            _ => self.place,
+            _ => self.place(),
         }
     }
 

@@ -3,9 +3,9 @@
 use ipnet::IpNet;
 
 use super::ini::Place;
-use super::load::{Reading, shown};
+use super::reading::{Reading, shown};
 use super::value::{Ignored, ignored};
-use super::{Block, FilterName, Jail, Protocol, action, settings};
+use super::{FilterName, Jail, action, settings};
 use crate::limits::{FILES_MAX, IGNOREIP_MAX, JAIL_NAME_BYTES_MAX};
 
 /// Reads an enabled jail; `None` after a mistake, or if we have no such filter.
@@ -18,7 +18,10 @@ pub(super) fn jail(reading: &mut Reading<'_>, name: &str, place: Option<Place>) 
     let bantime = reading.seconds(name, "bantime");
     let ignoreip = ignoreip(reading, name);
     let blocks = action::blocks(reading, name);
-    warn_of_gaps(reading, name, place, filter, &blocks);
+    if blocks.is_empty() {
+        let what = format!("[{name}] has no firewall action: it bans, but nothing is blocked");
+        reading.warn(place, what);
+    }
     Some(Jail {
         name: name.to_owned(),
         filter,
@@ -49,7 +52,7 @@ fn name_is_sound(reading: &mut Reading<'_>, name: &str, place: Option<Place>) ->
             length: name.len(),
             what,
         }),
-        None => reading.whole_wrong(what),
+        None => reading.whole_wrong(&what),
     }
     None
 }
@@ -92,7 +95,9 @@ fn filter(reading: &mut Reading<'_>, section: &str) -> Option<FilterName> {
 fn logpaths(reading: &mut Reading<'_>, section: &str, filter: FilterName) -> Option<(Vec<String>, bool)> {
     let Some(value) = reading.value(section, "logpath") else {
         if reading.ini.resolve(section, "logpath").is_ok() {
-            reading.whole_wrong(format!("[{section}] has no logpath; name the log files it reads"));
+            reading.whole_wrong(&format!(
+                "[{section}] has no logpath; name the log files it reads"
+            ));
         }
         return None;
     };
@@ -159,30 +164,4 @@ fn ignoreip(reading: &mut Reading<'_>, section: &str) -> Vec<IpNet> {
     sorted.sort_unstable();
     sorted.dedup();
     sorted
-}
-
-/// Says what is legal and yet hardly what is wanted.
-fn warn_of_gaps(
-    reading: &mut Reading<'_>,
-    name: &str,
-    place: Option<Place>,
-    filter: FilterName,
-    blocks: &[Block],
-) {
-    if blocks.is_empty() {
-        let what = format!("[{name}] has no firewall action: it bans, but nothing is blocked");
-        reading.warn(place, what);
-    }
-    if filter == FilterName::Asterisk
-        && matches!(
-            blocks,
-            [Block {
-                protocol: Protocol::Tcp,
-                ..
-            }]
-        )
-    {
-        let what = format!("[{name}] blocks TCP only, and SIP comes over UDP; write protocol = tcp,udp");
-        reading.warn(place, what);
-    }
 }

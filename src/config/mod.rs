@@ -1,9 +1,10 @@
 //! fail2ban's `jail.local`, read as it is.
 //!
 //! Pure: files are read by the caller, and what is here turns text into settings or into an error
-//! that names file, line and key. From the text inwards: [`ini`] is the grammar, [`interpolate`] resolves
-//! `%(name)s`, `settings` is the table of keys, `value` and `ports` read one value, `action` the list of
-//! actions, `jail` puts a jail together, and [`describe`] shows what came out.
+//! that names file, line and key. From the text inwards: `parse` is the grammar, [`ini`] and
+//! `include` the files in layers, [`interpolate`] resolves `%(name)s`, `settings` is the table of keys,
+//! `value` and `ports` read one value and `reading` says what is wrong with it, `action` is the list of
+//! actions, `jail` puts a jail together, `load` the whole, and [`mod@describe`] shows what came out.
 #![forbid(unsafe_code)]
 #![deny(
     clippy::indexing_slicing,
@@ -20,11 +21,14 @@ use ipnet::IpNet;
 mod action;
 pub mod describe;
 pub mod error;
+mod include;
 pub mod ini;
 pub mod interpolate;
 mod jail;
 mod load;
+mod parse;
 mod ports;
+mod reading;
 mod settings;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! The keys: one line is the whole setting.
 //!
 //! What is built in lies below every file: the defaults of `[DEFAULT]` in the table, and the sections that
-//! fail2ban's own jail.conf has for our filters, so that a jail.local with nothing but `enabled = true` works.
+//! fail2ban's own jail.conf has for our filters, so that a jail.local of nothing but `enabled = true` works.
 
 use crate::limits::{MAXBANS_MAX, MAXRETRY_MAX, RING_MAX, RING_MIN, SPAN_SECONDS_MAX};
 use Reads::{ByItself, Definition, NotYet, Number, Seconds, SecondsOrForEver, Word, YesNo};
