@@ -3,7 +3,12 @@
 //!
 //! Read here, because the C library's `localtime_r` needs `unsafe`, and on 32-bit musl a time beyond 2038.
 #![forbid(unsafe_code)]
-#![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![deny(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
 
 use crate::time::{Civil, Wall};
 
@@ -66,25 +71,41 @@ impl Zone {
         };
         let mut changes = Vec::with_capacity(counts.times);
         for (time, &kind) in times.chunks_exact(8).zip(kinds) {
-            changes.push((i64::from_be_bytes(*time.first_chunk()?), offset(usize::from(kind))?));
+            changes.push((
+                i64::from_be_bytes(*time.first_chunk()?),
+                offset(usize::from(kind))?,
+            ));
         }
         let (_, footer) = second.split_at_checked(44 + counts.body_bytes(8)?)?;
-        let footer = footer.strip_prefix(b"\n").and_then(|rest| rest.split(|&byte| byte == b'\n').next());
-        Some(Zone { changes, before: offset(0)?, rule: footer.and_then(Rule::read) })
+        let footer = footer
+            .strip_prefix(b"\n")
+            .and_then(|rest| rest.split(|&byte| byte == b'\n').next());
+        Some(Zone {
+            changes,
+            before: offset(0)?,
+            rule: footer.and_then(Rule::read),
+        })
     }
 
     /// Reads a rule like `CET-1CEST,M3.5.0,M10.5.0/3` or `UTC0`.
     #[must_use]
     pub fn from_rule(text: &[u8]) -> Option<Zone> {
         let rule = Rule::read(text.trim_ascii())?;
-        Some(Zone { changes: Vec::new(), before: rule.standard, rule: Some(rule) })
+        Some(Zone {
+            changes: Vec::new(),
+            before: rule.standard,
+            rule: Some(rule),
+        })
     }
 
     /// Seconds that local time is ahead of UTC at this time, which is in UTC.
     #[must_use]
     pub fn offset(&self, utc: Wall) -> i32 {
         let behind = self.changes.partition_point(|&(time, _)| time <= utc.0);
-        match (&self.rule, behind.checked_sub(1).and_then(|last| self.changes.get(last))) {
+        match (
+            &self.rule,
+            behind.checked_sub(1).and_then(|last| self.changes.get(last)),
+        ) {
             (Some(rule), _) if behind == self.changes.len() => rule.offset(utc),
             (_, Some(&(_, offset))) => offset,
             (_, None) => self.before,
@@ -113,7 +134,9 @@ impl Counts {
         let rest = bytes.strip_prefix(b"TZif")?.get(16..)?;
         let number = |at: usize| {
             let bytes = rest.get(at * 4..)?.first_chunk::<4>()?;
-            usize::try_from(u32::from_be_bytes(*bytes)).ok().filter(|&count| count <= 1 << 20)
+            usize::try_from(u32::from_be_bytes(*bytes))
+                .ok()
+                .filter(|&count| count <= 1 << 20)
         };
         Some(Counts {
             isut: number(0)?,
@@ -145,22 +168,39 @@ impl Rule {
         name(&mut rest)?;
         let standard = -seconds(&mut rest)?;
         if rest.is_empty() {
-            return Some(Rule { standard, summer: None });
+            return Some(Rule {
+                standard,
+                summer: None,
+            });
         }
         name(&mut rest)?;
-        let summer = if rest.starts_with(b",") { standard + 3600 } else { -seconds(&mut rest)? };
+        let summer = if rest.starts_with(b",") {
+            standard + 3600
+        } else {
+            -seconds(&mut rest)?
+        };
         let (start, end) = (day(&mut rest)?, day(&mut rest)?);
-        rest.is_empty().then_some(Rule { standard, summer: Some((summer, start, end)) })
+        rest.is_empty().then_some(Rule {
+            standard,
+            summer: Some((summer, start, end)),
+        })
     }
 
     fn offset(&self, utc: Wall) -> i32 {
-        let Some((summer, start, end)) = self.summer else { return self.standard };
-        let year = Wall(utc.0.saturating_add(i64::from(self.standard))).to_civil().year;
+        let Some((summer, start, end)) = self.summer else {
+            return self.standard;
+        };
+        let year = Wall(utc.0.saturating_add(i64::from(self.standard)))
+            .to_civil()
+            .year;
         let start = start.at(year) - i64::from(self.standard);
         let end = end.at(year) - i64::from(summer);
         // South of the equator summer goes over the turn of the year.
-        let in_summer =
-            if start < end { start <= utc.0 && utc.0 < end } else { !(end <= utc.0 && utc.0 < start) };
+        let in_summer = if start < end {
+            start <= utc.0 && utc.0 < end
+        } else {
+            !(end <= utc.0 && utc.0 < start)
+        };
         if in_summer { summer } else { self.standard }
     }
 }
@@ -168,7 +208,18 @@ impl Rule {
 impl Day {
     /// This day and time in a year, in seconds since 1970 of local time.
     fn at(self, year: i32) -> i64 {
-        let first = |month| Civil { year, month, day: 1, hour: 0, minute: 0, second: 0 }.to_wall().0 / 86_400;
+        let first = |month| {
+            Civil {
+                year,
+                month,
+                day: 1,
+                hour: 0,
+                minute: 0,
+                second: 0,
+            }
+            .to_wall()
+            .0 / 86_400
+        };
         let january = first(1);
         let leap = first(3) - january == 60;
         let day = match self.date {
@@ -207,7 +258,9 @@ fn seconds(rest: &mut &[u8]) -> Option<i32> {
     }
     let mut total = number(rest)? * 3600;
     for unit in [60, 1] {
-        let Some(behind) = rest.strip_prefix(b":") else { break };
+        let Some(behind) = rest.strip_prefix(b":") else {
+            break;
+        };
         *rest = behind;
         total += number(rest)? * unit;
     }
@@ -250,7 +303,11 @@ fn number(rest: &mut &[u8]) -> Option<i32> {
     let (digits, behind) = rest.split_at_checked(length)?;
     *rest = behind;
     (1..=3).contains(&length).then_some(())?;
-    Some(digits.iter().fold(0, |number, &digit| number * 10 + i32::from(digit - b'0')))
+    Some(
+        digits
+            .iter()
+            .fold(0, |number, &digit| number * 10 + i32::from(digit - b'0')),
+    )
 }
 
 #[cfg(test)]
@@ -292,7 +349,16 @@ mod tests {
 
     #[test]
     fn what_is_no_rule_is_refused() {
-        for text in ["", "CET", "CET-1CEST", "CET-1CEST,M3.5.0", "C-1", "CET-1CEST,M13.5.0,M1.1.1", "CET-1 x", "<+03-3"] {
+        for text in [
+            "",
+            "CET",
+            "CET-1CEST",
+            "CET-1CEST,M3.5.0",
+            "C-1",
+            "CET-1CEST,M13.5.0,M1.1.1",
+            "CET-1 x",
+            "<+03-3",
+        ] {
             assert_eq!(Zone::from_rule(text.as_bytes()), None, "{text}");
         }
     }
@@ -308,7 +374,14 @@ mod tests {
             }
             bytes
         };
-        let types = [&3600_i32.to_be_bytes()[..], &[0, 0], &7200_i32.to_be_bytes()[..], &[1, 4], b"CET\0CST\0"].concat();
+        let types = [
+            &3600_i32.to_be_bytes()[..],
+            &[0, 0],
+            &7200_i32.to_be_bytes()[..],
+            &[1, 4],
+            b"CET\0CST\0",
+        ]
+        .concat();
         file.extend(header(0));
         file.extend(&types);
         file.extend(header(2));
@@ -319,7 +392,10 @@ mod tests {
         file.extend(b"\nCET-1CEST,M3.5.0,M10.5.0/3\n");
         let zone = Zone::from_file(&file).unwrap();
         let offset = |utc| zone.offset(Wall(utc));
-        assert_eq!([offset(0), offset(1_500_000), offset(1_795_351_367)], [3600, 7200, 3600]);
+        assert_eq!(
+            [offset(0), offset(1_500_000), offset(1_795_351_367)],
+            [3600, 7200, 3600]
+        );
         assert_eq!(zone.local(Wall(1_795_351_367)), Wall(1_795_351_367 + 3600));
         for length in 0..file.len() {
             let _ = Zone::from_file(&file[..length]);

@@ -41,7 +41,11 @@ struct Caller {
 impl Caller {
     fn new(host: &Namespace, v6: bool) -> Caller {
         let [address, pbx] = [2, 1].map(|number| if v6 { host.v6(number) } else { host.v4(number) });
-        Caller { socket: host.socket(&address), address, pbx }
+        Caller {
+            socket: host.socket(&address),
+            address,
+            pbx,
+        }
     }
 
     fn reaches(&self, port: &Port) -> bool {
@@ -55,9 +59,27 @@ fn cuts_the_attacker_off(backend: &str, extra: &[&str]) {
     let (attacker, phone) = (Namespace::new(1), Namespace::new(2));
     let mut log = Log::create("/var/log/asterisk/messages");
     let article = fs::read_to_string(ARTICLE).unwrap();
-    fs::write("/tmp/jail.local", article.replacen("[DEFAULT]\n", &format!("[DEFAULT]\n{}", extra.concat()), 1)).unwrap();
-    let mut guard = Guard::start(&["--config", if extra.is_empty() { ARTICLE } else { "/tmp/jail.local" }]);
-    assert!(guard.seen.iter().any(|line| line.contains(&format!("guards with {backend}"))), "{:?}", guard.seen);
+    fs::write(
+        "/tmp/jail.local",
+        article.replacen("[DEFAULT]\n", &format!("[DEFAULT]\n{}", extra.concat()), 1),
+    )
+    .unwrap();
+    let mut guard = Guard::start(&[
+        "--config",
+        if extra.is_empty() {
+            ARTICLE
+        } else {
+            "/tmp/jail.local"
+        },
+    ]);
+    assert!(
+        guard
+            .seen
+            .iter()
+            .any(|line| line.contains(&format!("guards with {backend}"))),
+        "{:?}",
+        guard.seen
+    );
     for v6 in [false, true] {
         let [attacker, phone] = [&attacker, &phone].map(|host| Caller::new(host, v6));
         let any = if v6 { "::" } else { "0.0.0.0" };
@@ -69,7 +91,10 @@ fn cuts_the_attacker_off(backend: &str, extra: &[&str]) {
         assert!(attacker.reaches(&sip), "one failure is no ban");
         log.fail(&attacker.address);
         let line = guard.wait_for(" banned");
-        assert!(line.contains("for ever: 2 failures in ") && line.contains("jail=asterisk"), "{line}");
+        assert!(
+            line.contains("for ever: 2 failures in ") && line.contains("jail=asterisk"),
+            "{line}"
+        );
         assert!(!attacker.reaches(&sip), "the attacker is cut off at the SIP port");
         assert!(!attacker.reaches(&other), "protocol=all: and at every other");
         assert!(phone.reaches(&sip), "the phone is not");
@@ -88,17 +113,29 @@ fn assert_permanent(backend: &str, addresses: &[&str]) {
     }
     match backend {
         "nftables" => assert!(!shown.contains("expires"), "{shown}"),
-        _ => assert!(!shown.contains("timeout ") || shown.contains("timeout 0"), "{shown}"),
+        _ => assert!(
+            !shown.contains("timeout ") || shown.contains("timeout 0"),
+            "{shown}"
+        ),
     }
 }
 
 fn kernel_sets(backend: &str) -> String {
-    run(if backend == "nftables" { "nft list table inet sipguard" } else { "ipset list" })
+    run(if backend == "nftables" {
+        "nft list table inet sipguard"
+    } else {
+        "ipset list"
+    })
 }
 
 /// The kernel holds no table, set or rule of ours.
 fn assert_nothing_of_ours_left() {
-    for look in ["nft list ruleset", "ipset list", "iptables-legacy-save", "ip6tables-legacy-save"] {
+    for look in [
+        "nft list ruleset",
+        "ipset list",
+        "iptables-legacy-save",
+        "ip6tables-legacy-save",
+    ] {
         let shown = run(look);
         assert!(!shown.contains("sipguard"), "{look}: {shown}");
     }
@@ -106,9 +143,12 @@ fn assert_nothing_of_ours_left() {
 
 #[test]
 fn the_articles_configuration_cuts_an_attacker_off_by_nftables() {
-    isolated("the_articles_configuration_cuts_an_attacker_off_by_nftables", || {
-        cuts_the_attacker_off("nftables", &[]);
-    });
+    isolated(
+        "the_articles_configuration_cuts_an_attacker_off_by_nftables",
+        || {
+            cuts_the_attacker_off("nftables", &[]);
+        },
+    );
 }
 
 #[test]
@@ -133,7 +173,10 @@ fn a_ban_of_some_ports_ends(backend: &str) {
         log.fail(&attacker.address);
         guard.wait_for(" banned");
         assert!(!attacker.reaches(&sip), "cut off at the SIP port");
-        assert!(attacker.reaches(&other), "ports that the jail does not name are reachable");
+        assert!(
+            attacker.reaches(&other),
+            "ports that the jail does not name are reachable"
+        );
         wait_until("the ban is over in the kernel", || attacker.reaches(&sip));
         guard.wait_for("unbanned");
         // And it is banned anew, as if nothing had been.
@@ -147,12 +190,16 @@ fn a_ban_of_some_ports_ends(backend: &str) {
 
 #[test]
 fn a_ban_of_some_ports_ends_by_nftables() {
-    isolated("a_ban_of_some_ports_ends_by_nftables", || a_ban_of_some_ports_ends("nftables"));
+    isolated("a_ban_of_some_ports_ends_by_nftables", || {
+        a_ban_of_some_ports_ends("nftables")
+    });
 }
 
 #[test]
 fn a_ban_of_some_ports_ends_by_ipset() {
-    isolated("a_ban_of_some_ports_ends_by_ipset", || a_ban_of_some_ports_ends("ipset"));
+    isolated("a_ban_of_some_ports_ends_by_ipset", || {
+        a_ban_of_some_ports_ends("ipset")
+    });
 }
 
 #[test]
@@ -193,7 +240,11 @@ fn refuses(command: &str, code: i32, words: &[&str]) {
     for word in words {
         assert!(text.contains(word), "{word:?} in: {text}");
     }
-    assert_eq!(text.lines().filter(|line| line.starts_with("sipguard: ")).count(), 1, "one clear message: {text}");
+    assert_eq!(
+        text.lines().filter(|line| line.starts_with("sipguard: ")).count(),
+        1,
+        "one clear message: {text}"
+    );
     assert_nothing_of_ours_left();
 }
 
@@ -207,14 +258,28 @@ fn a_guard_that_cannot_guard_says_why_and_leaves_nothing() {
         // Without the capability. The capability is taken from the bounding set, so that root has it not.
         for backend in ["nftables", "ipset"] {
             let path = config(backend, "maxretry = 2");
-            let bare = format!("setpriv --bounding-set -net_admin --inh-caps -net_admin {program} run --config {path}");
+            let bare = format!(
+                "setpriv --bounding-set -net_admin --inh-caps -net_admin {program} run --config {path}"
+            );
             refuses(&bare, 1, &["Operation not permitted", "CAP_NET_ADMIN"]);
         }
         let path = config("auto", "bantime = 10 minuts");
-        refuses(&format!("{program} run --config {path}"), 2, &["jail.local:8:11: bantime", "10 minuts"]);
+        refuses(
+            &format!("{program} run --config {path}"),
+            2,
+            &["jail.local:8:11: bantime", "10 minuts"],
+        );
         let path = config("auto", "bantimes = 600");
-        refuses(&format!("{program} run --config {path}"), 2, &["bantimes", "bantime"]);
-        refuses(&format!("{program} run --config /tmp/absent"), 2, &["/tmp/absent", "No such file"]);
+        refuses(
+            &format!("{program} run --config {path}"),
+            2,
+            &["bantimes", "bantime"],
+        );
+        refuses(
+            &format!("{program} run --config /tmp/absent"),
+            2,
+            &["/tmp/absent", "No such file"],
+        );
         refuses(&format!("{program} run --nonsense"), 2, &["nonsense"]);
         refuses(program, 2, &["--help"]);
     });
@@ -222,31 +287,37 @@ fn a_guard_that_cannot_guard_says_why_and_leaves_nothing() {
 
 #[test]
 fn a_wrong_reload_keeps_the_old_settings_and_a_right_one_keeps_the_bans() {
-    isolated("a_wrong_reload_keeps_the_old_settings_and_a_right_one_keeps_the_bans", || {
-        fresh_machine();
-        let mut log = Log::create("/var/log/asterisk/messages");
-        let path = config("nftables", "maxretry = 2");
-        let mut guard = Guard::start(&["--config", &path]);
-        log.fail("198.51.100.1");
-        log.fail("198.51.100.1");
-        guard.wait_for(" banned 198.51.100.1");
-        fs::write(&path, "[asterisk\n").unwrap();
-        guard.signal("HUP");
-        guard.wait_for("keeping the old settings");
-        log.fail("198.51.100.2");
-        log.fail("198.51.100.2");
-        guard.wait_for(" banned 198.51.100.2");
-        config("nftables", "maxretry = 3\nport = 5060\nprotocol = udp");
-        guard.signal("HUP");
-        guard.wait_for("configuration read again");
-        let shown = kernel_sets("nftables");
-        assert!(shown.contains("198.51.100.1") && shown.contains("198.51.100.2"), "{shown}");
-        log.fail("198.51.100.3");
-        log.fail("198.51.100.3");
-        log.fail("198.51.100.3");
-        let line = guard.wait_for(" banned 198.51.100.3");
-        assert!(line.contains("3 failures"), "{line}");
-    });
+    isolated(
+        "a_wrong_reload_keeps_the_old_settings_and_a_right_one_keeps_the_bans",
+        || {
+            fresh_machine();
+            let mut log = Log::create("/var/log/asterisk/messages");
+            let path = config("nftables", "maxretry = 2");
+            let mut guard = Guard::start(&["--config", &path]);
+            log.fail("198.51.100.1");
+            log.fail("198.51.100.1");
+            guard.wait_for(" banned 198.51.100.1");
+            fs::write(&path, "[asterisk\n").unwrap();
+            guard.signal("HUP");
+            guard.wait_for("keeping the old settings");
+            log.fail("198.51.100.2");
+            log.fail("198.51.100.2");
+            guard.wait_for(" banned 198.51.100.2");
+            config("nftables", "maxretry = 3\nport = 5060\nprotocol = udp");
+            guard.signal("HUP");
+            guard.wait_for("configuration read again");
+            let shown = kernel_sets("nftables");
+            assert!(
+                shown.contains("198.51.100.1") && shown.contains("198.51.100.2"),
+                "{shown}"
+            );
+            log.fail("198.51.100.3");
+            log.fail("198.51.100.3");
+            log.fail("198.51.100.3");
+            let line = guard.wait_for(" banned 198.51.100.3");
+            assert!(line.contains("3 failures"), "{line}");
+        },
+    );
 }
 
 #[test]
@@ -256,37 +327,78 @@ fn trusted_addresses_are_never_banned() {
         let host = Namespace::new(1);
         run(&format!("ip route add default via {}", host.v4(2)));
         let mut log = Log::create("/var/log/asterisk/messages");
-        let mut guard = Guard::start(&["--config", &config("nftables", "maxretry = 1\nignoreip = 198.51.100.0/28")]);
+        let mut guard = Guard::start(&[
+            "--config",
+            &config("nftables", "maxretry = 1\nignoreip = 198.51.100.0/28"),
+        ]);
         let gateway = host.v4(2);
         for address in [
-            "198.51.100.7", "127.0.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255", "169.254.1.1", "::1", "fe80::1",
-            "ff02::1", "::ffff:198.51.100.7", &host.v4(1), &host.v6(1), &gateway,
+            "198.51.100.7",
+            "127.0.0.1",
+            "0.0.0.0",
+            "224.0.0.1",
+            "255.255.255.255",
+            "169.254.1.1",
+            "::1",
+            "fe80::1",
+            "ff02::1",
+            "::ffff:198.51.100.7",
+            &host.v4(1),
+            &host.v6(1),
+            &gateway,
         ] {
             log.fail(address);
         }
         log.fail("198.51.100.66");
         guard.wait_for(" banned 198.51.100.66");
-        let banned: Vec<_> = guard.drain().iter().filter(|line| line.contains(" banned ")).cloned().collect();
+        let banned: Vec<_> = guard
+            .drain()
+            .iter()
+            .filter(|line| line.contains(" banned "))
+            .cloned()
+            .collect();
         assert_eq!(banned.len(), 1, "{banned:?}");
     });
 }
 
 #[test]
 fn every_failure_counts_once_while_the_log_is_rotated_in_every_way() {
-    isolated("every_failure_counts_once_while_the_log_is_rotated_in_every_way", || {
-        fresh_machine();
-        let path = "/var/log/asterisk/messages";
-        drop(Log::create(path));
-        let mut guard = Guard::start(&["--dry-run", "--config", &config("auto", "maxretry = 3\nfindtime = 1d")]);
-        let rotated = Rotated::write(path);
-        guard.wait_for("would ban 203.0.113.99");
-        let bans: Vec<_> = guard.drain().iter().filter_map(|line| Some(line.split_once("would ban ")?.1)).collect();
-        let mut banned: Vec<_> = bans.iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect();
-        banned.sort_unstable();
-        let mut want: Vec<_> = rotated.thrice.iter().cloned().chain(["203.0.113.99".to_owned()]).collect();
-        want.sort_unstable();
-        assert_eq!(banned, want, "who failed three times is banned, who failed twice is not");
-    });
+    isolated(
+        "every_failure_counts_once_while_the_log_is_rotated_in_every_way",
+        || {
+            fresh_machine();
+            let path = "/var/log/asterisk/messages";
+            drop(Log::create(path));
+            let mut guard = Guard::start(&[
+                "--dry-run",
+                "--config",
+                &config("auto", "maxretry = 3\nfindtime = 1d"),
+            ]);
+            let rotated = Rotated::write(path);
+            guard.wait_for("would ban 203.0.113.99");
+            let bans: Vec<_> = guard
+                .drain()
+                .iter()
+                .filter_map(|line| Some(line.split_once("would ban ")?.1))
+                .collect();
+            let mut banned: Vec<_> = bans
+                .iter()
+                .map(|line| line.split(' ').next().unwrap().to_owned())
+                .collect();
+            banned.sort_unstable();
+            let mut want: Vec<_> = rotated
+                .thrice
+                .iter()
+                .cloned()
+                .chain(["203.0.113.99".to_owned()])
+                .collect();
+            want.sort_unstable();
+            assert_eq!(
+                banned, want,
+                "who failed three times is banned, who failed twice is not"
+            );
+        },
+    );
 }
 
 /// What a writer that never stops has written while the log was rotated under it.
@@ -316,7 +428,11 @@ impl Rotated {
         for _ in 0..3 {
             log.fail("203.0.113.99");
         }
-        Rotated { thrice: (1..=Rotated::SOURCES).map(|source| format!("198.51.100.{source}")).collect() }
+        Rotated {
+            thrice: (1..=Rotated::SOURCES)
+                .map(|source| format!("198.51.100.{source}"))
+                .collect(),
+        }
     }
 
     /// Rotations are a moment apart, as real ones are by far: a file that is gone before the reader could even see
@@ -347,7 +463,12 @@ impl Rotated {
             _ => {
                 std::thread::sleep(Duration::from_millis(300));
                 fs::copy(path, &old).unwrap();
-                fs::OpenOptions::new().write(true).open(path).unwrap().set_len(0).unwrap();
+                fs::OpenOptions::new()
+                    .write(true)
+                    .open(path)
+                    .unwrap()
+                    .set_len(0)
+                    .unwrap();
             }
         }
     }
@@ -365,7 +486,11 @@ fn an_idle_guard_does_not_run() {
         std::thread::sleep(Duration::from_secs(1));
         let switches = || {
             let status = fs::read_to_string(format!("/proc/{}/status", guard.pid())).unwrap();
-            status.lines().find(|line| line.starts_with("voluntary")).unwrap().to_owned()
+            status
+                .lines()
+                .find(|line| line.starts_with("voluntary"))
+                .unwrap()
+                .to_owned()
         };
         let before = switches();
         std::thread::sleep(Duration::from_secs(10));

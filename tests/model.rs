@@ -102,7 +102,13 @@ impl World {
     fn address(&mut self) -> IpAddr {
         match self.random.below(10) {
             0 => IpAddr::from([10, 0, 0, self.random.below(4) as u8]),
-            1..=3 => format!("2001:db8:0:{}::{:x}", self.random.below(4), 1 + self.random.below(9)).parse().unwrap(),
+            1..=3 => format!(
+                "2001:db8:0:{}::{:x}",
+                self.random.below(4),
+                1 + self.random.below(9)
+            )
+            .parse()
+            .unwrap(),
             _ => IpAddr::from([192, 0, 2, self.random.below(8) as u8]),
         }
     }
@@ -129,7 +135,10 @@ impl World {
     fn fail(&mut self, address: IpAddr, jail: u16) {
         let failure = Failure {
             addr: address,
-            kind: Kind { service: Service::Sip, class: Class::Auth },
+            kind: Kind {
+                service: Service::Sip,
+                class: Class::Auth,
+            },
             proof: Proof::Blind,
             answered: false,
             attempt: None,
@@ -146,8 +155,15 @@ impl World {
     }
 
     fn unban(&mut self) {
-        let Some((&(address, jail), _)) = self.model.bans.iter().next() else { return };
-        let net = *self.guard.bans().find(|ban| ban.net.addr() == address).map(|ban| &ban.net).unwrap();
+        let Some((&(address, jail), _)) = self.model.bans.iter().next() else {
+            return;
+        };
+        let net = *self
+            .guard
+            .bans()
+            .find(|ban| ban.net.addr() == address)
+            .map(|ban| &ban.net)
+            .unwrap();
         assert!(self.guard.unban(net, JailId(jail)).is_some());
         self.model.bans.remove(&(address, jail));
     }
@@ -156,7 +172,9 @@ impl World {
     fn pull(&mut self, all: bool) {
         let mut budget = if all { u64::MAX } else { self.random.below(5) };
         while budget > 0 {
-            let Some(effect) = self.guard.poll_effect(self.now) else { break };
+            let Some(effect) = self.guard.poll_effect(self.now) else {
+                break;
+            };
             budget -= 1;
             let taken = all || self.random.below(4) > 0;
             if taken {
@@ -164,7 +182,9 @@ impl World {
                 match effect.change {
                     Change::Add { timeout_ms } => {
                         assert!(timeout_ms.is_none_or(|ms| ms > 0 && ms <= self.longest_ms));
-                        self.kernel.elements.insert(key, timeout_ms.map(|ms| Mono(self.now.0 + ms)));
+                        self.kernel
+                            .elements
+                            .insert(key, timeout_ms.map(|ms| Mono(self.now.0 + ms)));
                     }
                     Change::Delete => _ = self.kernel.elements.remove(&key),
                 }
@@ -175,13 +195,18 @@ impl World {
 
     fn tick(&mut self) {
         let now = self.now;
-        self.kernel.elements.retain(|_, until| until.is_none_or(|until| until > now));
+        self.kernel
+            .elements
+            .retain(|_, until| until.is_none_or(|until| until > now));
         self.model.expire(now);
         while let Some(ban) = self.guard.expire(now) {
             assert!(ban.until.is_some_and(|until| until <= now));
         }
-        let guard: BTreeMap<_, _> =
-            self.guard.bans().map(|ban| ((ban.net.addr(), ban.jail.0), ban.until)).collect();
+        let guard: BTreeMap<_, _> = self
+            .guard
+            .bans()
+            .map(|ban| ((ban.net.addr(), ban.jail.0), ban.until))
+            .collect();
         assert_eq!(guard, self.model.bans, "the guard's bans are the model's");
         assert_eq!(self.guard.ban_count() as usize, guard.len());
     }
@@ -191,15 +216,28 @@ impl World {
         self.now.0 += 2_000;
         self.tick();
         self.pull(true);
-        let shorter = |until: Option<Mono>| until.map(|until| until.min(Mono(self.now.0 + self.longest_ms.min(1 << 40))));
-        assert_eq!(self.kernel.elements.keys().collect::<Vec<_>>(), self.model.bans.keys().collect::<Vec<_>>());
+        let shorter = |until: Option<Mono>| {
+            until.map(|until| until.min(Mono(self.now.0 + self.longest_ms.min(1 << 40))))
+        };
+        assert_eq!(
+            self.kernel.elements.keys().collect::<Vec<_>>(),
+            self.model.bans.keys().collect::<Vec<_>>()
+        );
         for (key, until) in &self.kernel.elements {
             let ban = self.model.bans[key];
-            assert!(*until <= ban && (until.is_some() == ban.is_some()), "no element outlives its ban");
+            assert!(
+                *until <= ban && (until.is_some() == ban.is_some()),
+                "no element outlives its ban"
+            );
             assert!(*until >= shorter(ban).map(|end| Mono(end.0.saturating_sub(self.longest_ms / 2))));
         }
         assert_eq!(self.guard.not_in_force(), 0);
-        assert!(self.guard.next_deadline().is_none_or(|deadline| deadline > self.now), "no spinning");
+        assert!(
+            self.guard
+                .next_deadline()
+                .is_none_or(|deadline| deadline > self.now),
+            "no spinning"
+        );
     }
 }
 
@@ -209,8 +247,13 @@ fn masked(address: IpAddr) -> IpAddr {
 
 #[test]
 fn the_guard_decides_as_the_model_does() {
-    let seeds = std::env::var("SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(2_000);
-    let only = std::env::var("SEED").ok().and_then(|text| text.parse::<u64>().ok());
+    let seeds = std::env::var("SEEDS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(2_000);
+    let only = std::env::var("SEED")
+        .ok()
+        .and_then(|text| text.parse::<u64>().ok());
     for seed in only.map_or(1..seeds, |seed| seed..seed + 1) {
         let run = std::panic::catch_unwind(|| {
             let mut world = World::new(seed);
@@ -219,7 +262,10 @@ fn the_guard_decides_as_the_model_does() {
             }
             world.settle();
         });
-        assert!(run.is_ok(), "repeat with: SEED={seed} cargo test --test model the_guard_decides");
+        assert!(
+            run.is_ok(),
+            "repeat with: SEED={seed} cargo test --test model the_guard_decides"
+        );
     }
 }
 
@@ -244,21 +290,49 @@ fn a_long_ban_stays_in_force_on_a_kernel_with_short_timeouts() {
 
 #[test]
 fn a_full_table_displaces_what_ends_soonest_and_never_the_proven_for_the_blind() {
-    let policy = |bantime| Policy { maxretry: 1, findtime: 60, bantime, trust: Trust::default() };
-    let settings =
-        Settings { ring: 64, maxbans: 3, ipv6prefix: 64, own: Trust::default(), seed: Seed([1, 2]) };
+    let policy = |bantime| Policy {
+        maxretry: 1,
+        findtime: 60,
+        bantime,
+        trust: Trust::default(),
+    };
+    let settings = Settings {
+        ring: 64,
+        maxbans: 3,
+        ipv6prefix: 64,
+        own: Trust::default(),
+        seed: Seed([1, 2]),
+    };
     let mut guard = Guard::new(vec![policy(Some(100)), policy(None)], settings);
     let mut fail = |guard: &mut Guard, host, jail, proof, now| {
-        let kind = Kind { service: Service::Sip, class: Class::Auth };
+        let kind = Kind {
+            service: Service::Sip,
+            class: Class::Auth,
+        };
         let addr = IpAddr::from([192, 0, 2, host]);
-        let failure = Failure { addr, kind, proof, answered: false, attempt: None, at: None };
+        let failure = Failure {
+            addr,
+            kind,
+            proof,
+            answered: false,
+            attempt: None,
+            at: None,
+        };
         guard.observe(JailId(jail), Source(0), &failure, Mono(now))
     };
-    assert!(matches!(fail(&mut guard, 1, 0, Proof::Transport, 1), Outcome::Ban(_)));
+    assert!(matches!(
+        fail(&mut guard, 1, 0, Proof::Transport, 1),
+        Outcome::Ban(_)
+    ));
     assert!(matches!(fail(&mut guard, 2, 0, Proof::Blind, 2), Outcome::Ban(_)));
     assert!(matches!(fail(&mut guard, 3, 1, Proof::Blind, 3), Outcome::Ban(_)));
-    assert!(matches!(fail(&mut guard, 4, 0, Proof::Blind, 4), Outcome::TableFull(_)), "1 is proven, 4 is not");
-    let Outcome::Ban(verdict) = fail(&mut guard, 5, 0, Proof::Transport, 5) else { panic!("5 is proven") };
+    assert!(
+        matches!(fail(&mut guard, 4, 0, Proof::Blind, 4), Outcome::TableFull(_)),
+        "1 is proven, 4 is not"
+    );
+    let Outcome::Ban(verdict) = fail(&mut guard, 5, 0, Proof::Transport, 5) else {
+        panic!("5 is proven")
+    };
     assert_eq!(verdict.displaced.unwrap().net.to_string(), "192.0.2.1/32");
     // The kernel is told to let go of it.
     let mut deleted = Vec::new();

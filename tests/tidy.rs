@@ -23,7 +23,9 @@ impl Source {
     }
 
     fn is_pure(&self) -> bool {
-        let rim = RIM.iter().any(|rim| self.name == *rim || self.name.starts_with(&format!("{rim}/")));
+        let rim = RIM
+            .iter()
+            .any(|rim| self.name == *rim || self.name.starts_with(&format!("{rim}/")));
         !rim || PURE_INSIDE_RIM.contains(&self.name.as_str())
     }
 }
@@ -39,7 +41,10 @@ fn sources() -> Vec<Source> {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let name = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
-                found.push(Source { name, text: fs::read_to_string(path).unwrap() });
+                found.push(Source {
+                    name,
+                    text: fs::read_to_string(path).unwrap(),
+                });
             }
         }
     }
@@ -52,7 +57,10 @@ fn check(rule: &str, wrong: impl Fn(&Source) -> Vec<String>) {
     let places: Vec<String> = sources()
         .iter()
         .flat_map(|source| {
-            wrong(source).into_iter().map(|place| format!("src/{}: {place}", source.name)).collect::<Vec<_>>()
+            wrong(source)
+                .into_iter()
+                .map(|place| format!("src/{}: {place}", source.name))
+                .collect::<Vec<_>>()
         })
         .collect();
     assert!(places.is_empty(), "{rule}:\n{}", places.join("\n"));
@@ -61,14 +69,24 @@ fn check(rule: &str, wrong: impl Fn(&Source) -> Vec<String>) {
 fn lines_with(source: &Source, words: &[&str]) -> Vec<String> {
     let code = |line: &&str| !line.trim_start().starts_with("//");
     let hit = |line: &&str| words.iter().any(|word| line.contains(word));
-    source.program().lines().filter(code).filter(hit).map(str::to_owned).collect()
+    source
+        .program()
+        .lines()
+        .filter(code)
+        .filter(hit)
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
 fn files_are_short() {
     check("a file has at most 500 lines, its tests apart", |source| {
         let count = source.program().lines().count();
-        if count > LINES_PER_FILE_MAX { vec![format!("{count} lines")] } else { vec![] }
+        if count > LINES_PER_FILE_MAX {
+            vec![format!("{count} lines")]
+        } else {
+            vec![]
+        }
     });
 }
 
@@ -96,16 +114,33 @@ fn functions_fit_a_screen() {
 
 #[test]
 fn the_pure_core_touches_nothing() {
-    check("a pure file neither opens, nor reads a clock, nor logs", |source| {
-        if !source.is_pure() {
-            return vec![];
-        }
-        lines_with(
-            source,
-            &["std::fs", "std::net::Udp", "std::net::Tcp", "std::process", "std::env", "std::thread", "log::", "::now()",
-              "std::os::", "println!", "crate::sys", "crate::tail", "crate::firewall", "crate::daemon"],
-        )
-    });
+    check(
+        "a pure file neither opens, nor reads a clock, nor logs",
+        |source| {
+            if !source.is_pure() {
+                return vec![];
+            }
+            lines_with(
+                source,
+                &[
+                    "std::fs",
+                    "std::net::Udp",
+                    "std::net::Tcp",
+                    "std::process",
+                    "std::env",
+                    "std::thread",
+                    "log::",
+                    "::now()",
+                    "std::os::",
+                    "println!",
+                    "crate::sys",
+                    "crate::tail",
+                    "crate::firewall",
+                    "crate::daemon",
+                ],
+            )
+        },
+    );
 }
 
 #[test]
@@ -114,21 +149,38 @@ fn the_pure_core_forbids_unsafe_code_and_indexing() {
         let top = source.is_pure() && (!source.name.contains('/') || source.name.ends_with("/mod.rs"));
         // A submodule inherits the attributes of the top of its folder.
         let inherits = source.name.matches('/').count() > 1;
-        if !top || inherits || source.text.contains("#![forbid(unsafe_code)]") { vec![] } else { vec!["does not".into()] }
+        if !top || inherits || source.text.contains("#![forbid(unsafe_code)]") {
+            vec![]
+        } else {
+            vec!["does not".into()]
+        }
     });
 }
 
 #[test]
 fn only_sys_names_the_system_crates() {
     check("only src/sys names nix or libc", |source| {
-        if source.name.starts_with("sys/") { vec![] } else { lines_with(source, &["nix::", "libc::"]) }
+        if source.name.starts_with("sys/") {
+            vec![]
+        } else {
+            lines_with(source, &["nix::", "libc::"])
+        }
     });
 }
 
 #[test]
 fn comments_speak_of_the_code_and_not_of_its_history() {
     check("no comment about a change, no unfinished work", |source| {
-        let words = ["TODO", "FIXME", "XXX", "HACK", "todo!", "unimplemented!", "no longer", "used to "];
+        let words = [
+            "TODO",
+            "FIXME",
+            "XXX",
+            "HACK",
+            "todo!",
+            "unimplemented!",
+            "no longer",
+            "used to ",
+        ];
         source
             .text
             .lines()

@@ -62,10 +62,18 @@ pub fn main(words: &[String]) -> ExitCode {
     let words: Vec<&str> = words.iter().skip(1).map(String::as_str).collect();
     let done = match Arguments::from_args(&["sipguard"], &words) {
         Ok(arguments) => arguments.run(),
-        Err(EarlyExit { output, status: Ok(()) }) => say(&output),
-        Err(EarlyExit { output, status: Err(()) }) => Err(Failed::Usage(output)),
+        Err(EarlyExit {
+            output,
+            status: Ok(()),
+        }) => say(&output),
+        Err(EarlyExit {
+            output,
+            status: Err(()),
+        }) => Err(Failed::Usage(output)),
     };
-    let Err(failed) = done else { return ExitCode::SUCCESS };
+    let Err(failed) = done else {
+        return ExitCode::SUCCESS;
+    };
     let (text, code) = match failed {
         Failed::Machine(fault) => (fault.to_string(), 1),
         Failed::Config(error) => (error.to_string(), 2),

@@ -27,10 +27,16 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn run(self) -> Result<(), Failed> {
-        let level = if self.verbose { LevelFilter::Debug } else { LevelFilter::Info };
+        let level = if self.verbose {
+            LevelFilter::Debug
+        } else {
+            LevelFilter::Info
+        };
         // A second logger can only be a mistake of ours in one process; the first goes on.
         let _ = SimpleLogger::new().with_level(level).init();
         let mut daemon = Daemon::start(self.config, self.dry_run)?;
-        daemon.run().map_err(|source| Fault::new("cannot wait for events", source).into())
+        daemon
+            .run()
+            .map_err(|source| Fault::new("cannot wait for events", source).into())
     }
 }

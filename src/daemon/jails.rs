@@ -30,7 +30,9 @@ pub fn load(path: Option<&Path>) -> Result<(Config, Vec<Warning>), config::Error
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     use std::io::Read as _;
     let mut text = Vec::new();
-    fs::File::open(path)?.take(CONFIG_BYTES_MAX as u64 + 1).read_to_end(&mut text)?;
+    fs::File::open(path)?
+        .take(CONFIG_BYTES_MAX as u64 + 1)
+        .read_to_end(&mut text)?;
     Ok(text)
 }
 
@@ -57,11 +59,19 @@ const _: () = assert!(JAILS_MAX <= u32::BITS as usize);
 
 impl Jails {
     pub(super) fn new(config: &Config) -> Jails {
-        let mut jails = Jails { names: Vec::new(), rules: Vec::new(), patterns: Vec::new(), readers: Vec::new() };
+        let mut jails = Jails {
+            names: Vec::new(),
+            rules: Vec::new(),
+            patterns: Vec::new(),
+            readers: Vec::new(),
+        };
         for (number, jail) in config.jails.iter().enumerate() {
             let bit = 1_u32 << number;
             jails.names.push(jail.name.clone());
-            jails.rules.push(JailRule { name: jail.name.clone(), blocks: jail.blocks.clone() });
+            jails.rules.push(JailRule {
+                name: jail.name.clone(),
+                blocks: jail.blocks.clone(),
+            });
             for pattern in &jail.logpaths {
                 match jails.patterns.iter_mut().find(|(known, _)| known == pattern) {
                     Some((_, readers)) => *readers |= bit,
@@ -78,7 +88,9 @@ impl Jails {
 
     /// The entries of all `logpath`s, each once, with the bits that [`Line::readers`] brings back.
     pub(super) fn patterns(&self) -> impl Iterator<Item = (&str, u32)> {
-        self.patterns.iter().map(|(pattern, readers)| (pattern.as_str(), *readers))
+        self.patterns
+            .iter()
+            .map(|(pattern, readers)| (pattern.as_str(), *readers))
     }
 
     pub(super) fn rules(&self) -> &[JailRule] {
@@ -90,14 +102,24 @@ impl Jails {
     }
 
     pub(super) fn named(&self, name: &str) -> Option<JailId> {
-        self.names.iter().position(|other| other == name).map(|number| JailId(number as u16))
+        self.names
+            .iter()
+            .position(|other| other == name)
+            .map(|number| JailId(number as u16))
     }
 
     /// Reads one line with every filter that wants it. `each` gets what it says and for which jails.
-    pub(super) fn read(&mut self, line: &Line<'_>, context: &Context, each: &mut dyn FnMut(Reading, JailBits)) {
+    pub(super) fn read(
+        &mut self,
+        line: &Line<'_>,
+        context: &Context,
+        each: &mut dyn FnMut(Reading, JailBits),
+    ) {
         for reader in &mut self.readers {
             let jails = reader.jails & line.readers;
-            let Some(trail) = reader.trails.get_mut(usize::from(line.file.0)) else { continue };
+            let Some(trail) = reader.trails.get_mut(usize::from(line.file.0)) else {
+                continue;
+            };
             if jails != 0 {
                 each(reader.filter.read(line.bytes, trail, context), JailBits(jails));
             }
@@ -107,7 +129,12 @@ impl Jails {
 
 impl Reader {
     fn new(name: FilterName, jails: u32) -> Reader {
-        Reader { name, filter: filter(name), jails, trails: vec![Trail::default(); FILES_MAX] }
+        Reader {
+            name,
+            filter: filter(name),
+            jails,
+            trails: vec![Trail::default(); FILES_MAX],
+        }
     }
 }
 

@@ -49,10 +49,20 @@ impl Daemon {
             tail.follow(pattern, readers, Start::End, now)?;
         }
         let guard = new_guard(&config)?;
-        let firewall = if dry_run { None } else { Some(open_firewall(&config, &jails)?) };
+        let firewall = if dry_run {
+            None
+        } else {
+            Some(open_firewall(&config, &jails)?)
+        };
         let watch = Watch::new(jails, guard, firewall, clock::zone());
         report::started(&config, &watch);
-        Ok(Daemon { path, config, signals, tail, watch })
+        Ok(Daemon {
+            path,
+            config,
+            signals,
+            tail,
+            watch,
+        })
     }
 
     /// Guards until SIGTERM or SIGINT, then takes our objects out of the kernel.
@@ -62,9 +72,12 @@ impl Daemon {
     pub fn run(&mut self) -> io::Result<()> {
         let mut more = true;
         loop {
-            let timeout = if more { Some(0) } else { self.timeout(clock::boottime()?) };
-            let [signalled, written] =
-                poll::readable([self.signals.as_fd(), self.tail.fd()], timeout)?;
+            let timeout = if more {
+                Some(0)
+            } else {
+                self.timeout(clock::boottime()?)
+            };
+            let [signalled, written] = poll::readable([self.signals.as_fd(), self.tail.fd()], timeout)?;
             let now = clock::boottime()?;
             if signalled && !self.obey(now)? {
                 return Ok(());
@@ -90,7 +103,7 @@ impl Daemon {
 
     /// Does what signals ask. `false`: stop.
     fn obey(&mut self, now: Mono) -> io::Result<bool> {
-        while let Some(request) = self.signals.next()? {
+        while let Some(request) = self.signals.take()? {
             match request {
                 Request::Reload => self.reload(now),
                 Request::Stop => {
@@ -126,7 +139,11 @@ impl Daemon {
         for (pattern, readers) in jails.patterns() {
             self.tail.follow(pattern, readers, Start::End, now)?;
         }
-        let dropped = self.watch.jails().patterns().filter(|(old, _)| jails.patterns().all(|(new, _)| new != *old));
+        let dropped = self
+            .watch
+            .jails()
+            .patterns()
+            .filter(|(old, _)| jails.patterns().all(|(new, _)| new != *old));
         for (pattern, _) in dropped {
             self.tail.unfollow(pattern, now);
         }

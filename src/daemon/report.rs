@@ -12,7 +12,9 @@ use crate::time::{Mono, Span, Wall};
 
 /// The guard is in force.
 pub(super) fn started(config: &Config, watch: &Watch) {
-    let backend = watch.firewall().map_or("nothing (dry run)", |firewall| firewall.backend());
+    let backend = watch
+        .firewall()
+        .map_or("nothing (dry run)", |firewall| firewall.backend());
     info!("sipguard {} guards with {backend}", env!("CARGO_PKG_VERSION"));
     for jail in &config.jails {
         info!(
@@ -40,14 +42,29 @@ impl fmt::Display for Banned<'_> {
         let bantime = ban.until.map(|until| until.seconds_since(ban.since));
         let failures = if why.failures == 1 { "failure" } else { "failures" };
         write!(f, "{} {}: ", Net(ban), Lasting(bantime))?;
-        write!(f, "{} {failures} in {}", why.failures, Span(ban.since.seconds_since(why.first)))?;
-        write!(f, ", last {}, proof {} jail={}", why.last, why.proof.name(), self.jail)?;
+        write!(
+            f,
+            "{} {failures} in {}",
+            why.failures,
+            Span(ban.since.seconds_since(why.first))
+        )?;
+        write!(
+            f,
+            ", last {}, proof {} jail={}",
+            why.last,
+            why.proof.name(),
+            self.jail
+        )?;
         match ban.until {
             None => f.write_str(" until=never"),
             Some(until) => {
-                let seconds = until.millis_since(self.now).div_ceil(1000).cast_signed();
+                let seconds = i64::try_from(until.millis_since(self.now).div_ceil(1000)).unwrap_or(i64::MAX);
                 let Wall(utc) = self.utc;
-                write!(f, " until={}Z", Wall(utc.saturating_add(seconds)).to_string().replace(' ', "T"))
+                write!(
+                    f,
+                    " until={}Z",
+                    Wall(utc.saturating_add(seconds)).to_string().replace(' ', "T")
+                )
             }
         }
     }
@@ -55,7 +72,11 @@ impl fmt::Display for Banned<'_> {
 
 /// A ban has ended.
 pub(super) fn unbanned(ban: &Ban, jail: &str, now: Mono) {
-    info!("unbanned {} after {} jail={jail}", Net(ban), Span(now.seconds_since(ban.since)));
+    info!(
+        "unbanned {} after {} jail={jail}",
+        Net(ban),
+        Span(now.seconds_since(ban.since))
+    );
 }
 
 /// Something happened to a log file.
@@ -85,6 +106,10 @@ pub(super) struct Net<'a>(pub(super) &'a Ban);
 impl fmt::Display for Net<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let net = self.0.net;
-        if net.prefix_len() == net.max_prefix_len() { net.addr().fmt(f) } else { net.fmt(f) }
+        if net.prefix_len() == net.max_prefix_len() {
+            net.addr().fmt(f)
+        } else {
+            net.fmt(f)
+        }
     }
 }

@@ -47,7 +47,10 @@ impl Telling {
     /// Counts one; returns how many there were since the last word, if it is time for a word.
     fn count(&mut self, now: Mono) -> Option<u64> {
         self.untold += 1;
-        if self.told.is_some_and(|told| now < told.plus_seconds(TELL_SECONDS)) {
+        if self
+            .told
+            .is_some_and(|told| now < told.plus_seconds(TELL_SECONDS))
+        {
             return None;
         }
         self.told = Some(now);
@@ -106,12 +109,20 @@ impl Watch {
     pub(super) fn begin_turn(&mut self, now: Mono, utc: Wall) {
         (self.now, self.utc) = (now, utc);
         let utc_offset_s = self.zone.offset(utc);
-        self.context = Context { today: Wall(utc.0.saturating_add(i64::from(utc_offset_s))), utc_offset_s };
+        self.context = Context {
+            today: Wall(utc.0.saturating_add(i64::from(utc_offset_s))),
+            utc_offset_s,
+        };
     }
 
     /// Reads one line for every jail that wants it.
     pub(super) fn line(&mut self, line: &Line<'_>) {
-        let Watch { jails, context, found, .. } = self;
+        let Watch {
+            jails,
+            context,
+            found,
+            ..
+        } = self;
         found.clear();
         jails.read(line, context, &mut |reading, jails| {
             if reading != Reading::Nothing {
@@ -119,7 +130,9 @@ impl Watch {
             }
         });
         for at in 0..self.found.len() {
-            let Some(&(reading, jails)) = self.found.get(at) else { return };
+            let Some(&(reading, jails)) = self.found.get(at) else {
+                return;
+            };
             match reading {
                 Reading::Nothing => {}
                 Reading::Suspicious(suspicion) => self.suspect(suspicion, line),
@@ -148,15 +161,22 @@ impl Watch {
     fn failure(&mut self, failure: &Failure, line: &Line<'_>, jails: JailBits) {
         let source = Source((line.file.0 % 16) as u8);
         for jail in jails {
-            match self.guard.observe(jail, source, failure, self.now) {
+            let outcome = self.guard.observe(jail, source, failure, self.now);
+            let name = self.jails.name(jail);
+            match outcome {
                 Outcome::Ban(verdict) => self.convict(verdict),
                 Outcome::TableFull(verdict) => {
                     if let Some(count) = self.table_full.count(self.now) {
-                        let (net, name) = (Net(&verdict.ban), self.jails.name(jail));
+                        let net = Net(&verdict.ban);
                         error!("{net} is not banned: the table is full (maxbans), {count} times jail={name}");
                     }
                 }
-                outcome => debug!("{} {} {outcome:?} jail={}", failure.addr, failure.kind, self.jails.name(jail)),
+                Outcome::Trusted
+                | Outcome::Joined
+                | Outcome::Claimed
+                | Outcome::Counted(_)
+                | Outcome::Banned
+                | Outcome::Dropped => debug!("{} {} {outcome:?} jail={name}", failure.addr, failure.kind),
             }
         }
     }
@@ -173,7 +193,10 @@ impl Watch {
     fn suspect(&mut self, suspicion: Suspicion, line: &Line<'_>) {
         if let Some(count) = self.suspicious.count(self.now) {
             let start = line.bytes.get(..200).unwrap_or(line.bytes);
-            warn!("log injection or evasion attempt: {count} suspicious lines, {suspicion:?}: {}", Escaped(start));
+            warn!(
+                "log injection or evasion attempt: {count} suspicious lines, {suspicion:?}: {}",
+                Escaped(start)
+            );
         }
     }
 
@@ -203,14 +226,32 @@ impl Watch {
         let (now, utc) = (self.now, self.utc);
         for verdict in self.fresh.drain(..) {
             let jail = self.jails.name(verdict.ban.jail);
-            let word = if self.firewall.is_some() { "banned" } else { "would ban" };
-            info!("{word} {}", Banned { verdict: &verdict, jail, now, utc });
+            let word = if self.firewall.is_some() {
+                "banned"
+            } else {
+                "would ban"
+            };
+            info!(
+                "{word} {}",
+                Banned {
+                    verdict: &verdict,
+                    jail,
+                    now,
+                    utc
+                }
+            );
         }
     }
 
     /// Sends one batch. Returns why changes were refused, if any were.
     fn apply(&mut self) -> Option<Refusal> {
-        let Watch { guard, firewall, batch, now, .. } = self;
+        let Watch {
+            guard,
+            firewall,
+            batch,
+            now,
+            ..
+        } = self;
         let mut refusal = None;
         let mut answer = |slot, result: Result<(), Refusal>| {
             guard.acked(slot, result.is_ok(), *now);
@@ -231,10 +272,15 @@ impl Watch {
 
     /// Somebody removed our table or sets: makes them again, and wants every ban again.
     fn rebuild(&mut self) {
-        let Some(firewall) = &mut self.firewall else { return };
+        let Some(firewall) = &mut self.firewall else {
+            return;
+        };
         match firewall.rebuild() {
             Ok(()) => {
-                warn!("somebody removed our firewall objects; they are back, {} bans follow", self.guard.ban_count());
+                warn!(
+                    "somebody removed our firewall objects; they are back, {} bans follow",
+                    self.guard.ban_count()
+                );
                 self.guard.kernel_lost_all();
             }
             Err(fault) => self.refuse(&fault),

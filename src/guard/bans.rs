@@ -73,7 +73,10 @@ struct Row {
 
 impl Row {
     fn key(&self) -> Key {
-        Key { source: number(self.ban.net.addr()), jail: self.ban.jail }
+        Key {
+            source: number(self.ban.net.addr()),
+            jail: self.ban.jail,
+        }
     }
 }
 
@@ -149,14 +152,19 @@ impl Bans {
 
     /// The ban of a network in a jail, if it is in force at `now`.
     pub(crate) fn find(&self, net: IpNet, jail: JailId, now: Mono) -> Option<&Ban> {
-        let row = self.rows.at(self.find_row(Key { source: number(net.addr()), jail })?);
+        let row = self.rows.at(self.find_row(Key {
+            source: number(net.addr()),
+            jail,
+        })?);
         let ended = row.ban.until.is_some_and(|until| until <= now);
         (!ended && !row.is_leaving()).then_some(&row.ban)
     }
 
     /// All bans, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Ban> {
-        self.rows().filter(|(_, row)| !row.is_leaving()).map(|(_, row)| &row.ban)
+        self.rows()
+            .filter(|(_, row)| !row.is_leaving())
+            .map(|(_, row)| &row.ban)
     }
 
     /// Bans in the table, without those on their way out.
@@ -166,14 +174,21 @@ impl Bans {
 
     /// Enters a ban, or gives the one that is there a new end.
     pub(crate) fn enter(&mut self, ban: Ban) -> Entered {
-        if let Some(id) = self.find_row(Key { source: number(ban.net.addr()), jail: ban.jail }) {
+        if let Some(id) = self.find_row(Key {
+            source: number(ban.net.addr()),
+            jail: ban.jail,
+        }) {
             let row = self.rows.at_mut(id);
             self.leaving -= u32::from(row.is_leaving());
             row.ban = ban;
             self.want(id);
             return Entered::New;
         }
-        let displaced = if self.len() < self.maxbans { None } else { self.displaceable(&ban) };
+        let displaced = if self.len() < self.maxbans {
+            None
+        } else {
+            self.displaceable(&ban)
+        };
         let displaced = displaced.map(|id| self.rows.at(id).ban);
         if self.rows.is_full() || (self.len() == self.maxbans && displaced.is_none()) {
             return Entered::Full;
@@ -190,7 +205,9 @@ impl Bans {
             queued: Links::NOWHERE,
         };
         let key = row.key();
-        let Some(id) = self.rows.insert(row) else { return Entered::Full };
+        let Some(id) = self.rows.insert(row) else {
+            return Entered::Full;
+        };
         self.index.insert(key, id);
         self.want(id);
         displaced.map_or(Entered::New, Entered::Displaced)
@@ -198,7 +215,10 @@ impl Bans {
 
     /// Ends a ban before its time.
     pub(crate) fn lift(&mut self, net: IpNet, jail: JailId) -> Option<Ban> {
-        let id = self.find_row(Key { source: number(net.addr()), jail })?;
+        let id = self.find_row(Key {
+            source: number(net.addr()),
+            jail,
+        })?;
         let row = self.rows.at_mut(id);
         if row.is_leaving() {
             return None;
@@ -238,7 +258,11 @@ impl Bans {
             self.requeue_refused();
         }
         loop {
-            let id = if self.urgent.is_empty() { self.again.first } else { self.urgent.first };
+            let id = if self.urgent.is_empty() {
+                self.again.first
+            } else {
+                self.urgent.first
+            };
             if id == NONE {
                 return None;
             }
@@ -247,17 +271,30 @@ impl Bans {
             let (slot, jail, net) = (Slot(id), row.ban.jail, row.ban.net);
             if row.sync == Sync::Unwanted {
                 self.rows.at_mut(id).sync = Sync::Leaving;
-                return Some(Effect { slot, jail, net, change: Change::Delete });
+                return Some(Effect {
+                    slot,
+                    jail,
+                    net,
+                    change: Change::Delete,
+                });
             }
             if row.ban.until.is_some_and(|until| until <= now) {
                 // Over before the kernel ever had it; `expire` reports it.
                 self.schedule(id, now);
                 continue;
             }
-            let timeout_ms = row.ban.until.map(|until| until.millis_since(now).min(self.longest_ms));
+            let timeout_ms = row
+                .ban
+                .until
+                .map(|until| until.millis_since(now).min(self.longest_ms));
             self.rows.at_mut(id).sync = Sync::Sent;
             self.schedule(id, now);
-            return Some(Effect { slot, jail, net, change: Change::Add { timeout_ms } });
+            return Some(Effect {
+                slot,
+                jail,
+                net,
+                change: Change::Add { timeout_ms },
+            });
         }
     }
 
@@ -310,7 +347,9 @@ impl Bans {
 
     /// Bans that shall be in force and are not known to be.
     pub(crate) fn not_in_force(&self) -> u32 {
-        self.rows().filter(|(_, row)| matches!(row.sync, Sync::Wanted | Sync::Sent)).count() as u32
+        self.rows()
+            .filter(|(_, row)| matches!(row.sync, Sync::Wanted | Sync::Sent))
+            .count() as u32
     }
 
     /// The rows in use: a released one is not found under its own key.
@@ -320,7 +359,9 @@ impl Bans {
     }
 
     fn is_live(&self, id: u32) -> bool {
-        self.rows.get(id).is_some_and(|row| self.find_row(row.key()) == Some(id))
+        self.rows
+            .get(id)
+            .is_some_and(|row| self.find_row(row.key()) == Some(id))
     }
 
     fn find_row(&self, key: Key) -> Option<u32> {

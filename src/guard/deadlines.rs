@@ -18,7 +18,9 @@ pub(crate) struct Deadlines {
 
 impl Deadlines {
     pub(crate) fn new(capacity: u32) -> Deadlines {
-        Deadlines { heap: Vec::with_capacity(capacity as usize) }
+        Deadlines {
+            heap: Vec::with_capacity(capacity as usize),
+        }
     }
 
     /// The entry that is due first.
@@ -83,7 +85,9 @@ impl Deadlines {
     fn sink<T: Due>(&mut self, slab: &mut Slab<T>, mut place: usize) {
         loop {
             let (left, right) = (2 * place + 1, 2 * place + 2);
-            let Some(left_due) = self.due(slab, left) else { return };
+            let Some(left_due) = self.due(slab, left) else {
+                return;
+            };
             let child = match self.due(slab, right) {
                 Some(right_due) if right_due < left_due => right,
                 Some(_) | None => left,

@@ -186,7 +186,10 @@ impl Failures {
         {
             return self.raise(id, failure);
         }
-        while self.account(key).is_some_and(|id| self.accounts.at(id).stored >= keep) {
+        while self
+            .account(key)
+            .is_some_and(|id| self.accounts.at(id).stored >= keep)
+        {
             self.forget_oldest_of(key);
         }
         if !self.make_room(failure.proof) {
@@ -246,7 +249,9 @@ impl Failures {
         let mut id = self.accounts.at(self.account(key)?).attempts.last;
         let mut found = None;
         for _ in 0..JOIN_STEPS {
-            let Some(entry) = (id != NONE).then(|| self.entries.at(id)) else { break };
+            let Some(entry) = (id != NONE).then(|| self.entries.at(id)) else {
+                break;
+            };
             if entry.at.plus_seconds(JOIN_SECONDS) < now {
                 break;
             }
@@ -272,7 +277,11 @@ impl Failures {
             (entry.proof, entry.kind)
         };
         // Whoever is named by the NOTICE and answered the nonce in the event of the same attempt is real.
-        entry.proof = if proof == Proof::Blind && entry.answered { Proof::Nonce } else { proof };
+        entry.proof = if proof == Proof::Blind && entry.answered {
+            Proof::Nonce
+        } else {
+            proof
+        };
         entry.kind = kind;
         let (counts, proven, source) = (entry.counts(), entry.proof.is_proven(), entry.source);
         if proven && !before.proof.is_proven() {
@@ -309,12 +318,19 @@ impl Failures {
             None => reports.closed = u32::MAX,
         }
         let account = self.account(key).or_else(|| {
-            let account = Account { key, attempts: List::EMPTY, stored: 0, counted: 0 };
+            let account = Account {
+                key,
+                attempts: List::EMPTY,
+                stored: 0,
+                counted: 0,
+            };
             let id = self.accounts.insert(account)?;
             self.index.insert(key, id);
             Some(id)
         });
-        let Some(account) = account else { return Noted::Dropped };
+        let Some(account) = account else {
+            return Noted::Dropped;
+        };
         let entry = Entry {
             source: account,
             attempt: failure.attempt.map_or(0, |attempt| attempt.id),
@@ -326,14 +342,24 @@ impl Failures {
             of_source: Links::NOWHERE,
             of_age: Links::NOWHERE,
         };
-        let Some(id) = self.entries.insert(entry) else { return Noted::Dropped };
-        let age = if entry.proof.is_proven() { &mut self.proven } else { &mut self.unproven };
+        let Some(id) = self.entries.insert(entry) else {
+            return Noted::Dropped;
+        };
+        let age = if entry.proof.is_proven() {
+            &mut self.proven
+        } else {
+            &mut self.unproven
+        };
         age.push::<OF_AGE, Entry>(&mut self.entries, id);
         let account = self.accounts.at_mut(account);
         account.attempts.push::<OF_SOURCE, Entry>(&mut self.entries, id);
         account.stored += 1;
         account.counted += u32::from(entry.counts());
-        if entry.counts() { Noted::Counted(account.counted) } else { Noted::Claimed }
+        if entry.counts() {
+            Noted::Counted(account.counted)
+        } else {
+            Noted::Claimed
+        }
     }
 
     fn forget_oldest_of(&mut self, key: Key) {
@@ -344,7 +370,11 @@ impl Failures {
 
     fn forget_entry(&mut self, id: u32) {
         let entry = *self.entries.at(id);
-        let age = if entry.proof.is_proven() { &mut self.proven } else { &mut self.unproven };
+        let age = if entry.proof.is_proven() {
+            &mut self.proven
+        } else {
+            &mut self.unproven
+        };
         age.remove::<OF_AGE, Entry>(&mut self.entries, id);
         let account = self.accounts.at_mut(entry.source);
         account.attempts.remove::<OF_SOURCE, Entry>(&mut self.entries, id);
@@ -369,8 +399,8 @@ pub(crate) fn number(address: IpAddr) -> u128 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use super::super::JailId;
+    use super::*;
     use crate::filter::{Class, Service};
 
     const NOTICE: Witness = Witness::Notice;
@@ -384,25 +414,36 @@ mod tests {
 
     impl Ring {
         fn new(ring: u32) -> Ring {
-            Ring { failures: Failures::new(ring, Seed([3, 4])), now: Mono(1000), keep: 64 }
+            Ring {
+                failures: Failures::new(ring, Seed([3, 4])),
+                now: Mono(1000),
+                keep: 64,
+            }
         }
 
         fn note(&mut self, host: u8, file: u8, proof: Proof, attempt: Option<(u64, Witness, Step)>) -> Noted {
             let attempt = attempt.map(|(id, witness, step)| Attempt { id, witness, step });
             let failure = Failure {
                 addr: IpAddr::from([192, 0, 2, host]),
-                kind: Kind { service: Service::Sip, class: Class::Auth },
+                kind: Kind {
+                    service: Service::Sip,
+                    class: Class::Auth,
+                },
                 proof,
                 answered: proof == Proof::Claimed,
                 attempt,
                 at: None,
             };
-            self.failures.note(key(host), Source(file), &failure, self.now, 600, self.keep)
+            self.failures
+                .note(key(host), Source(file), &failure, self.now, 600, self.keep)
         }
     }
 
     fn key(host: u8) -> Key {
-        Key { source: number(IpAddr::from([192, 0, 2, host])), jail: JailId(0) }
+        Key {
+            source: number(IpAddr::from([192, 0, 2, host])),
+            jail: JailId(0),
+        }
     }
 
     /// Feeds lines of one source as (file, witness, step, id) and says how many attempts they come to.
@@ -412,16 +453,30 @@ mod tests {
         for &(file, witness, step, id) in lines {
             ring.note(1, file, Proof::Blind, Some((id, witness, step)));
         }
-        assert_eq!(ring.failures.take(key(1)).map_or(0, |summary| summary.failures), want);
+        assert_eq!(
+            ring.failures.take(key(1)).map_or(0, |summary| summary.failures),
+            want
+        );
     }
 
     #[test]
     fn the_lines_of_one_attempt_count_once() {
         use Step::{Closing, Opening, Whole};
         // PJSIP, unknown account, with the challenge answered: three NOTICEs, three events, and copies.
-        let notices = |file| [(file, NOTICE, Opening, 7), (file, NOTICE, Opening, 7), (file, NOTICE, Closing, 7)];
-        let events =
-            |file| [(file, SECURITY, Opening, 7), (file, SECURITY, Opening, 7), (file, SECURITY, Closing, 7)];
+        let notices = |file| {
+            [
+                (file, NOTICE, Opening, 7),
+                (file, NOTICE, Opening, 7),
+                (file, NOTICE, Closing, 7),
+            ]
+        };
+        let events = |file| {
+            [
+                (file, SECURITY, Opening, 7),
+                (file, SECURITY, Opening, 7),
+                (file, SECURITY, Closing, 7),
+            ]
+        };
         check(&notices(0), 1);
         check(&[notices(0), events(1), notices(2), events(2)].concat(), 1);
         check(&[events(1), notices(0)].concat(), 1);
@@ -429,11 +484,39 @@ mod tests {
         check(&[notices(0), notices(0), events(1), events(1)].concat(), 2);
         check(&[notices(0), events(1), notices(0), events(1)].concat(), 2);
         // chan_sip: the channels share an id, and each attempt is a line of each.
-        check(&[(0, NOTICE, Whole, 1), (0, NOTICE, Whole, 1), (1, SECURITY, Whole, 1)], 2);
-        check(&[(1, SECURITY, Whole, 1), (0, NOTICE, Whole, 1), (0, NOTICE, Whole, 1)], 2);
+        check(
+            &[
+                (0, NOTICE, Whole, 1),
+                (0, NOTICE, Whole, 1),
+                (1, SECURITY, Whole, 1),
+            ],
+            2,
+        );
+        check(
+            &[
+                (1, SECURITY, Whole, 1),
+                (0, NOTICE, Whole, 1),
+                (0, NOTICE, Whole, 1),
+            ],
+            2,
+        );
         // The manager: two NOTICEs and one event.
-        check(&[(0, NOTICE, Opening, 1), (0, NOTICE, Closing, 1), (0, SECURITY, Whole, 1)], 1);
-        check(&[(0, SECURITY, Whole, 1), (0, NOTICE, Opening, 1), (0, NOTICE, Closing, 1)], 1);
+        check(
+            &[
+                (0, NOTICE, Opening, 1),
+                (0, NOTICE, Closing, 1),
+                (0, SECURITY, Whole, 1),
+            ],
+            1,
+        );
+        check(
+            &[
+                (0, SECURITY, Whole, 1),
+                (0, NOTICE, Opening, 1),
+                (0, NOTICE, Closing, 1),
+            ],
+            1,
+        );
     }
 
     #[test]
@@ -456,29 +539,50 @@ mod tests {
         for count in 1..=3 {
             assert_eq!(ring.note(1, 0, Proof::Blind, None), Noted::Counted(count));
         }
-        assert_eq!(ring.note(1, 1, Proof::Blind, Some((0, NOTICE, Step::Whole))), Noted::Counted(4));
+        assert_eq!(
+            ring.note(1, 1, Proof::Blind, Some((0, NOTICE, Step::Whole))),
+            Noted::Counted(4)
+        );
     }
 
     #[test]
     fn a_late_line_begins_a_new_attempt() {
         let mut ring = Ring::new(64);
-        assert_eq!(ring.note(1, 0, Proof::Blind, Some((1, NOTICE, Step::Whole))), Noted::Counted(1));
+        assert_eq!(
+            ring.note(1, 0, Proof::Blind, Some((1, NOTICE, Step::Whole))),
+            Noted::Counted(1)
+        );
         ring.now = ring.now.plus_seconds(JOIN_SECONDS + 1);
-        assert_eq!(ring.note(1, 0, Proof::Blind, Some((1, SECURITY, Step::Whole))), Noted::Counted(2));
+        assert_eq!(
+            ring.note(1, 0, Proof::Blind, Some((1, SECURITY, Step::Whole))),
+            Noted::Counted(2)
+        );
     }
 
     #[test]
     fn claimed_evidence_counts_when_a_notice_supports_it_and_then_proves_it() {
         let mut ring = Ring::new(64);
         for _ in 0..5 {
-            assert_eq!(ring.note(1, 1, Proof::Claimed, Some((1, SECURITY, Step::Whole))), Noted::Claimed);
+            assert_eq!(
+                ring.note(1, 1, Proof::Claimed, Some((1, SECURITY, Step::Whole))),
+                Noted::Claimed
+            );
         }
-        assert_eq!(ring.note(1, 0, Proof::Blind, Some((1, NOTICE, Step::Whole))), Noted::Counted(1));
+        assert_eq!(
+            ring.note(1, 0, Proof::Blind, Some((1, NOTICE, Step::Whole))),
+            Noted::Counted(1)
+        );
         let summary = ring.failures.take(key(1)).unwrap();
         assert_eq!((summary.failures, summary.proof), (1, Proof::Nonce));
         // The other way round.
-        assert_eq!(ring.note(2, 0, Proof::Blind, Some((1, NOTICE, Step::Whole))), Noted::Counted(1));
-        assert_eq!(ring.note(2, 1, Proof::Claimed, Some((1, SECURITY, Step::Whole))), Noted::Joined);
+        assert_eq!(
+            ring.note(2, 0, Proof::Blind, Some((1, NOTICE, Step::Whole))),
+            Noted::Counted(1)
+        );
+        assert_eq!(
+            ring.note(2, 1, Proof::Claimed, Some((1, SECURITY, Step::Whole))),
+            Noted::Joined
+        );
         assert_eq!(ring.failures.take(key(2)).unwrap().proof, Proof::Nonce);
     }
 

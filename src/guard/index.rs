@@ -39,7 +39,11 @@ impl Index {
     pub(crate) fn new(capacity: u32, seed: Seed) -> Index {
         let size = (capacity.max(1) * 2).next_power_of_two();
         // A zeroed vector costs no memory until it is touched; so "empty" is 0 and number n is stored as n + 1.
-        Index { cells: vec![0; size as usize], mask: size - 1, seed }
+        Index {
+            cells: vec![0; size as usize],
+            mask: size - 1,
+            seed,
+        }
     }
 
     /// The entry with this key; `key_of` tells the key of an entry.
@@ -108,8 +112,12 @@ mod tests {
 
     #[test]
     fn entries_are_found_until_they_are_removed() {
-        let keys: Vec<Key> =
-            (0..500_u32).map(|n| Key { source: u128::from(n / 3), jail: JailId((n % 3) as u16) }).collect();
+        let keys: Vec<Key> = (0..500_u32)
+            .map(|n| Key {
+                source: u128::from(n / 3),
+                jail: JailId((n % 3) as u16),
+            })
+            .collect();
         let key_of = |id: u32| keys[id as usize];
         let mut index = Index::new(500, Seed([1, 2]));
         let mut inside = vec![false; keys.len()];
@@ -125,7 +133,10 @@ mod tests {
             }
             *here = !*here;
             let probe = (random >> 4) % 500;
-            assert_eq!(index.find(key_of(probe), key_of), inside[probe as usize].then_some(probe));
+            assert_eq!(
+                index.find(key_of(probe), key_of),
+                inside[probe as usize].then_some(probe)
+            );
         }
     }
 
@@ -135,10 +146,16 @@ mod tests {
         for shift in [0, 8, 16, 64, 96] {
             let mut buckets = [0_u32; 256];
             for n in 0..25_600_u128 {
-                let key = Key { source: 0xffff_0000_0000 + (n << shift), jail: JailId(0) };
+                let key = Key {
+                    source: 0xffff_0000_0000 + (n << shift),
+                    jail: JailId(0),
+                };
                 buckets[(seed.hash(key) & 255) as usize] += 1;
             }
-            assert!(buckets.iter().all(|&count| (40..=180).contains(&count)), "{shift}: {buckets:?}");
+            assert!(
+                buckets.iter().all(|&count| (40..=180).contains(&count)),
+                "{shift}: {buckets:?}"
+            );
         }
     }
 }

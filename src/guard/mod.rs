@@ -4,7 +4,12 @@
 //! clock and knows neither files nor sockets: [`Guard::observe`] takes what a filter read,
 //! [`Guard::poll_effect`] gives what the kernel needs, [`Guard::acked`] takes the kernel's answer.
 #![forbid(unsafe_code)]
-#![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![deny(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
 
 mod bans;
 mod deadlines;
@@ -138,7 +143,9 @@ impl Guard {
 
     /// Takes one failure that a file of this jail reported.
     pub fn observe(&mut self, jail: JailId, source: Source, failure: &Failure, now: Mono) -> Outcome {
-        let Some(policy) = self.policies.get(usize::from(jail.0)) else { return Outcome::Trusted };
+        let Some(policy) = self.policies.get(usize::from(jail.0)) else {
+            return Outcome::Trusted;
+        };
         let net = self.source_net(failure.addr, policy);
         if self.is_trusted(failure.addr, policy) {
             self.stats.trusted += 1;
@@ -148,9 +155,15 @@ impl Guard {
             self.stats.while_banned += 1;
             return Outcome::Banned;
         }
-        let key = Key { source: number(net.addr()), jail };
+        let key = Key {
+            source: number(net.addr()),
+            jail,
+        };
         let keep = policy.maxretry.saturating_mul(2).saturating_add(KEEP_EXTRA);
-        match self.failures.note(key, source, failure, now, policy.findtime, keep) {
+        match self
+            .failures
+            .note(key, source, failure, now, policy.findtime, keep)
+        {
             Noted::Joined => Outcome::Joined,
             Noted::Claimed => Outcome::Claimed,
             Noted::Dropped => {
@@ -261,8 +274,16 @@ impl Guard {
     }
 
     fn convict(&mut self, key: Key, net: IpNet, jail: JailId, until: Option<Mono>, now: Mono) -> Outcome {
-        let Some(why) = self.failures.take(key) else { return Outcome::Dropped };
-        let ban = Ban { net, jail, since: now, until, proof: why.proof };
+        let Some(why) = self.failures.take(key) else {
+            return Outcome::Dropped;
+        };
+        let ban = Ban {
+            net,
+            jail,
+            since: now,
+            until,
+            proof: why.proof,
+        };
         let displaced = match self.bans.enter(ban) {
             Entered::New => None,
             Entered::Displaced(other) => {
@@ -271,7 +292,11 @@ impl Guard {
             }
             Entered::Full => {
                 self.stats.table_full += 1;
-                return Outcome::TableFull(Verdict { ban, why, displaced: None });
+                return Outcome::TableFull(Verdict {
+                    ban,
+                    why,
+                    displaced: None,
+                });
             }
         };
         self.stats.bans += 1;

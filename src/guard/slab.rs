@@ -44,16 +44,25 @@ impl<T> Slab<T> {
 
     /// Gives the number back. The caller has taken it out of every list and index before.
     pub(crate) fn release(&mut self, id: u32) {
-        assert!((id as usize) < self.entries.len(), "only a stored entry is released");
+        assert!(
+            (id as usize) < self.entries.len(),
+            "only a stored entry is released"
+        );
         self.free.push(id);
     }
 
-    #[expect(clippy::indexing_slicing, reason = "a number that this slab did not give out is our bug")]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a number that this slab did not give out is our bug"
+    )]
     pub(crate) fn at(&self, id: u32) -> &T {
         &self.entries[id as usize]
     }
 
-    #[expect(clippy::indexing_slicing, reason = "a number that this slab did not give out is our bug")]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a number that this slab did not give out is our bug"
+    )]
     pub(crate) fn at_mut(&mut self, id: u32) -> &mut T {
         &mut self.entries[id as usize]
     }
@@ -77,7 +86,10 @@ pub(crate) struct Links {
 }
 
 impl Links {
-    pub(crate) const NOWHERE: Links = Links { previous: NONE, next: NONE };
+    pub(crate) const NOWHERE: Links = Links {
+        previous: NONE,
+        next: NONE,
+    };
 }
 
 /// A doubly linked list through the entries of a slab.
@@ -94,7 +106,10 @@ pub(crate) trait Linked<const WHICH: usize> {
 }
 
 impl List {
-    pub(crate) const EMPTY: List = List { first: NONE, last: NONE };
+    pub(crate) const EMPTY: List = List {
+        first: NONE,
+        last: NONE,
+    };
 
     pub(crate) fn is_empty(self) -> bool {
         self.first == NONE
@@ -102,7 +117,10 @@ impl List {
 
     /// Puts an entry at the end.
     pub(crate) fn push<const WHICH: usize, T: Linked<WHICH>>(&mut self, slab: &mut Slab<T>, id: u32) {
-        *slab.at_mut(id).links_mut() = Links { previous: self.last, next: NONE };
+        *slab.at_mut(id).links_mut() = Links {
+            previous: self.last,
+            next: NONE,
+        };
         if self.last == NONE {
             self.first = id;
         } else {

@@ -11,7 +11,10 @@ use crate::zone::Zone;
 /// Now, by the clock that counts from boot and that nobody can set (`CLOCK_BOOTTIME`).
 pub fn boottime() -> io::Result<Mono> {
     let now = clock_gettime(ClockId::CLOCK_BOOTTIME)?;
-    Ok(Mono(now.tv_sec().cast_unsigned() * 1000 + now.tv_nsec().cast_unsigned() / 1_000_000))
+    // The time since boot is never negative.
+    Ok(Mono(
+        now.tv_sec() as u64 * 1000 + now.tv_nsec() as u64 / 1_000_000,
+    ))
 }
 
 /// Now, by the wall clock, in UTC.
@@ -21,7 +24,11 @@ pub fn utc() -> io::Result<Wall> {
 
 /// Random numbers of the kernel's, as the standard library gets them for its hash tables.
 pub fn random() -> [u64; 2] {
-    let number = || std::collections::hash_map::RandomState::new().build_hasher().finish();
+    let number = || {
+        std::collections::hash_map::RandomState::new()
+            .build_hasher()
+            .finish()
+    };
     [number(), number()]
 }
 
@@ -32,7 +39,10 @@ pub fn zone() -> Zone {
         let name = name.trim_start_matches(':');
         let plain = !name.is_empty() && !name.starts_with(['/', '.']) && !name.contains("..");
         let file = || Zone::from_file(&fs::read(format!("/usr/share/zoneinfo/{name}")).ok()?);
-        plain.then(file).flatten().or_else(|| Zone::from_rule(name.as_bytes()))
+        plain
+            .then(file)
+            .flatten()
+            .or_else(|| Zone::from_rule(name.as_bytes()))
     });
     named
         .or_else(|| Zone::from_file(&fs::read("/etc/localtime").ok()?))

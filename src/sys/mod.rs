@@ -2,12 +2,12 @@
 
 pub mod clock;
 mod fault;
+pub mod file;
+pub mod netlink;
 pub mod own;
 pub mod poll;
 pub mod signals;
-pub mod netlink;
 pub mod uapi;
-pub mod file;
 pub mod watch;
 
 pub use fault::Fault;

@@ -13,8 +13,11 @@ const EACH_MAX: usize = 256;
 
 /// Where resolvers are written down: the standard place, and OpenWrt's, whose `/etc/resolv.conf` names only
 /// the box itself.
-const RESOLVER_FILES: [&str; 3] =
-    ["/etc/resolv.conf", "/tmp/resolv.conf.d/resolv.conf.auto", "/run/systemd/resolve/resolv.conf"];
+const RESOLVER_FILES: [&str; 3] = [
+    "/etc/resolv.conf",
+    "/tmp/resolv.conf.d/resolv.conf.auto",
+    "/run/systemd/resolve/resolv.conf",
+];
 
 /// Every address of an interface, default gateway and resolver that can be found. What cannot be read is
 /// left out: a box without IPv6 has no `/proc/net/ipv6_route`.
@@ -27,8 +30,20 @@ pub fn addresses() -> io::Result<Vec<IpNet>> {
         }
     }
     let text = |path| fs::read_to_string(path).unwrap_or_default();
-    found.extend(text("/proc/net/route").lines().filter_map(gateway4).map(IpAddr::V4).take(EACH_MAX));
-    found.extend(text("/proc/net/ipv6_route").lines().filter_map(gateway6).map(IpAddr::V6).take(EACH_MAX));
+    found.extend(
+        text("/proc/net/route")
+            .lines()
+            .filter_map(gateway4)
+            .map(IpAddr::V4)
+            .take(EACH_MAX),
+    );
+    found.extend(
+        text("/proc/net/ipv6_route")
+            .lines()
+            .filter_map(gateway6)
+            .map(IpAddr::V6)
+            .take(EACH_MAX),
+    );
     for path in RESOLVER_FILES {
         found.extend(text(path).lines().filter_map(resolver).take(EACH_MAX));
     }
@@ -69,13 +84,19 @@ mod tests {
         let router = u32::from_ne_bytes([192, 168, 0, 1]);
         let line = format!("eth0\t00000000\t{router:08X}\t0003\t0\t0\t0\t00000000\t0\t0\t0");
         assert_eq!(gateway4(&line), Some(Ipv4Addr::new(192, 168, 0, 1)));
-        assert_eq!(gateway4("eth0\t0000A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0"), None);
+        assert_eq!(
+            gateway4("eth0\t0000A8C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0"),
+            None
+        );
         assert_eq!(gateway4("Iface\tDestination\tGateway \tFlags"), None);
         let line = "00000000000000000000000000000000 00 00000000000000000000000000000000 00 \
                     20010db8000000000000000000000001 00000400 00000001 00000000 00000003 eth0";
         assert_eq!(gateway6(line), Some("2001:db8::1".parse().unwrap()));
         assert_eq!(gateway6(&line.replacen(" 00 ", " 40 ", 1)), None);
-        assert_eq!(resolver("nameserver 192.0.2.53"), Some("192.0.2.53".parse().unwrap()));
+        assert_eq!(
+            resolver("nameserver 192.0.2.53"),
+            Some("192.0.2.53".parse().unwrap())
+        );
         assert_eq!(resolver("# nameserver 192.0.2.53"), None);
         assert_eq!(resolver("search example.org"), None);
     }

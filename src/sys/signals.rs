@@ -35,8 +35,10 @@ impl Signals {
     }
 
     /// The next request, if one is waiting.
-    pub fn next(&mut self) -> io::Result<Option<Request>> {
-        let Some(info) = self.fd.read_signal()? else { return Ok(None) };
+    pub fn take(&mut self) -> io::Result<Option<Request>> {
+        let Some(info) = self.fd.read_signal()? else {
+            return Ok(None);
+        };
         let hangup = info.ssi_signo == Signal::SIGHUP as u32;
         Ok(Some(if hangup { Request::Reload } else { Request::Stop }))
     }

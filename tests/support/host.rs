@@ -51,7 +51,11 @@ impl Guard {
                 }
             }
         });
-        Guard { child, log, seen: Vec::new() }
+        Guard {
+            child,
+            log,
+            seen: Vec::new(),
+        }
     }
 
     pub fn pid(&self) -> u32 {
@@ -62,7 +66,10 @@ impl Guard {
     #[track_caller]
     pub fn wait_for(&mut self, words: &str) -> String {
         let end = Instant::now() + PATIENCE;
-        while let Ok(line) = self.log.recv_timeout(end.saturating_duration_since(Instant::now())) {
+        while let Ok(line) = self
+            .log
+            .recv_timeout(end.saturating_duration_since(Instant::now()))
+        {
             self.seen.push(line.clone());
             if line.contains(words) {
                 return line;
@@ -129,7 +136,11 @@ impl Log {
 
 /// What chan_sip writes about a wrong password.
 pub fn wrong_password(address: &str) -> String {
-    let shown = if address.contains(':') { format!("[{address}]:5060") } else { format!("{address}:5060") };
+    let shown = if address.contains(':') {
+        format!("[{address}]:5060")
+    } else {
+        format!("{address}:5060")
+    };
     format!(
         "[2026-11-22 12:42:47] NOTICE[4279] chan_sip.c: Registration from '<sip:100@192.0.2.10>' \
          failed for '{shown}' - Wrong password"
@@ -164,7 +175,8 @@ impl Port {
     pub fn hears(&self, from: &UdpSocket, to: &str) -> bool {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-        from.send_to(&number, (to, self.socket.local_addr().unwrap().port())).unwrap();
+        from.send_to(&number, (to, self.socket.local_addr().unwrap().port()))
+            .unwrap();
         let mut buffer = [0; 16];
         while let Ok((length, _)) = self.socket.recv_from(&mut buffer) {
             if buffer[..length] == number {
