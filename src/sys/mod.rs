@@ -3,5 +3,6 @@
 mod fault;
 pub mod netlink;
 pub mod uapi;
+pub mod xtables;
 
 pub use fault::Fault;
