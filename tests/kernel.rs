@@ -66,3 +66,43 @@ fn first() {
         println!("{}", run("nft list ruleset"));
     });
 }
+
+#[test]
+fn second() {
+    isolated("second", || {
+        run("iptables-legacy -t raw -N other");
+        run("iptables-legacy -t raw -A PREROUTING -s 192.0.2.9 -j other");
+        run("iptables-legacy -t raw -A other -p udp -j ACCEPT");
+        run("iptables-legacy -t raw -A OUTPUT -d 192.0.2.9");
+        println!("{}", run("iptables-legacy-save -t raw -c"));
+        let jails = [
+            jail("asterisk", Protocol::All, &[]),
+            jail("sip", Protocol::TcpUdp, &[(5060, 5061), (4569, 4569)]),
+        ];
+        let mut firewall = Firewall::open(Backend::Ipset, &jails, 64, 1000).unwrap_or_else(|f| panic!("{f}"));
+        println!(
+            "{:?}",
+            apply(
+                &mut firewall,
+                &[add(1, "192.0.2.1/32", 600), add(2, "2001:db8::/64", 0)]
+            )
+        );
+        println!("{}", run("ipset list"));
+        println!(
+            "{:?}",
+            apply(
+                &mut firewall,
+                &[add(1, "192.0.2.1/32", 60), add(3, "192.0.2.3/32", 0)]
+            )
+        );
+        println!("{}", run("ipset list"));
+        println!("{}", run("iptables-legacy-save -c"));
+        println!("{}", run("ip6tables-legacy-save"));
+        firewall.rebuild().unwrap();
+        println!("{}", run("iptables-legacy-save -c"));
+        firewall.teardown().unwrap();
+        println!("{}", run("ipset list"));
+        println!("{}", run("iptables-legacy-save -c"));
+        println!("{}", run("ip6tables-legacy-save"));
+    });
+}

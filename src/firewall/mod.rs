@@ -3,10 +3,13 @@
 //! This is rim: it carries out what the guard asks for and reports what became of it. It knows no
 //! policy, keeps no list of bans, and touches only objects of our own name.
 
+mod ipset;
+mod iptables;
 mod layout;
 mod nftables;
 mod refusal;
 
+use ipset::Ipset;
 use layout::Layout;
 use nftables::Nftables;
 pub use refusal::Refusal;
@@ -34,6 +37,7 @@ pub struct Firewall {
 #[derive(Debug)]
 enum Kernel {
     Nftables(Nftables),
+    Ipset(Ipset),
 }
 
 impl Firewall {
@@ -45,10 +49,22 @@ impl Firewall {
         ipv6prefix: u8,
         maxbans: u32,
     ) -> Result<Firewall, Fault> {
-        let _ = choice;
-        let layout = Layout::new(jails, "", ipv6prefix, maxbans);
-        let kernel = Kernel::Nftables(Nftables::open(&layout)?);
-        Ok(Firewall { layout, kernel })
+        let nftables = || -> Result<Firewall, Fault> {
+            let layout = Layout::new(jails, "", ipv6prefix, maxbans);
+            let kernel = Kernel::Nftables(Nftables::open(&layout)?);
+            Ok(Firewall { layout, kernel })
+        };
+        let ipset = || -> Result<Firewall, Fault> {
+            let layout = Layout::new(jails, ipset::PREFIX, ipv6prefix, maxbans);
+            let kernel = Kernel::Ipset(Ipset::open(&layout)?);
+            Ok(Firewall { layout, kernel })
+        };
+        match choice {
+            Backend::Nftables => nftables(),
+            Backend::Ipset => ipset(),
+            // If neither works, what is wrong with nftables is more likely to be of use.
+            Backend::Auto => nftables().or_else(|fault| ipset().map_err(|_| fault)),
+        }
     }
 
     /// The name of the part that was chosen, as `firewall =` spells it.
@@ -56,6 +72,7 @@ impl Firewall {
     pub fn backend(&self) -> &'static str {
         match &self.kernel {
             Kernel::Nftables(_) => "nftables",
+            Kernel::Ipset(_) => "ipset",
         }
     }
 
@@ -65,6 +82,7 @@ impl Firewall {
     pub fn longest_timeout_ms(&self) -> u64 {
         match &self.kernel {
             Kernel::Nftables(_) => nftables::TIMEOUT_MS_MAX,
+            Kernel::Ipset(_) => ipset::TIMEOUT_MS_MAX,
         }
     }
 
@@ -73,6 +91,7 @@ impl Firewall {
     pub fn apply(&mut self, effects: &[Effect], outcome: &mut dyn FnMut(Slot, Result<(), Refusal>)) {
         match &mut self.kernel {
             Kernel::Nftables(nftables) => nftables.apply(&self.layout, effects, outcome),
+            Kernel::Ipset(ipset) => ipset.apply(&self.layout, effects, outcome),
         }
     }
 
@@ -80,6 +99,7 @@ impl Firewall {
     pub fn rebuild(&mut self) -> Result<(), Fault> {
         match &mut self.kernel {
             Kernel::Nftables(nftables) => nftables.rebuild(&self.layout),
+            Kernel::Ipset(ipset) => ipset.rebuild(&self.layout),
         }
     }
 
@@ -87,6 +107,7 @@ impl Firewall {
     pub fn teardown(&mut self) -> Result<(), Fault> {
         match &mut self.kernel {
             Kernel::Nftables(nftables) => nftables.teardown(),
+            Kernel::Ipset(ipset) => ipset.teardown(),
         }
     }
 }

@@ -9,5 +9,6 @@ pub mod poll;
 pub mod signals;
 pub mod uapi;
 pub mod watch;
+pub mod xtables;
 
 pub use fault::Fault;

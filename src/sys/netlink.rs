@@ -9,7 +9,7 @@ use nix::sys::socket::{
     setsockopt, socket, sockopt,
 };
 
-use super::uapi::{ENOBUFS, NFNLGRP_NFTABLES};
+use super::uapi::{ENOBUFS, NFNLGRP_NFTABLES, NLMSG_DONE};
 use crate::limits::{NETLINK_QUEUE_BYTES, NETLINK_RECEIVE_BYTES};
 use crate::wire::nlmsg::{Answer, Message, Messages};
 
@@ -106,21 +106,19 @@ impl Netlink {
         }
     }
 
-    /// Sends a request for a dump numbered `seq` and hands over every message of it. Only for what
-    /// is small: our own rules, the names of sets.
-    pub fn dump(&mut self, request: &[u8], seq: u32, each: &mut dyn FnMut(&Message<'_>)) -> io::Result<()> {
-        self.send(request)?;
+    /// Sends a question numbered `seq` that asks for an answer, or for a dump, and hands over every
+    /// message of the reply. Only for what is small: our own rules, the names of sets.
+    pub fn ask(&mut self, question: &[u8], seq: u32, each: &mut dyn FnMut(&Message<'_>)) -> io::Result<()> {
+        self.send(question)?;
         loop {
             let datagram = receive(&self.socket, &mut self.received)?;
             for message in Messages(datagram).filter(|m| m.seq == seq) {
-                if message.kind == super::uapi::NLMSG_DONE {
-                    return Ok(());
-                }
                 match message.answer() {
                     Some(answer) if answer.code != 0 => {
                         return Err(io::Error::from_raw_os_error(answer.code));
                     }
                     Some(_) => return Ok(()),
+                    None if message.kind == NLMSG_DONE => return Ok(()),
                     None => each(&message),
                 }
             }

@@ -250,5 +250,81 @@ pub const ENOBUFS: i32 = libc::ENOBUFS;
 pub const EOPNOTSUPP: i32 = libc::EOPNOTSUPP;
 /// nfnetlink is not there.
 pub const EPROTONOSUPPORT: i32 = libc::EPROTONOSUPPORT;
+/// No IPv6.
+pub const EAFNOSUPPORT: i32 = libc::EAFNOSUPPORT;
 /// ip_tables is not there.
 pub const ENOPROTOOPT: i32 = libc::ENOPROTOOPT;
+
+// linux/netfilter/ipset/ip_set.h. libc has none of it.
+/// The version of the protocol that all kernels take.
+pub const IPSET_PROTOCOL: u8 = 6;
+/// `enum ipset_cmd`.
+pub const IPSET_CMD_CREATE: u16 = 2;
+/// `enum ipset_cmd`.
+pub const IPSET_CMD_DESTROY: u16 = 3;
+/// `enum ipset_cmd`.
+pub const IPSET_CMD_SWAP: u16 = 6;
+/// `enum ipset_cmd`.
+pub const IPSET_CMD_LIST: u16 = 7;
+/// `enum ipset_cmd`.
+pub const IPSET_CMD_ADD: u16 = 9;
+/// `enum ipset_cmd`.
+pub const IPSET_CMD_DEL: u16 = 10;
+/// `enum ipset_cmd`.
+pub const IPSET_CMD_TYPE: u16 = 13;
+/// Attributes of a command.
+pub const IPSET_ATTR_PROTOCOL: u16 = 1;
+/// Attributes of a command.
+pub const IPSET_ATTR_SETNAME: u16 = 2;
+/// Attributes of a command.
+pub const IPSET_ATTR_TYPENAME: u16 = 3;
+/// Attributes of a command: the other set of a swap.
+pub const IPSET_ATTR_SETNAME2: u16 = IPSET_ATTR_TYPENAME;
+/// Attributes of a command.
+pub const IPSET_ATTR_REVISION: u16 = 4;
+/// Attributes of a command.
+pub const IPSET_ATTR_FAMILY: u16 = 5;
+/// Attributes of a command.
+pub const IPSET_ATTR_FLAGS: u16 = 6;
+/// Attributes of a command: what follows is about the set's type.
+pub const IPSET_ATTR_DATA: u16 = 7;
+/// Attributes of a command, in an answer.
+pub const IPSET_ATTR_REVISION_MIN: u16 = 10;
+/// `enum ipset_cmd_flags`: list the names only.
+pub const IPSET_FLAG_LIST_SETNAME: u32 = 1 << 1;
+/// Attributes in `DATA`.
+pub const IPSET_ATTR_IP: u16 = 1;
+/// Attributes in `DATA`.
+pub const IPSET_ATTR_TIMEOUT: u16 = 6;
+/// Attributes in `DATA`.
+pub const IPSET_ATTR_MAXELEM: u16 = 19;
+/// Attributes in `DATA`.
+pub const IPSET_ATTR_NETMASK: u16 = 20;
+/// Attributes in `IP`.
+pub const IPSET_ATTR_IPADDR_IPV4: u16 = 1;
+/// Attributes in `IP`.
+pub const IPSET_ATTR_IPADDR_IPV6: u16 = 2;
+/// `enum ipset_errno`: no such type, or not in this revision.
+pub const IPSET_ERR_FIND_TYPE: i32 = 4098;
+/// `enum ipset_errno`: a rule refers to the set.
+pub const IPSET_ERR_BUSY: i32 = 4100;
+/// `enum ipset_errno`: the set is full.
+pub const IPSET_ERR_HASH_FULL: i32 = 4352;
+/// `enum ipset_errno`: the element cannot be stored (0.0.0.0).
+pub const IPSET_ERR_HASH_ELEM: i32 = 4353;
+/// The socket option that finds a set's number by its name.
+pub const SO_IP_SET: i32 = 83;
+/// The operation of [`SO_IP_SET`] for that.
+pub const IP_SET_OP_GET_BYNAME: u32 = 6;
+/// The number of a set that is not there.
+pub const IPSET_INVALID_ID: u16 = 65_535;
+
+// linux/netfilter_ipv4/ip_tables.h, linux/netfilter_ipv6/ip6_tables.h: the same numbers
+/// Replaces a whole table.
+pub const IPT_SO_SET_REPLACE: i32 = 64;
+/// Adds to the counters of a table's rules.
+pub const IPT_SO_SET_ADD_COUNTERS: i32 = 65;
+/// How large a table is.
+pub const IPT_SO_GET_INFO: i32 = 64;
+/// The rules of a table.
+pub const IPT_SO_GET_ENTRIES: i32 = 65;

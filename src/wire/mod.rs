@@ -11,5 +11,7 @@
     clippy::panic
 )]
 
+pub mod ipset;
 pub mod nft;
 pub mod nlmsg;
+pub mod xtables;
