@@ -1,5 +1,6 @@
 //! `golden/sshd.log` and `golden/dropbear.log`: what real servers wrote, other versions' lines and planted ones, and
 //! what each of them says. `UPDATE=1 cargo test --test golden_ssh` rewrites the expectations; review the diff.
+#![allow(clippy::unwrap_used)]
 
 use std::path::PathBuf;
 
@@ -99,6 +100,7 @@ struct Attempts(Vec<Told>);
 
 /// One attempt: when it began, and what each witness said of it.
 struct Told {
+    id: Option<u64>,
     at: Wall,
     openings: [u8; 2],
     closed: [bool; 2],
@@ -108,6 +110,7 @@ impl Attempts {
     fn observe(&mut self, failure: &Failure) {
         let at = failure.at.unwrap();
         let mut told = Told {
+            id: failure.attempt.map(|attempt| attempt.id),
             at,
             openings: [0; 2],
             closed: [false; 2],
@@ -130,7 +133,9 @@ impl Told {
             Witness::Notice => 0,
             Witness::Security => 1,
         };
-        let free = !self.closed[witness] && (attempt.step == Step::Closing || self.openings[witness] < 2);
+        let free = self.id == Some(attempt.id)
+            && !self.closed[witness]
+            && (attempt.step == Step::Closing || self.openings[witness] < 2);
         match attempt.step {
             _ if !free => {}
             Step::Opening => self.openings[witness] += 1,

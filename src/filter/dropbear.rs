@@ -75,7 +75,7 @@ impl Dropbear {
                 proof: Proof::Transport,
                 answered: false,
                 attempt: Some(Attempt {
-                    id: u64::from_be_bytes(*b"dropbear"),
+                    id: u64::from_be_bytes(*b"dbr\0\0\0\0\0") | u64::from(entry.pid.unwrap_or(0)),
                     witness: offence.witness,
                     step: Step::Closing,
                 }),

@@ -10,10 +10,9 @@ type Judge = fn(&[u8]) -> Verdict;
 
 /// What `message` says if it is about a login that failed.
 pub(super) fn judge(message: &[u8]) -> Option<Verdict> {
-    let heads: [(&[u8], Judge); 9] = [
+    let heads: [(&[u8], Judge); 8] = [
         (b"Failed ", failed),
         (b"Invalid user ", invalid_user),
-        (b"pam_", pam),
         (
             b"maximum authentication attempts exceeded for ",
             attempts_exceeded,
@@ -153,44 +152,6 @@ fn pam_reason(text: &[u8]) -> Verdict {
         class,
         Part::Prelude,
     )
-}
-
-/// `unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=H  user=U`
-/// (`modules/pam_unix/support.c`; others write the same). Up to `rhost` all is the box's own; a missing user
-/// leaves a blank behind. `PAM 2 more authentication failures` only adds up what has been counted.
-fn pam(text: &[u8]) -> Verdict {
-    let mut text = Cursor::new(text);
-    let head = text
-        .token(20, |byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        .and_then(|_| text.literal(b"(sshd:auth): authentication failure; "));
-    if head.is_none() {
-        return Verdict::Nothing;
-    }
-    let Some(host) = pam_host(&mut text) else {
-        return Verdict::Torn;
-    };
-    let rest = text.rest().trim_ascii_start();
-    if host.is_empty() {
-        return Verdict::Nothing;
-    }
-    let peer = peer::peer(host).filter(|_| rest.is_empty() || rest.starts_with(b"user="));
-    counts(peer, Class::Auth, Part::Prelude)
-}
-
-/// The value of `rhost=`.
-fn pam_host<'a>(text: &mut Cursor<'a>) -> Option<&'a [u8]> {
-    text.literal(b"logname=")?;
-    text.until(b" uid=")?;
-    text.number()?;
-    text.literal(b" euid=")?;
-    text.number()?;
-    text.literal(b" tty=")?;
-    text.until(b" ruser=")?;
-    text.until(b" rhost=")?;
-    let rest = text.rest();
-    let host = rest.split(|&byte| byte == b' ').next()?;
-    text.literal(host)?;
-    Some(host)
 }
 
 /// `NAME (A)`: what libwrap says when `/etc/hosts.deny` refuses the peer.

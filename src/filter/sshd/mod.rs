@@ -13,7 +13,7 @@
 //! | `ROOT LOGIN REFUSED FROM A[ port N]` | `auth.c` `auth_root_allowed` | none | both ends |
 //! | `error: maximum authentication attempts exceeded for …` | `auth.c` | U, left | the end |
 //! | `error: PAM: REASON for [illegal user ]U from H` | `auth-pam.c` `sshpam_query` | U, H (DNS), left | the end |
-//! | `pam_X(sshd:auth): authentication failure; … rhost=H  user=U` | Linux-PAM | U, right; H (DNS) | the start |
+//! | `pam_unix(sshd:auth): authentication failure; … rhost=H  user=U` | Linux-PAM | U, right; H (DNS) | not read |
 //! | `refused connect from NAME (A)` | libwrap, as Debian builds it | NAME (DNS), left | the end |
 //! | `Disconnecting [… user U ]A port N: Change of username …` | `auth2.c` through `packet.c` | both sides | the only split |
 //! | `Received disconnect from A[ port N]: CODE: TEXT` | `packet.c` | TEXT, right | the start |
@@ -32,16 +32,19 @@
 //!
 //! # What counts as one attempt
 //!
-//! A wrong password counts once, a session with three of them three times, whatever else is logged about it. So
-//! that this holds with one process for a session or two, with and without PAM, and in a syslog without pids, the
-//! lines of one address are tied by their place in a login, not by the pid: PAM's thread has another one.
+//! A wrong password counts once, a session with three of them three times, whatever else is logged about it. The
+//! lines of a session have one pid (the monitor's, which also writes for its child), and are tied by it and by
+//! their place in a login:
 //!
 //! | part | lines | tied as |
 //! |---|---|---|
-//! | prelude | `pam_unix`, `error: PAM`, `Failed none`, a refused key of an invalid user, `ROOT LOGIN REFUSED` | Notice, Opening |
+//! | prelude | `error: PAM`, `Failed none`, a refused key of an invalid user, `ROOT LOGIN REFUSED` | Notice, Opening |
 //! | refusal | `Failed password`, `Failed keyboard-interactive` and their like | Notice, Closing |
 //! | once for a session | `Invalid user`, `not allowed because`, `maximum authentication attempts`, an aborted login | Security, Closing |
 //! | alone | everything before a user name was sent | none |
+//!
+//! PAM's own lines do not count. Where accounts come from a directory, `pam_unix` reports a failure at every
+//! login that `pam_sss` or `pam_winbind` then lets in; and of each login that PAM refuses sshd says so itself.
 //!
 //! `Failed publickey` for a user who exists does not count: a client offers all its keys, and none of them is a
 //! guess. If they were too many, `maximum authentication attempts exceeded` counts.
@@ -128,15 +131,15 @@ enum Part {
 }
 
 impl Part {
-    /// All lines of an address have the same id: see the module's documentation.
-    fn attempt(self) -> Option<Attempt> {
+    /// The id of an attempt is its process; in a log without pids all lines of an address are one process's.
+    fn attempt(self, pid: Option<u32>) -> Option<Attempt> {
         let (witness, step) = match self {
             Part::Prelude => (Witness::Notice, Step::Opening),
             Part::Refusal => (Witness::Notice, Step::Closing),
             Part::Session => (Witness::Security, Step::Closing),
             Part::Alone => return None,
         };
-        let id = u64::from_be_bytes(*b"sshlogin");
+        let id = u64::from_be_bytes(*b"sshd\0\0\0\0") | u64::from(pid.unwrap_or(0));
         Some(Attempt { id, witness, step })
     }
 }
@@ -171,7 +174,7 @@ impl Sshd {
                 },
                 proof: Proof::Transport,
                 answered: false,
-                attempt: part.attempt(),
+                attempt: part.attempt(entry.pid),
                 at: stamp::parse(entry.stamp, context),
             }),
         }

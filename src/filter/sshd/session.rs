@@ -27,15 +27,22 @@ pub(super) fn judge(message: &[u8], preauth: bool, mode: Mode) -> Option<Verdict
         b"Connection reset by ",
         b"Disconnected from ",
     ];
-    let mut stripped = heads.iter().filter_map(|head| message.strip_prefix(*head));
-    if let Some(text) = stripped.next() {
-        return Some(if preauth {
+    if let Some(text) = heads.iter().find_map(|head| message.strip_prefix(*head)) {
+        let counts = preauth || before_child(message);
+        return Some(if counts {
             ended(text, mode)
         } else {
             Verdict::Nothing
         });
     }
     spoilt(message)
+}
+
+/// `Connection closed by A port N`: since 8.0 versions are exchanged before there is a child that would write
+/// ` [preauth]`. Of a session that somebody was logged in to only LogLevel VERBOSE says that it was closed.
+fn before_child(message: &[u8]) -> bool {
+    let text = message.strip_prefix(b"Connection closed by ").unwrap_or_default();
+    text.contains(&b' ') && matches!(peer::at_start(text), Some((_, b"")))
 }
 
 /// `A port N:3: TEXT`, up to 7.1 `A: 3: TEXT`. The text is the client's: JSch says code 3 and `Auth fail` when it

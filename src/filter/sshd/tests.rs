@@ -197,30 +197,14 @@ fn access_lists_have_a_closed_list_of_reasons() {
 }
 
 #[test]
-fn pam_is_believed_up_to_rhost() {
-    let pam = "192.0.2.1 sshd.auth notice-opening";
+fn pam_counts_when_sshd_says_so() {
     let head = "pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser=";
-    check(&format!("{head} rhost=192.0.2.1  user=root"), pam);
-    check(&format!("{head} rhost=192.0.2.1 "), pam);
-    check(&format!("{head} rhost=192.0.2.1"), pam);
-    check(&format!("{head} rhost=192.0.2.1  user=x rhost=198.51.100.7"), pam);
-    check(&format!("{head} rhost=host.example  user=root"), "-");
-    check(&format!("{head} rhost= user=root"), "-");
-    check(&format!("{head} rhost=192.0.2.1 x"), "torn");
-    check(&format!("{head} user=root"), "torn");
-    check("pam_unix(sshd:auth): check pass; user unknown", "-");
-    check(
-        "pam_unix(sshd:session): session opened for user root by (uid=0)",
-        "-",
-    );
-    check(
-        "pam_unix(su:auth): authentication failure; rhost=198.51.100.7",
-        "-",
-    );
+    check(&format!("{head} rhost=192.0.2.1  user=root"), "-");
     check(
         "PAM 2 more authentication failures; logname= uid=0 rhost=192.0.2.1  user=root",
         "-",
     );
+    let pam = "192.0.2.1 sshd.auth notice-opening";
     check("error: PAM: Authentication failure for root from 192.0.2.1", pam);
     let illegal = "192.0.2.1 sshd.user notice-opening";
     check(
@@ -253,6 +237,7 @@ fn modes_count_what_fail2ban_counts() {
         "fatal: Timeout before authentication for 192.0.2.1 port 5",
         "Timeout before authentication for connection from 192.0.2.1 to 192.0.2.9, pid = 4711",
         "Connection closed by 192.0.2.1 port 5 [preauth]",
+        "Connection closed by 192.0.2.1 port 5",
         "Connection closed by 192.0.2.1 [preauth]",
         "Connection reset by 192.0.2.1 port 5 [preauth]",
         "Connection closed by authenticating user x 198.51.100.7 port 6 192.0.2.1 port 5 [preauth]",
@@ -275,7 +260,10 @@ fn modes_count_what_fail2ban_counts() {
     );
     check_mode("Disconnected from 192.0.2.1 port 5 [preauth]", &ddos);
     for message in [
-        "Connection closed by 192.0.2.1 port 5",
+        "Connection closed by 192.0.2.1",
+        "Connection reset by 192.0.2.1 port 5",
+        "Disconnected from 192.0.2.1 port 5",
+        "Connection closed by user bob 192.0.2.1 port 5",
         "Disconnected from user bob 192.0.2.1 port 5",
         "Connection closed by invalid user x 192.0.2.1 port 5 [preauth]",
         "drop connection #10 from [192.0.2.1]:5 on [192.0.2.9]:22 past MaxStartups",
@@ -306,8 +294,8 @@ fn what_does_not_fit_is_torn() {
         "Failed password for root from 192.0.2.1 por",
         "Failed password for root from 192.0.2.1",
         "Failed publickey for invalid user x from 192.0.2.1",
-        "Invalid user x",
         "Invalid user x from 192.0.2.1 port 5 ",
+        "Invalid user x",
         "maximum authentication attempts exceeded for x from 192.0.2.1 port 5 ssh2:",
         "ROOT LOGIN REFUSED FROM 192.0.2.1 port 5 x",
         "Received disconnect from 192.0.2.1",
@@ -416,7 +404,8 @@ fn no_text_of_a_client_makes_another_the_culprit() {
         let user = random.text(100);
         let other = random.text(400);
         let change = "Change of username or service not allowed: (";
-        let mut message = match random.below(16) {
+        let form = random.below(16);
+        let mut message = match form {
             0 => format!("Failed password for invalid user {user} from {PEER} port 5 ssh2"),
             1 => format!("Invalid user {user} from {PEER} port 5"),
             2 => format!("Invalid user {user} from {PEER}"),
@@ -445,7 +434,7 @@ fn no_text_of_a_client_makes_another_the_culprit() {
             _ => format!("Failed keyboard-interactive/pam for {user} from {PEER} port 5 ssh2"),
         };
         // Where the client's text is on the right and long, `do_log` cuts the message.
-        if message.contains("SHA256:a") || message.contains("Received") {
+        if [6, 7, 9, 10, 11, 12].contains(&form) {
             message.truncate(message.len() - random.below(message.len() / 3));
         }
         if random.below(2) == 0 {
