@@ -1,4 +1,10 @@
 //! `corpus/lines.jsonl`: every line that must be found is found, with its address and kind, and no other.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::disallowed_types
+)]
 
 #[path = "support/shared.rs"]
 mod shared;

@@ -119,15 +119,14 @@ pub enum Witness {
 }
 
 /// How far an attempt had come. One attempt goes from `Opening` to `Closing`; a channel may write the
-/// opening twice (PJSIP: once for the request without credentials, once for the one with them). `Whole` is a step of
-/// its own: acl.c's line about a peer is the whole of an INVITE, and is followed by a `Closing` in a registration.
+/// opening twice (once for the request without credentials, once for the one with them).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Refused before or without credentials; the same attempt may go on.
     Opening,
     /// Refused with credentials; the attempt is over.
     Closing,
-    /// The line that this channel writes for the attempt when it writes one only.
+    /// The only line that this channel writes for the attempt.
     Whole,
 }
 
