@@ -12,6 +12,8 @@
 
 pub mod asterisk;
 mod cursor;
+pub mod dropbear;
+pub mod sshd;
 mod stamp;
 pub mod syslog;
 mod trail;
@@ -29,6 +31,10 @@ use crate::time::Wall;
 pub enum Filter {
     /// Asterisk, in every layout.
     Asterisk(asterisk::Asterisk),
+    /// OpenSSH's server.
+    Sshd(sshd::Sshd),
+    /// dropbear.
+    Dropbear(dropbear::Dropbear),
 }
 
 impl Filter {
@@ -37,6 +43,8 @@ impl Filter {
     pub fn read(&self, line: &[u8], trail: &mut Trail, context: &Context) -> Reading {
         match self {
             Filter::Asterisk(asterisk) => asterisk.read(line, trail, context),
+            Filter::Sshd(sshd) => sshd.read(line, context),
+            Filter::Dropbear(dropbear) => dropbear.read(line, context),
         }
     }
 }
@@ -111,15 +119,14 @@ pub enum Witness {
 }
 
 /// How far an attempt had come. One attempt goes from `Opening` to `Closing`; a channel may write the
-/// opening twice (PJSIP: once for the request without credentials, once for the one with them). `Whole` is a step of
-/// its own: acl.c's line about a peer is the whole of an INVITE, and is followed by a `Closing` in a registration.
+/// opening twice (once for the request without credentials, once for the one with them).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Refused before or without credentials; the same attempt may go on.
     Opening,
     /// Refused with credentials; the attempt is over.
     Closing,
-    /// The line that this channel writes for the attempt when it writes one only.
+    /// The only line that this channel writes for the attempt.
     Whole,
 }
 

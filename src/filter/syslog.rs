@@ -118,11 +118,12 @@ fn after_element(text: &[u8]) -> Option<&[u8]> {
 fn stamp(line: &[u8]) -> Option<(&[u8], &[u8], bool)> {
     const OPENWRT: &[u8] = b"Aaa Aaa _9 99:99:99 9999";
     const TRADITIONAL: &[u8] = b"Aaa _9 99:99:99";
+    const UNPADDED: &[u8] = b"Aaa 9 99:99:99";
     if let Some((stamp, rest)) = shaped(line, OPENWRT) {
         let rest = rest.strip_prefix(b" ")?;
         return Some((stamp, skip_clock(rest), false));
     }
-    if let Some((stamp, rest)) = shaped(line, TRADITIONAL) {
+    if let Some((stamp, rest)) = shaped(line, TRADITIONAL).or_else(|| shaped(line, UNPADDED)) {
         return Some((stamp, skip_fraction(rest).strip_prefix(b" ")?, true));
     }
     let (stamp, rest) = iso_stamp(line)?;
@@ -268,6 +269,7 @@ mod tests {
         let traditional = "Nov 22 11:21:11";
         reads("Nov 22 11:21:11 host sshd[990]: hello  world", traditional);
         reads("Nov  2 11:21:11 host sshd[990]: hello  world", "Nov  2 11:21:11");
+        reads("Nov 2 11:21:11 host sshd[990]: hello  world", "Nov 2 11:21:11");
         reads("<38>Nov 22 11:21:11 host sshd[990]: hello  world", traditional);
         reads("Nov 22 11:21:11.868428 host sshd[990]: hello  world", traditional);
         reads(

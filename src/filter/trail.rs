@@ -4,9 +4,12 @@
 //! `sip set debug` and `pjsip set logger on` show every packet, chan_sip and chan_iax2 print decoded or raw names.
 //! What follows such a head may be a perfect line that nobody's log statement wrote. One thing the sender does not
 //! know: the number of a thread of Asterisk (LWP). So, near such a head, only threads count that the
-//! file has shown before, and only as blind evidence.
+//! file has shown before or that were born beside one, and only as blind evidence. It makes planting a matter of
+//! luck, not impossible.
 //!
 //! Positions are bytes since the reader began with the file.
+
+use core::net::IpAddr;
 
 /// The state of one file. Small and `Copy`; kept by whoever follows the file, from its first line to its last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,6 +19,8 @@ pub struct Trail {
     packet_until: u64,
     /// Up to here a line may have been planted.
     doubt_until: u64,
+    /// Up to here a line may have been planted by a sender who was careful to tear nothing.
+    wary_until: u64,
     /// Up to here a packet that SIP debugging shows may reach.
     debug_until: u64,
     /// The last threads seen where nothing could be planted, the newest overwriting the oldest.
@@ -25,8 +30,30 @@ pub struct Trail {
     headed: bool,
     /// A VERBOSE record has been seen.
     verbose: bool,
-    /// acl.c's `SIP ACL: ` has just rejected this source.
-    pub(super) rejected: Option<core::net::IpAddr>,
+    /// What acl.c has just rejected; the next line about it, from the same thread, is about the same request.
+    pub(super) rejected: Option<Rejected>,
+}
+
+/// A source that acl.c has rejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rejected {
+    /// The access list that acl.c was asked about.
+    pub(super) list: List,
+    /// The source.
+    pub(super) addr: IpAddr,
+    /// The thread that wrote so.
+    pub(super) thread: u32,
+}
+
+/// Whose access list rejected a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum List {
+    /// A peer's of chan_sip.
+    SipPeer,
+    /// A peer's of chan_iax2.
+    IaxPeer,
+    /// One of res_pjsip.
+    Pjsip,
 }
 
 /// How far a line may be believed.
@@ -34,10 +61,14 @@ pub struct Trail {
 pub(super) enum Trust {
     /// As far as its message goes.
     Full,
-    /// It may have been planted, but the sender would have had to guess a thread.
+    /// A line may have been planted here, but its sender would have had to guess a thread.
     Blind,
-    /// It may have been planted.
+    /// A line may have been planted here, although nothing is torn: this thread has not been seen before.
+    Claimed,
+    /// It was planted, or it is the first line of its thread at the wrong place.
     None,
+    /// SIP debugging shows packets here, and nothing tells them from lines.
+    Debug,
 }
 
 impl Trail {
@@ -49,14 +80,23 @@ impl Trail {
     /// How far the record of `thread` at the current line may be believed; learns the thread where that is safe.
     pub(super) fn trust(&mut self, thread: u32) -> Trust {
         self.headed = true;
-        if self.position <= self.packet_until.max(self.debug_until) {
+        if self.position <= self.debug_until {
+            return Trust::Debug;
+        }
+        if self.position <= self.packet_until {
             return Trust::None;
         }
-        let known = self.threads.contains(&thread);
         if self.position <= self.doubt_until {
-            return if known { Trust::Blind } else { Trust::None };
+            return if self.is_near(thread) {
+                Trust::Blind
+            } else {
+                Trust::None
+            };
         }
-        if !known {
+        if self.position <= self.wary_until && !self.is_near(thread) {
+            return Trust::Claimed;
+        }
+        if !self.threads.contains(&thread) {
             if let Some(slot) = self.threads.get_mut(usize::from(self.next_thread) % THREADS) {
                 *slot = thread;
             }
@@ -65,9 +105,28 @@ impl Trail {
         Trust::Full
     }
 
+    /// Whether `thread` has been seen or was born beside one that has.
+    fn is_near(&self, thread: u32) -> bool {
+        let mut seen = self.threads.iter().filter(|&&seen| seen != 0);
+        seen.any(|&seen| seen.abs_diff(thread) <= NEAR)
+    }
+
+    /// The current line is a record, of `thread` if it could be read, that does not matter.
+    pub(super) fn other(&mut self, thread: Option<u32>) {
+        self.headed = true;
+        if let Some(thread) = thread {
+            self.trust(thread);
+        }
+    }
+
     /// The current line is the head of a message that may have been cut by the sender's line break.
     pub(super) fn torn(&mut self) {
         self.doubt_until = self.doubt_until.max(self.position.saturating_add(DOUBT_BYTES));
+    }
+
+    /// The current line is whole, but its sender could have made it so and gone on behind a line break.
+    pub(super) fn wary(&mut self) {
+        self.wary_until = self.position.saturating_add(WARY_BYTES);
     }
 
     /// The current line is the head of a packet that pjproject shows.
@@ -86,11 +145,6 @@ impl Trail {
         if packet {
             self.debug_until = self.position.saturating_add(DEBUG_BYTES);
         }
-    }
-
-    /// The current line is a record that does not matter.
-    pub(super) fn other(&mut self) {
-        self.headed = true;
     }
 
     /// The current line has no header. Whether that is suspicious.
@@ -122,8 +176,15 @@ fn is_continuation(line: &[u8]) -> bool {
 /// Threads remembered: chan_iax2 has 10, chan_sip one, the stasis and pjsip pools a few that log.
 const THREADS: usize = 24;
 
+/// The pools of a channel driver are started together, so that their threads have numbers close to each other.
+const NEAR: u32 = 16;
+
 /// An injected line follows its torn head directly; this leaves room for a few.
 const DOUBT_BYTES: u64 = 2_048;
+
+/// chan_sip decodes at most 255 bytes of a request URI into its message; around them stand the context's name
+/// and the words of the message.
+const WARY_BYTES: u64 = 512;
 
 /// A record is cut at 8,192 bytes (`LOGMSG_SIZE`).
 const PACKET_BYTES: u64 = 8_192;
@@ -151,11 +212,11 @@ mod tests {
         assert_eq!(record(&mut trail, 5), Trust::Full);
         trail.torn();
         assert_eq!(record(&mut trail, 5), Trust::Blind);
-        assert_eq!(record(&mut trail, 6), Trust::None);
+        assert_eq!(record(&mut trail, 60), Trust::None);
         for _ in 0..20 {
-            record(&mut trail, 6);
+            record(&mut trail, 60);
         }
-        assert_eq!(record(&mut trail, 6), Trust::Full);
+        assert_eq!(record(&mut trail, 60), Trust::Full);
     }
 
     #[test]
@@ -167,7 +228,7 @@ mod tests {
         assert!(!line(&mut trail, b"INVITE sip:x SIP/2.0"));
         assert!(!line(&mut trail, b"-- end of packet."));
         assert_eq!(record(&mut trail, 5), Trust::Blind);
-        assert_eq!(record(&mut trail, 6), Trust::None);
+        assert_eq!(record(&mut trail, 60), Trust::None);
     }
 
     #[test]
@@ -180,7 +241,20 @@ mod tests {
         trail.advance(10);
         trail.verbose(false);
         assert!(!line(&mut trail, b"<--- SIP read from UDP:192.0.2.1:5060 --->"));
-        assert_eq!(record(&mut trail, 5), Trust::None);
+        assert_eq!(record(&mut trail, 5), Trust::Debug);
+    }
+
+    #[test]
+    fn behind_a_whole_line_of_a_caller_a_new_thread_proves_nothing() {
+        let mut trail = Trail::default();
+        assert_eq!(record(&mut trail, 5), Trust::Full);
+        trail.wary();
+        assert_eq!(record(&mut trail, 5), Trust::Full);
+        assert_eq!(record(&mut trail, 60), Trust::Claimed);
+        for _ in 0..5 {
+            record(&mut trail, 5);
+        }
+        assert_eq!(record(&mut trail, 60), Trust::Full);
     }
 
     #[test]

@@ -35,18 +35,12 @@ const MESSAGES: [Message; 2] = [
 /// brings it without any challenge.
 fn registration(rest: &[u8]) -> Option<Finding> {
     let mut cursor = Cursor::new(rest);
-    let class = REASONS
+    let &(_, class, step) = REASONS
         .iter()
-        .find_map(|&(reason, class)| cursor.tail(reason).map(|()| class))?;
+        .find(|(reason, _, _)| cursor.tail(reason).is_some())?;
     cursor.tail(b"' - ")?;
     cursor.until_last(b"' failed for '")?;
-    let finding = Finding::new(host(cursor.rest())?, Service::Sip, class);
-    // The same attempt has brought acl.c's "SIP Peer ACL: Rejecting" before.
-    Some(if class == Class::Acl {
-        finding.at(Step::Closing)
-    } else {
-        finding
-    })
+    Some(Finding::new(host(cursor.rest())?, Service::Sip, class).at(step))
 }
 
 /// `"Call from '%s' (%s) to extension '%s' rejected because extension not found in context '%s'.\n"`,
@@ -74,17 +68,22 @@ pub(super) fn extension_not_found(cursor: &mut Cursor<'_>) -> Option<()> {
     Some(())
 }
 
-/// The reasons of `handle_request_register`.
-const REASONS: [(&[u8], Class); 8] = [
-    (b"Wrong password", Class::Auth),
-    (b"Username/auth name mismatch", Class::Auth),
-    (b"No matching peer found", Class::User),
-    (b"Not a local domain", Class::Acl),
-    (b"Peer is not supposed to register", Class::Acl),
-    (b"Device does not match ACL", Class::Acl),
-    (b"Device not configured to use this transport type", Class::Acl),
+/// The reasons of `handle_request_register`. An access list, and a peer that is not dynamic, are refused for the
+/// request without credentials and again for the one with them.
+const REASONS: [(&[u8], Class, Step); 8] = [
+    (b"Wrong password", Class::Auth, Step::Whole),
+    (b"Username/auth name mismatch", Class::Auth, Step::Whole),
+    (b"No matching peer found", Class::User, Step::Whole),
+    (b"Not a local domain", Class::Acl, Step::Whole),
+    (b"Peer is not supposed to register", Class::Acl, Step::Opening),
+    (b"Device does not match ACL", Class::Acl, Step::Opening),
+    (
+        b"Device not configured to use this transport type",
+        Class::Acl,
+        Step::Whole,
+    ),
     // Asterisk 1.4 and 1.6.
-    (b"ACL error (permit/deny)", Class::Acl),
+    (b"ACL error (permit/deny)", Class::Acl, Step::Opening),
 ];
 
 /// Ends of a registration that failed through no fault of the sender.

@@ -10,7 +10,7 @@
 //! DATE is free (`dateformat`), but holds no `]`. `[C-…]` stands only in lines of call threads (11 on). The colours
 //! of a captured console are refused.
 
-use crate::filter::cursor::Cursor;
+use crate::filter::cursor::{Cursor, find};
 
 /// The levels that matter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +55,8 @@ pub(super) struct Record<'a> {
 pub(super) enum Line<'a> {
     /// A record that may matter.
     Record(Record<'a>),
-    /// A record of another level or file.
-    Other,
+    /// A record of another level or file, and its thread if the level is one that matters.
+    Other(Option<u32>),
     /// A record of level VERBOSE; `true`: pjsip's logger shows a packet.
     Verbose(bool),
     /// No header.
@@ -71,27 +71,34 @@ pub(super) fn file_line(line: &[u8]) -> Line<'_> {
     let (level, rest) = match level(rest) {
         Some((Some(level), rest)) => (level, rest),
         Some((None, rest)) => return Line::Verbose(shows_packet(rest)),
-        None => return Line::Other,
+        None => return Line::Other(None),
     };
-    let record = || -> Option<Record<'_>> {
-        let mut cursor = Cursor::new(rest);
-        let thread = thread(&mut cursor)?;
-        let plain = cursor.literal(b":").is_some();
-        cursor.literal(b" ")?;
-        let file = file(&mut cursor)?;
-        if plain {
-            place(&mut cursor, b" ")?;
-        }
-        cursor.literal(b": ")?;
-        Some(Record {
-            stamp,
-            thread,
-            level,
-            file,
-            message: cursor.rest(),
-        })
+    let mut cursor = Cursor::new(rest);
+    let Some(thread) = thread(&mut cursor) else {
+        return Line::Other(None);
     };
-    record().map_or(Line::Other, Line::Record)
+    let Some((file, message)) = file_and_message(cursor) else {
+        return Line::Other(Some(thread));
+    };
+    Line::Record(Record {
+        stamp,
+        thread,
+        level,
+        file,
+        message,
+    })
+}
+
+/// ` FILE: MESSAGE` or `: FILE:LINE FUNCTION: MESSAGE`
+fn file_and_message(mut cursor: Cursor<'_>) -> Option<(File, &[u8])> {
+    let plain = cursor.literal(b":").is_some();
+    cursor.literal(b" ")?;
+    let file = file(&mut cursor)?;
+    if plain {
+        place(&mut cursor, b" ")?;
+    }
+    cursor.literal(b": ")?;
+    Some((file, cursor.rest()))
 }
 
 /// Reads what stands behind the syslog daemon's header; `None` for whatever does not matter.
@@ -231,15 +238,19 @@ fn place(cursor: &mut Cursor<'_>, between: &[u8]) -> Option<()> {
     Some(())
 }
 
-/// Whether a VERBOSE record is the head of a packet that `pjsip set logger on` shows.
+/// Whether a VERBOSE record is the head of a packet that `sip set debug` or `pjsip set logger on` shows.
 fn shows_packet(rest: &[u8]) -> bool {
     let mut cursor = Cursor::new(rest);
-    let inside = |cursor: &mut Cursor<'_>| -> Option<()> {
+    let written_by = |cursor: &mut Cursor<'_>| -> Option<()> {
         thread(cursor)?;
         let _ = cursor.literal(b":");
-        cursor.literal(b" res_pjsip_logger.c")
+        cursor
+            .literal(b" chan_sip.c")
+            .or_else(|| cursor.literal(b" res_pjsip_logger.c"))
     };
-    inside(&mut cursor).is_some()
+    // In between stand at most the line, the function and ": ".
+    written_by(&mut cursor).is_some()
+        && find(cursor.rest().get(..64).unwrap_or(cursor.rest()), b"<--- ").is_some()
 }
 
 #[cfg(test)]
@@ -249,7 +260,7 @@ mod tests {
     fn check(line: &str, want: Option<(File, &str)>) {
         let got = match file_line(line.as_bytes()) {
             Line::Record(record) => Some((record.file, core::str::from_utf8(record.message).unwrap())),
-            Line::Other | Line::Verbose(_) | Line::Bare => None,
+            Line::Other(_) | Line::Verbose(_) | Line::Bare => None,
         };
         assert_eq!(got, want, "{line}");
     }

@@ -90,9 +90,7 @@ fn host_message(rest: &[u8]) -> Outcome {
         return Err(Miss::Nothing);
     };
     cursor.tail(entry.tail).ok_or(Miss::Torn)?;
-    Ok(Finding::new(address, Service::Iax2, entry.class)
-        .proven(entry.proof)
-        .at(entry.step))
+    Ok(Finding::new(address, Service::Iax2, entry.class).proven(entry.proof))
 }
 
 struct HostMessage {
@@ -100,7 +98,6 @@ struct HostMessage {
     tail: &'static [u8],
     class: Class,
     proof: Proof,
-    step: Step,
 }
 
 const HOST_MESSAGES: [HostMessage; 4] = [
@@ -110,7 +107,6 @@ const HOST_MESSAGES: [HostMessage; 4] = [
         tail: b")",
         class: Class::Auth,
         proof: Proof::Nonce,
-        step: Step::Whole,
     },
     // "Host %s did not provide proper plaintext password for '%s'\n": one datagram can hold the password.
     HostMessage {
@@ -118,7 +114,6 @@ const HOST_MESSAGES: [HostMessage; 4] = [
         tail: b"'",
         class: Class::Auth,
         proof: Proof::Blind,
-        step: Step::Whole,
     },
     // "Host %s failed to authenticate as %s\n": our AUTHREQ was answered.
     HostMessage {
@@ -126,7 +121,6 @@ const HOST_MESSAGES: [HostMessage; 4] = [
         tail: b"",
         class: Class::Auth,
         proof: Proof::Nonce,
-        step: Step::Whole,
     },
     // "Host %s denied access to register peer '%s'\n", behind acl.c's "IAX2 Peer ACL: Rejecting".
     HostMessage {
@@ -134,6 +128,5 @@ const HOST_MESSAGES: [HostMessage; 4] = [
         tail: b"'",
         class: Class::Acl,
         proof: Proof::Blind,
-        step: Step::Closing,
     },
 ];

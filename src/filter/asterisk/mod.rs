@@ -17,12 +17,11 @@ mod security;
 
 use super::stamp::{self, Context};
 use super::syslog;
-use super::trail::{Trail, Trust};
-use super::{Attempt, Failure, Proof, Reading, Suspicion, Witness};
+use super::trail::{List, Rejected, Trail, Trust};
+use super::{Attempt, Class, Failure, Kind, Proof, Reading, Service, Suspicion, Witness};
 use crate::addr;
 use crate::limits::LINE_BYTES_MAX;
 
-use acl::Rejection;
 use finding::{Miss, Outcome};
 use header::{File, Level, Line, Record};
 
@@ -53,8 +52,8 @@ impl Asterisk {
 fn file_line(line: &[u8], trail: &mut Trail, context: &Context) -> Reading {
     let record = match header::file_line(line) {
         Line::Record(record) => record,
-        Line::Other => {
-            trail.other();
+        Line::Other(thread) => {
+            trail.other(thread);
             return Reading::Nothing;
         }
         Line::Verbose(shows_packet) => {
@@ -64,31 +63,53 @@ fn file_line(line: &[u8], trail: &mut Trail, context: &Context) -> Reading {
         Line::Bare => return bare_line(line, trail),
     };
     let trust = trail.trust(record.thread);
+    if trust == Trust::Debug {
+        return Reading::Nothing;
+    }
     if record.file == File::Pjproject && trust != Trust::None && shows_packet(record.message) {
         trail.packet();
         return Reading::Nothing;
     }
     let outcome = by_file(&record, trail);
-    if outcome != Err(Miss::Nothing) && record.message.iter().any(|byte| matches!(byte, 0 | 0x1b)) {
+    if outcome == Err(Miss::Nothing) {
+        return Reading::Nothing;
+    }
+    if has_control(record.message) {
         trail.torn();
         return Reading::Suspicious(Suspicion::Control);
+    }
+    match outcome {
+        Err(Miss::Torn) => trail.torn(),
+        Ok(finding) if finding.kind == CHAN_SIP_CALL => trail.wary(),
+        Ok(_) | Err(Miss::Nothing | Miss::Ambiguous) => {}
     }
     if record.level == Level::Security && record.stamp.len() < SECURITY_DATE_BYTES_MIN {
         return Reading::Nothing;
     }
-    if outcome == Err(Miss::Torn) {
-        trail.torn();
-    }
-    let reading = reading(outcome, &record, context);
-    match (reading, trust) {
-        (Reading::Failure(_), Trust::None) => Reading::Suspicious(Suspicion::Ambiguous),
-        (Reading::Failure(failure), Trust::Blind) => Reading::Failure(Failure {
-            proof: failure.proof.min(Proof::Blind),
-            answered: false,
-            ..failure
-        }),
-        (_, _) => reading,
-    }
+    weakened(reading(outcome, &record, context), trust)
+}
+
+/// The same reading on evidence no better than the line's place in the file allows.
+fn weakened(reading: Reading, trust: Trust) -> Reading {
+    let Reading::Failure(failure) = reading else {
+        return reading;
+    };
+    let most = match trust {
+        Trust::Full => return reading,
+        Trust::Blind => Proof::Blind,
+        Trust::Claimed => Proof::Claimed,
+        Trust::None | Trust::Debug => return Reading::Suspicious(Suspicion::Ambiguous),
+    };
+    Reading::Failure(Failure {
+        proof: failure.proof.min(most),
+        answered: false,
+        ..failure
+    })
+}
+
+/// Whether the logger may have cut something out of `message` (`term_strip`, `main/term.c`).
+fn has_control(message: &[u8]) -> bool {
+    message.iter().any(|byte| matches!(byte, 0 | 0x1b))
 }
 
 /// The json layout: one line a record, whatever the sender wrote.
@@ -113,7 +134,7 @@ fn syslog_line(entry: &syslog::Entry<'_>, trail: &mut Trail, context: &Context) 
         return Reading::Nothing;
     };
     let outcome = by_file(&record, trail);
-    if outcome != Err(Miss::Nothing) && record.message.iter().any(|byte| matches!(byte, 0 | 0x1b)) {
+    if outcome != Err(Miss::Nothing) && has_control(record.message) {
         return Reading::Suspicious(Suspicion::Control);
     }
     reading(outcome, &record, context)
@@ -131,23 +152,49 @@ fn bare_line(line: &[u8], trail: &mut Trail) -> Reading {
 fn by_file(record: &Record<'_>, trail: &mut Trail) -> Outcome {
     let message = record.message;
     match (record.file, record.level) {
-        (File::ChanSip, Level::Notice) => chan_sip::read(message),
+        (File::ChanSip, Level::Notice) => {
+            unless_rejected(chan_sip::read(message), List::SipPeer, record, trail)
+        }
         (File::Distributor, Level::Notice) => pjsip::distributor(message),
         (File::Session, Level::Notice) => pjsip::session(message),
-        (File::PjsipAcl, Level::Warning) => pjsip::acl(message, trail.rejected.take()),
-        (File::ChanIax2, Level::Notice | Level::Warning) => iax2::read(message),
+        (File::PjsipAcl, Level::Warning) => {
+            let rejected = trail.rejected.take();
+            let source = rejected.filter(|it| it.list == List::Pjsip && it.thread == record.thread);
+            pjsip::acl(message, source.map(|it| it.addr))
+        }
+        (File::ChanIax2, Level::Notice | Level::Warning) => {
+            unless_rejected(iax2::read(message), List::IaxPeer, record, trail)
+        }
         (File::Manager, Level::Notice) => manager::read(message),
-        (File::Acl, Level::Notice) => match acl::read(message) {
-            Rejection::Read(outcome) => outcome,
-            Rejection::Source(address) => {
-                trail.rejected = Some(address);
-                Err(Miss::Nothing)
-            }
-        },
+        (File::Acl, Level::Notice) => {
+            let (outcome, rejected) = acl::read(message);
+            trail.rejected = rejected.map(|(list, addr)| Rejected {
+                list,
+                addr,
+                thread: record.thread,
+            });
+            outcome
+        }
         (File::SecurityLog, Level::Security) => security::read(message),
         (File::Dialplan, Level::Notice | Level::Warning) => dialplan::read(message),
         (_, _) => Err(Miss::Nothing),
     }
+}
+
+/// Nothing, if acl.c has said the same of the same request.
+fn unless_rejected(outcome: Outcome, list: List, record: &Record<'_>, trail: &mut Trail) -> Outcome {
+    if let (Ok(finding), Some(rejected)) = (outcome, trail.rejected) {
+        let said = Rejected {
+            list,
+            addr: finding.addr,
+            thread: record.thread,
+        };
+        if finding.kind.class == Class::Acl && said == rejected {
+            trail.rejected = None;
+            return Err(Miss::Nothing);
+        }
+    }
+    outcome
 }
 
 fn reading(outcome: Outcome, record: &Record<'_>, context: &Context) -> Reading {
@@ -188,6 +235,12 @@ fn shows_packet(message: &[u8]) -> bool {
 
 /// Where pjproject's text begins at the latest: behind its file's name, padded to the right.
 const PJPROJECT_FILE_BYTES_MAX: usize = 64;
+
+/// The message whose extension may hold a line break of the caller's.
+const CHAN_SIP_CALL: Kind = Kind {
+    service: Service::Sip,
+    class: Class::Call,
+};
 
 /// The shortest date (`%s`) of a SECURITY line, see [`security`]: room that a planted record must find.
 const SECURITY_DATE_BYTES_MIN: usize = 10;

@@ -278,12 +278,14 @@ fn sip_response(mut cursor: Cursor<'_>) -> Option<Outcome> {
 
 fn sip_acl(mut cursor: Cursor<'_>) -> Option<Outcome> {
     let who = last_pair_of_pointer(&mut cursor)?;
-    let class = match field(&mut cursor, b"ACLName")? {
-        b"no_extension_match" => Class::Call,
-        _ => Class::Acl,
+    let (class, step) = match field(&mut cursor, b"ACLName")? {
+        b"no_extension_match" => (Class::Call, Step::Whole),
+        // Refused without credentials and again with them.
+        b"device_must_match_acl" | b"peer_not_dynamic" => (Class::Acl, Step::Opening),
+        _ => (Class::Acl, Step::Whole),
     };
     cursor.ends()?;
-    Some(Ok(sip_finding(&who, class)))
+    Some(Ok(sip_finding(&who, class).at(step)))
 }
 
 fn sip_transport(mut cursor: Cursor<'_>) -> Option<Outcome> {
