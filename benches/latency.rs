@@ -3,7 +3,12 @@
 //! `sipguard run` guards in a network namespace of its own. For each ban the clock starts right before the line
 //! is written; then the set is asked for the element, over and over, until it is there. So what is measured
 //! includes inotify, the reading, the decision, the kernel's work, and at most one question too many (some 3 µs).
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::print_stdout, missing_docs)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    missing_docs
+)]
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -11,7 +16,9 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::socket::{AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, socket};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, socket,
+};
 
 const BANS: u32 = 300;
 const INSIDE: &str = "SIPGUARD_BENCH_INSIDE";
@@ -55,12 +62,23 @@ fn measure(backend: &str) {
     std::thread::sleep(Duration::from_millis(200));
 
     let kernel = Kernel::open(backend);
-    let mut times: Vec<Duration> = (0..BANS).map(|number| react(&kernel, &mut file, number)).collect();
+    let mut times: Vec<Duration> = (0..BANS)
+        .map(|number| react(&kernel, &mut file, number))
+        .collect();
     times.sort_unstable();
     let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize].as_secs_f64() * 1e6;
-    println!("{backend:>10}: median {:6.0} µs, p99 {:6.0} µs, max {:6.0} µs", at(0.5), at(0.99), at(1.0));
+    println!(
+        "{backend:>10}: median {:6.0} µs, p99 {:6.0} µs, max {:6.0} µs",
+        at(0.5),
+        at(0.99),
+        at(1.0)
+    );
     println!("{:>10}  private memory {} KiB", "", private_kib(child.id()));
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), nix::sys::signal::SIGTERM).unwrap();
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(child.id() as i32),
+        nix::sys::signal::SIGTERM,
+    )
+    .unwrap();
     child.wait().unwrap();
     fs::remove_dir_all(&folder).unwrap();
 }
@@ -104,8 +122,17 @@ struct Kernel {
 impl Kernel {
     fn open(backend: &str) -> Kernel {
         let protocol = SockProtocol::NetlinkNetFilter;
-        let socket = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol).unwrap();
-        Kernel { socket, nftables: backend == "nftables" }
+        let socket = socket(
+            AddressFamily::Netlink,
+            SockType::Raw,
+            SockFlag::SOCK_CLOEXEC,
+            protocol,
+        )
+        .unwrap();
+        Kernel {
+            socket,
+            nftables: backend == "nftables",
+        }
     }
 
     fn holds(&self, address: [u8; 4]) -> bool {
@@ -114,11 +141,19 @@ impl Kernel {
         let (kind, family, attributes) = if self.nftables {
             let value = attribute(1, &address);
             let element = attribute(1 | NESTED, &attribute(1 | NESTED, &value));
-            let all = [attribute(1, b"sipguard\0"), attribute(2, b"asterisk4\0"), attribute(3 | NESTED, &element)];
+            let all = [
+                attribute(1, b"sipguard\0"),
+                attribute(2, b"asterisk4\0"),
+                attribute(3 | NESTED, &element),
+            ];
             (10 << 8 | 13, 1, all.concat())
         } else {
             let ip = attribute(1 | NESTED, &attribute(1 | NET_ORDER, &address));
-            let all = [attribute(1, &[6]), attribute(2, b"sipguard-asterisk4\0"), attribute(7 | NESTED, &ip)];
+            let all = [
+                attribute(1, &[6]),
+                attribute(2, b"sipguard-asterisk4\0"),
+                attribute(7 | NESTED, &ip),
+            ];
             (6 << 8 | 11, 2, all.concat())
         };
         let mut message = Vec::new();
@@ -129,7 +164,13 @@ impl Kernel {
         message.extend([0; 8]);
         message.extend([family, 0, 0, 0]);
         message.extend(attributes);
-        sendto(self.socket.as_raw_fd(), &message, &NetlinkAddr::new(0, 0), MsgFlags::empty()).unwrap();
+        sendto(
+            self.socket.as_raw_fd(),
+            &message,
+            &NetlinkAddr::new(0, 0),
+            MsgFlags::empty(),
+        )
+        .unwrap();
         let mut answer = [0; 8192];
         let length = recv(self.socket.as_raw_fd(), &mut answer, MsgFlags::empty()).unwrap();
         assert!(length >= 20);

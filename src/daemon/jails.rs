@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{self, Config, FilterName, Warning};
 use crate::filter::asterisk::Asterisk;
+use crate::filter::dropbear::Dropbear;
+use crate::filter::sshd::Sshd;
 use crate::filter::{Context, Filter, Reading, Trail};
 use crate::firewall::JailRule;
 use crate::guard::{JailId, Policy, Trust};
@@ -141,8 +143,8 @@ impl Reader {
 fn filter(name: FilterName) -> Filter {
     match name {
         FilterName::Asterisk => Filter::Asterisk(Asterisk),
-        FilterName::Sshd => todo!(),
-        FilterName::Dropbear => todo!(),
+        FilterName::Sshd => Filter::Sshd(Sshd::default()),
+        FilterName::Dropbear => Filter::Dropbear(Dropbear),
     }
 }
 
