@@ -4,8 +4,8 @@
 //! kernel over netlink. ARCHITECTURE.md has the picture; in short:
 //!
 //! * the **pure core** takes bytes, events and a `now`, and returns values: [`addr`], [`config`],
-//!   [`escape`], [`filter`], [`guard`], [`limits`], [`lines`], [`time`], [`wire`],
-//!   [`zone`];
+//!   [`escape`], [`filter`], [`guard`], [`limits`], [`lines`], [`replay`],
+//!   [`time`], [`wire`], [`zone`];
 //! * the **rim** touches the system and holds no policy: [`daemon`], [`firewall`], [`sys`], [`tail`].
 
 pub mod addr;
@@ -18,6 +18,7 @@ pub mod firewall;
 pub mod guard;
 pub mod limits;
 pub mod lines;
+pub mod replay;
 pub mod sys;
 pub mod tail;
 pub mod time;

@@ -145,3 +145,28 @@ pub const DELETED_FILE_SECONDS: u64 = 86_400;
 
 /// What inotify cannot tell (no watch left, an I/O error) is tried again after this long.
 pub const LOG_RETRY_SECONDS: u64 = 30;
+
+/// `sipguard test`: attempts that later lines may still join. A flood of one source and account needs a few; an
+/// attempt with an id of its own needs one for ten seconds, so that 6,500 such attempts a second count exactly.
+pub const ATTEMPTS_MAX: u32 = 65_536;
+
+/// `sipguard test`: sources that are counted one by one. When there are more, those with the fewest attempts are let
+/// go, and the summary says how many attempts a source may lack.
+pub const SOURCES_MAX: usize = 65_536;
+
+/// `sipguard test`: bytes of all read buffers together, shared by the files.
+pub const REPLAY_BUFFER_BYTES: usize = 8 * 1024 * 1024;
+
+/// `sipguard test`: largest read buffer of one file. Larger ones leave the processor's cache.
+pub const REPLAY_FILE_BUFFER_BYTES: usize = 256 * 1024;
+const _: () = assert!(REPLAY_FILE_BUFFER_BYTES <= REPLAY_BUFFER_BYTES);
+
+/// `sipguard test`: files read together. Each holds an open descriptor, of which a process has 1,024.
+pub const REPLAY_FILES_MAX: usize = 512;
+const _: () = assert!(REPLAY_BUFFER_BYTES / REPLAY_FILES_MAX > LINE_BYTES_MAX);
+
+/// `sipguard test`: bans that the summary lists.
+pub const REPLAY_BANS_SHOWN: usize = 20;
+
+/// `sipguard test`: sources that the summary lists.
+pub const REPLAY_SOURCES_SHOWN: usize = 10;

@@ -59,6 +59,12 @@ impl<'a> Lines<'a> {
         self.bytes.get(self.start..).unwrap_or_default()
     }
 
+    /// Whether the next line began before these bytes and is too long already.
+    #[must_use]
+    pub fn continues_long(&self) -> bool {
+        self.inside_long
+    }
+
     /// Whether [`Lines::rest`] belongs to a line that is too long already, whatever follows.
     #[must_use]
     pub fn rest_is_long(&self) -> bool {

@@ -1,7 +1,9 @@
 //! The command line: one file a subcommand. What is here parses words and turns results into exit codes.
 
 mod check;
+mod progress;
 mod run;
+mod test;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -26,6 +28,7 @@ struct Arguments {
 enum Command {
     Run(run::Run),
     Check(check::Check),
+    Test(test::Test),
     Version(Version),
 }
 
@@ -56,28 +59,30 @@ impl From<config::Error> for Failed {
     }
 }
 
+/// Stands for the word `-` among the words that argh sees, which takes it for an option; no word can hold a NUL.
+const STDIN: &str = "\0-";
+
 /// Does what the words say. Exit codes: 0 done, 1 not done, 2 wrong usage or configuration.
 #[must_use]
 pub fn main(words: &[String]) -> ExitCode {
-    let words: Vec<&str> = words.iter().skip(1).map(String::as_str).collect();
+    let stdin = |word| if word == "-" { STDIN } else { word };
+    let words: Vec<&str> = words.iter().skip(1).map(String::as_str).map(stdin).collect();
     let done = match Arguments::from_args(&["sipguard"], &words) {
         Ok(arguments) => arguments.run(),
         Err(EarlyExit {
             output,
             status: Ok(()),
-        }) => say(&output),
+        }) => say(&output).map(|()| ExitCode::SUCCESS),
         Err(EarlyExit {
             output,
             status: Err(()),
         }) => Err(Failed::Usage(output)),
     };
-    let Err(failed) = done else {
-        return ExitCode::SUCCESS;
-    };
-    let (text, code) = match failed {
-        Failed::Machine(fault) => (fault.to_string(), 1),
-        Failed::Config(error) => (error.to_string(), 2),
-        Failed::Usage(text) => (text, 2),
+    let (text, code) = match done {
+        Ok(code) => return code,
+        Err(Failed::Machine(fault)) => (fault.to_string(), 1),
+        Err(Failed::Config(error)) => (error.to_string(), 2),
+        Err(Failed::Usage(text)) => (text.replace(STDIN, "-"), 2),
     };
     // Nobody is left to tell if stderr is closed.
     let _ = writeln!(io::stderr(), "sipguard: {}", text.trim_end());
@@ -85,14 +90,16 @@ pub fn main(words: &[String]) -> ExitCode {
 }
 
 impl Arguments {
-    fn run(self) -> Result<(), Failed> {
-        match self.command {
+    fn run(self) -> Result<ExitCode, Failed> {
+        let done = match self.command {
             _ if self.version => version(),
             Some(Command::Run(run)) => run.run(),
             Some(Command::Check(check)) => check.run(),
             Some(Command::Version(Version {})) => version(),
+            Some(Command::Test(test)) => return test.run(),
             None => Err(Failed::Usage("no command given; try: sipguard --help".into())),
-        }
+        };
+        done.map(|()| ExitCode::SUCCESS)
     }
 }
 

@@ -140,7 +140,8 @@ impl Reader {
     }
 }
 
-fn filter(name: FilterName) -> Filter {
+/// The filter of that name.
+pub(crate) fn filter(name: FilterName) -> Filter {
     match name {
         FilterName::Asterisk => Filter::Asterisk(Asterisk),
         FilterName::Sshd => Filter::Sshd(Sshd::default()),
@@ -164,7 +165,7 @@ impl Iterator for JailBits {
 }
 
 /// What the guard decides by, in the order of the jails.
-pub(super) fn policies(config: &Config) -> Vec<Policy> {
+pub(crate) fn policies(config: &Config) -> Vec<Policy> {
     let policy = |jail: &config::Jail| Policy {
         maxretry: jail.maxretry,
         findtime: jail.findtime,

@@ -19,10 +19,11 @@ use crate::sys::signals::{Request, Signals};
 use crate::sys::{Fault, clock, own, poll};
 use crate::tail::{Start, Tail};
 use crate::time::Mono;
-use jails::{Jails, policies};
+use jails::Jails;
 use watch::Watch;
 
 pub use jails::load;
+pub(crate) use jails::{filter, policies};
 
 /// A running guard.
 pub struct Daemon {

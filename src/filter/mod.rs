@@ -49,6 +49,16 @@ impl Filter {
     }
 }
 
+/// The date at the head of a line, whatever the line says; not of Asterisk's `[json]` lines.
+#[must_use]
+pub fn stamp_of(line: &[u8], context: &Context) -> Option<Wall> {
+    let stamp = match asterisk::date_of(line) {
+        Some(stamp) => stamp,
+        None => syslog::parse(line)?.stamp,
+    };
+    stamp::parse(stamp, context)
+}
+
 /// What one line says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {

@@ -21,7 +21,7 @@ use crate::time::Mono;
 /// How long after an attempt's first line another line may join it, in seconds. Channels of one Asterisk are
 /// written within milliseconds of each other; a phone answers a challenge within its retransmission time
 /// (SIP timer T1 to T2, RFC 3261).
-const JOIN_SECONDS: u64 = 10;
+pub(crate) const JOIN_SECONDS: u64 = 10;
 
 /// How many of a source's latest attempts are looked at to find the one that a line belongs to.
 const JOIN_STEPS: usize = 256;
@@ -33,15 +33,15 @@ pub struct Source(pub u8);
 impl Source {
     /// One bit for the stream. The seventeenth file shares a stream with the first: copies between
     /// these two count twice.
-    fn stream(self, witness: Witness) -> u32 {
+    pub(crate) fn stream(self, witness: Witness) -> u32 {
         let file = u32::from(self.0 % 16);
         1 << (file * 2 + u32::from(witness == Witness::Security))
     }
 }
 
 /// Which streams have reported an attempt, and how far.
-#[derive(Clone, Copy, Debug, Default)]
-struct Reports {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reports {
     opened: u32,
     opened_twice: u32,
     closed: u32,
@@ -49,7 +49,7 @@ struct Reports {
 
 impl Reports {
     /// Notes a line, if the stream has not reported this step of the attempt yet.
-    fn join(&mut self, stream: u32, step: Step) -> bool {
+    pub(crate) fn join(&mut self, stream: u32, step: Step) -> bool {
         let has = |mask: u32| mask & stream != 0;
         let fits = match step {
             Step::Opening => !has(self.closed) && !has(self.opened_twice),

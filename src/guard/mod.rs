@@ -29,12 +29,16 @@ pub use failures::{Source, Summary};
 pub use index::Seed;
 pub use trust::Trust;
 
+// What else keeps attempts and sources by the same rules: the replay of a log.
+pub(crate) use failures::{JOIN_SECONDS, Reports, number};
+pub(crate) use index::{Index, Key};
+pub(crate) use slab::{Linked, Links, List, NONE, Slab};
+
 use crate::addr;
 use crate::filter::{Failure, Proof};
 use crate::time::Mono;
 use bans::{Bans, Entered};
-use failures::{Failures, Noted, number};
-use index::Key;
+use failures::{Failures, Noted};
 
 /// Rows of the failure ring that one source may fill, beyond twice its jail's `maxretry`: claimed attempts
 /// wait there for the NOTICE that they support.

@@ -129,6 +129,23 @@ impl List {
         self.last = id;
     }
 
+    /// Puts an entry before one that stands in the list.
+    pub(crate) fn insert_before<const WHICH: usize, T: Linked<WHICH>>(
+        &mut self,
+        slab: &mut Slab<T>,
+        id: u32,
+        next: u32,
+    ) {
+        let previous = slab.at(next).links().previous;
+        *slab.at_mut(id).links_mut() = Links { previous, next };
+        slab.at_mut(next).links_mut().previous = id;
+        if previous == NONE {
+            self.first = id;
+        } else {
+            slab.at_mut(previous).links_mut().next = id;
+        }
+    }
+
     /// Takes an entry out, wherever it stands.
     pub(crate) fn remove<const WHICH: usize, T: Linked<WHICH>>(&mut self, slab: &mut Slab<T>, id: u32) {
         let Links { previous, next } = slab.at(id).links();

@@ -121,7 +121,7 @@ pub(super) fn syslog_message<'a>(stamp: &'a [u8], message: &'a [u8]) -> Option<R
 }
 
 /// `[DATE] `
-fn date(line: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn date(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let inside = line.strip_prefix(b"[")?;
     let end = inside
         .iter()

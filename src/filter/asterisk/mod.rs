@@ -48,6 +48,11 @@ impl Asterisk {
     }
 }
 
+/// The date of a line in the classic or the plain layout.
+pub(super) fn date_of(line: &[u8]) -> Option<&[u8]> {
+    header::date(line).map(|(stamp, _)| stamp)
+}
+
 /// The classic and the plain layout: where line breaks of the sender's stay line breaks.
 fn file_line(line: &[u8], trail: &mut Trail, context: &Context) -> Reading {
     let record = match header::file_line(line) {
