@@ -1,10 +1,138 @@
+//! Scanning: lines per CPU-second, beside ripgrep's on the same file.
+//!
+//! ripgrep counts the lines (`rg -c`, one thread) that match patterns for the same messages; that it finds as many
+//! as we do is checked. `scan` reads every line with the filter and counts what it finds, as `rg -c` does. `test` is
+//! the whole command: it also joins lines to attempts, counts sources, and asks the guard about every failure.
+//! The best of several turns counts, because what disturbs a turn only makes it slower.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    missing_docs
+)]
+
 #[path = "../tests/support/generated.rs"]
 mod generated;
-use generated::*;
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use nix::sys::resource::{Usage, UsageWho, getrusage};
+use sipguard::filter::asterisk::Asterisk;
+use sipguard::filter::{Context, Filter, Reading, Trail};
+use sipguard::limits::REPLAY_FILE_BUFFER_BYTES;
+use sipguard::lines::{Cut, Splitter};
+use sipguard::time::Wall;
+
+use generated::{Plan, Written, write_log};
+
+const TURNS: usize = 7;
+
+/// What the filter finds in the generated logs, and the same of other versions. Unanchored at the head: ripgrep is
+/// five times as fast so as with `^\[[^]]*\] NOTICE\[[0-9]+\]` before it.
+const PATTERNS: [&str; 4] = [
+    r"NOTICE.* chan_sip\.c: Registration from '.*' failed for '[0-9a-fA-F.:\[\]]+' - (?:Wrong password|Username/auth name mismatch|No matching peer found|Not a local domain|Peer is not supposed to register|Device does not match ACL)",
+    r"NOTICE.* chan_sip\.c: Call from '[^']*' \([0-9a-fA-F.:\[\]]+\) to extension '.*' rejected because extension not found in context",
+    r"NOTICE.* res_pjsip/pjsip_distributor\.c: Request '[A-Z]+' from '.*' failed for '[0-9a-fA-F.:\[\]]+' \(callid: .*\) - (?:No matching endpoint found|Failed to authenticate|Not match Endpoint ACL|Error to authenticate)",
+    r#"SecurityEvent="(?:InvalidPassword|InvalidAccountID|ChallengeResponseFailed|FailedACL)",.*RemoteAddress="IPV[46]/(?:UDP|TCP|TLS|WS|WSS)/[0-9a-fA-F.:]+/\d+""#,
+];
+
 fn main() {
-    for share in [1u32, 100, 900] {
-        let f = std::fs::File::create(format!("/dev/shm/scan-{share}.log")).unwrap();
-        let mut w = std::io::BufWriter::with_capacity(1<<20, f);
-        println!("{share} {:?}", write_log(&mut w, Plan{bytes: 500_000_000, attacks_per_mille: share, lines_per_second: 1000}).unwrap());
+    let megabytes = std::env::var("SCAN_MB").ok().and_then(|text| text.parse().ok());
+    let bytes = megabytes.unwrap_or(500) * 1_000_000;
+    println!("scanning {} MB, million lines per CPU-second, one thread", bytes / 1_000_000);
+    println!("{:>8} {:>9} {:>9} {:>9} {:>9} {:>9}", "attacks", "ripgrep", "scan", "ratio", "test", "ratio");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    for attacks_per_mille in [1, 100, 900] {
+        let path = folder.join(format!("scan-{attacks_per_mille}.log"));
+        let plan = Plan {
+            bytes,
+            attacks_per_mille,
+            lines_per_second: 1000,
+        };
+        let mut out = BufWriter::new(File::create(&path).unwrap());
+        let written = write_log(&mut out, plan).unwrap();
+        drop(out);
+        // In turns, so that what slows the machine for a while slows all of them.
+        let (mut ripgrep, mut scanned, mut tested) = (Some(f64::MAX), f64::MAX, f64::MAX);
+        for _ in 0..TURNS {
+            ripgrep = ripgrep.and_then(|best| Some(best.min(run_ripgrep(&path, &written)?)));
+            scanned = scanned.min(run_scan(&path, &written));
+            tested = tested.min(run_test(&path));
+        }
+        fs::remove_file(&path).unwrap();
+        let speed = |seconds: f64| written.lines as f64 / seconds / 1e6;
+        let against = |seconds: f64| ripgrep.map_or("-".into(), |best| format!("{:.2}", best / seconds));
+        println!(
+            "{:>6.1} % {:>9} {:>9.1} {:>9} {:>9.1} {:>9}",
+            f64::from(attacks_per_mille) / 10.0,
+            ripgrep.map_or("-".into(), |best| format!("{:.1}", speed(best))),
+            speed(scanned),
+            against(scanned),
+            speed(tested),
+            against(tested),
+        );
     }
+}
+
+/// CPU seconds of `rg -c`; `None` if there is no ripgrep.
+fn run_ripgrep(path: &Path, written: &Written) -> Option<f64> {
+    let mut command = Command::new("rg");
+    command.args(["-c", "-j1", "--no-config"]);
+    for pattern in PATTERNS {
+        command.args(["-e", pattern]);
+    }
+    let before = cpu(UsageWho::RUSAGE_CHILDREN);
+    let output = command.arg(path).stdin(Stdio::null()).output().ok()?;
+    let used = cpu(UsageWho::RUSAGE_CHILDREN) - before;
+    let count: u64 = String::from_utf8(output.stdout).unwrap().trim().parse().unwrap();
+    assert_eq!(count, written.attacks, "ripgrep finds every failure");
+    Some(used)
+}
+
+/// CPU seconds of `sipguard test`.
+fn run_test(path: &Path) -> f64 {
+    let before = cpu(UsageWho::RUSAGE_CHILDREN);
+    let mut command = Command::new(PathBuf::from(env!("CARGO_BIN_EXE_sipguard")));
+    let status = command.arg("test").arg(path).stdout(Stdio::null()).status().unwrap();
+    assert!(status.success());
+    cpu(UsageWho::RUSAGE_CHILDREN) - before
+}
+
+/// CPU seconds of reading every line with the filter, in this process.
+fn run_scan(path: &Path, written: &Written) -> f64 {
+    let before = cpu(UsageWho::RUSAGE_SELF);
+    let context = Context {
+        today: Wall(1_795_392_000),
+        utc_offset_s: 0,
+    };
+    let (filter, mut trail) = (Filter::Asterisk(Asterisk), Trail::default());
+    let mut file = File::open(path).unwrap();
+    let mut buffer = vec![0; REPLAY_FILE_BUFFER_BYTES];
+    let mut splitter = Splitter::default();
+    let (mut lines, mut failures) = (0, 0);
+    loop {
+        let count = file.read(splitter.space(&mut buffer)).unwrap();
+        if count == 0 {
+            break;
+        }
+        for cut in splitter.lines(&buffer, count) {
+            lines += 1;
+            if let Cut::Line(line) = cut {
+                let reading = filter.read(line, &mut trail, &context);
+                failures += u64::from(matches!(reading, Reading::Failure(_)));
+            }
+        }
+        splitter.keep(&mut buffer);
+    }
+    assert_eq!((lines, failures), (written.lines, written.attacks), "every failure is found");
+    cpu(UsageWho::RUSAGE_SELF) - before
+}
+
+fn cpu(who: UsageWho) -> f64 {
+    let usage: Usage = getrusage(who).unwrap();
+    let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+    seconds(usage.user_time()) + seconds(usage.system_time())
 }

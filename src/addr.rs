@@ -14,6 +14,10 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// Never resolves, never guesses: anything else is `None`.
 #[must_use]
 pub fn parse(text: &[u8]) -> Option<IpAddr> {
+    // Nearly every address in a log is one; the standard library's reader takes several times as long.
+    if let Some(v4) = dotted_quad(text) {
+        return Some(IpAddr::V4(v4));
+    }
     let text = match text.iter().position(|&byte| byte == b'%') {
         None => text,
         Some(at) => {
@@ -32,6 +36,29 @@ pub fn parse(text: &[u8]) -> Option<IpAddr> {
     }
     let address: IpAddr = core::str::from_utf8(text).ok()?.parse().ok()?;
     Some(unmap(address))
+}
+
+/// Reads a dotted quad without leading zeros: `192.0.2.1`, and nothing else.
+#[must_use]
+pub fn dotted_quad(text: &[u8]) -> Option<Ipv4Addr> {
+    let mut octets = [0_u8; 4];
+    let mut rest = text;
+    for (place, octet) in octets.iter_mut().enumerate() {
+        if place > 0 {
+            rest = rest.strip_prefix(b".")?;
+        }
+        let digits = rest.iter().take(3).take_while(|byte| byte.is_ascii_digit()).count();
+        let (number, after) = rest.split_at_checked(digits)?;
+        let value = number
+            .iter()
+            .fold(0_u32, |value, &digit| value * 10 + u32::from(digit.wrapping_sub(b'0')));
+        if digits == 0 || (digits > 1 && number.first() == Some(&b'0')) {
+            return None;
+        }
+        *octet = u8::try_from(value).ok()?;
+        rest = after;
+    }
+    rest.is_empty().then(|| Ipv4Addr::from(octets))
 }
 
 /// The IPv4 address inside `::ffff:a.b.c.d`; any other address unchanged.
@@ -82,6 +109,25 @@ pub fn network(address: IpAddr, bits: u8) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_dotted_quad_is_what_the_standard_library_takes_for_one() {
+        let parts = ["", "0", "00", "7", "07", "42", "099", "100", "255", "256", "300", "1000", "+1", "1 ", "x"];
+        let mut quads = 0;
+        for a in parts {
+            for b in parts {
+                for (c, d) in parts.iter().zip(parts.iter().cycle().skip(5)) {
+                    for text in [format!("{a}.{b}.{c}.{d}"), format!("{c}.{a}.{d}.{b}"), format!("{a}.{b}.{c}")] {
+                        let want: Option<Ipv4Addr> = text.parse().ok();
+                        assert_eq!(dotted_quad(text.as_bytes()), want, "{text}");
+                        quads += u32::from(want.is_some());
+                    }
+                }
+            }
+        }
+        assert!(quads > 100);
+        assert_eq!(dotted_quad(b"1.2.3.4."), None);
+    }
 
     fn check(text: &str, want: Option<&str>) {
         assert_eq!(

@@ -147,12 +147,12 @@ pub const DELETED_FILE_SECONDS: u64 = 86_400;
 pub const LOG_RETRY_SECONDS: u64 = 30;
 
 /// `sipguard test`: attempts that later lines may still join. A flood of one source and account needs a few; an
-/// attempt with an id of its own needs one for ten seconds, so that 6,500 such attempts a second count exactly.
-pub const ATTEMPTS_MAX: u32 = 65_536;
+/// attempt with an id of its own needs one for ten seconds, so that 1,600 such attempts a second count exactly.
+pub const ATTEMPTS_MAX: u32 = 16_384;
 
 /// `sipguard test`: sources that are counted one by one. When there are more, those with the fewest attempts are let
 /// go, and the summary says how many attempts a source may lack.
-pub const SOURCES_MAX: usize = 65_536;
+pub const SOURCES_MAX: usize = 16_384;
 
 /// `sipguard test`: bytes of all read buffers together, shared by the files.
 pub const REPLAY_BUFFER_BYTES: usize = 8 * 1024 * 1024;

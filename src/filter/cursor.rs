@@ -17,17 +17,20 @@ impl<'a> Cursor<'a> {
     }
 
     /// What has not been taken yet.
+    #[inline]
     pub(crate) const fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
     /// Takes `literal` off the left end.
+    #[inline]
     pub(crate) fn literal(&mut self, literal: &[u8]) -> Option<()> {
         self.rest = self.rest.strip_prefix(literal)?;
         Some(())
     }
 
     /// Takes `literal` off the right end.
+    #[inline]
     pub(crate) fn tail(&mut self, literal: &[u8]) -> Option<()> {
         self.rest = self.rest.strip_suffix(literal)?;
         Some(())
@@ -59,11 +62,26 @@ impl<'a> Cursor<'a> {
     }
 
     /// Takes a decimal number of at most ten digits off the left end.
+    #[inline]
     pub(crate) fn number(&mut self) -> Option<u64> {
-        let digits = self.token(10, |byte| byte.is_ascii_digit())?;
-        Some(digits.iter().fold(0, |value, &digit| {
-            value * 10 + u64::from(digit.wrapping_sub(b'0'))
-        }))
+        let mut value = 0;
+        let mut length = 0;
+        for byte in self.rest {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                break;
+            }
+            if length == 10 {
+                return None;
+            }
+            value = value * 10 + u64::from(digit);
+            length += 1;
+        }
+        if length == 0 {
+            return None;
+        }
+        self.rest = self.rest.get(length..)?;
+        Some(value)
     }
 
     /// Takes `"…"` off the left end and gives what stands between the quotes. A backslash keeps the byte behind
@@ -99,7 +117,7 @@ pub(crate) fn find(text: &[u8], mark: &[u8]) -> Option<usize> {
     let mut from = 0;
     loop {
         let rest = text.get(from..)?;
-        let at = rest.iter().position(|byte| byte == first)?;
+        let at = memchr::memchr(*first, rest)?;
         if rest.get(at..)?.starts_with(mark) {
             return Some(from + at);
         }
@@ -112,7 +130,7 @@ pub(crate) fn rfind(text: &[u8], mark: &[u8]) -> Option<usize> {
     let first = mark.first()?;
     let mut rest = text;
     loop {
-        let at = rest.iter().rposition(|byte| byte == first)?;
+        let at = memchr::memrchr(*first, rest)?;
         if text.get(at..)?.starts_with(mark) {
             return Some(at);
         }

@@ -89,12 +89,12 @@ impl Writer {
         );
     }
 
-    /// One of some hundred thousand attackers; half of the attempts come from ten of them.
+    /// One of 5,000 attackers; half of the attempts come from ten of them.
     fn attacker(&mut self) -> [u32; 4] {
         if self.below(2) == 0 {
             [198, 51, 100, 1 + self.below(10)]
         } else {
-            let number = self.below(200_000);
+            let number = self.below(5_000);
             [45, 1 + number / 65_536, number / 256 % 256, number % 256]
         }
     }

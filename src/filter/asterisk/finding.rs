@@ -3,6 +3,7 @@
 use core::net::IpAddr;
 
 use crate::addr;
+use crate::filter::cursor::Cursor;
 use crate::filter::{Class, Kind, Proof, Service, Step};
 
 /// What a message says. The reader adds the stamp and the witness.
@@ -106,6 +107,11 @@ pub(super) fn host(text: &[u8]) -> Option<IpAddr> {
     if text.first() == Some(&b'[') {
         return bracketed(text, true);
     }
+    if let Some((quad, port)) = split_port(text)
+        && let Some(v4) = addr::dotted_quad(quad)
+    {
+        return is_port(port).then_some(IpAddr::V4(v4));
+    }
     addr::parse(text).or_else(|| {
         let (address, port) = split_port(text)?;
         is_port(port)
@@ -140,17 +146,15 @@ fn bracketed(text: &[u8], port_may_lack: bool) -> Option<IpAddr> {
 }
 
 fn split_port(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let at = text.iter().rposition(|&byte| byte == b':')?;
+    let at = memchr::memrchr(b':', text)?;
     Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
 /// Whether `text` is a port as `%d` prints it.
 pub(super) fn is_port(text: &[u8]) -> bool {
     let plain = text.len() == 1 || text.first() != Some(&b'0');
-    plain
-        && text.len() <= 5
-        && core::str::from_utf8(text).is_ok_and(|port| port.parse::<u16>().is_ok())
-        && text.iter().all(u8::is_ascii_digit)
+    let number = Cursor::new(text).number();
+    plain && text.len() <= 5 && text.iter().all(u8::is_ascii_digit) && number.is_some_and(|port| port <= 65_535)
 }
 
 #[cfg(test)]

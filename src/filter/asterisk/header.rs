@@ -123,10 +123,7 @@ pub(super) fn syslog_message<'a>(stamp: &'a [u8], message: &'a [u8]) -> Option<R
 /// `[DATE] `
 pub(super) fn date(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let inside = line.strip_prefix(b"[")?;
-    let end = inside
-        .iter()
-        .take(DATE_BYTES_MAX)
-        .position(|&byte| byte == b']')?;
+    let end = memchr::memchr(b']', inside.get(..DATE_BYTES_MAX).unwrap_or(inside))?;
     let (stamp, rest) = inside.split_at_checked(end)?;
     Some((stamp, rest.strip_prefix(b"] ")?))
 }
@@ -238,8 +235,17 @@ fn place(cursor: &mut Cursor<'_>, between: &[u8]) -> Option<()> {
     Some(())
 }
 
+/// More than `LWP][C-00000001]:` of any length takes.
+const PLACE_BYTES_MAX: usize = 48;
+
 /// Whether a VERBOSE record is the head of a packet that `sip set debug` or `pjsip set logger on` shows.
 fn shows_packet(rest: &[u8]) -> bool {
+    // Nearly every VERBOSE record is of another file; its name stands behind the first blank.
+    let head = rest.get(..PLACE_BYTES_MAX).unwrap_or(rest);
+    let initial = memchr::memchr(b' ', head).and_then(|blank| rest.get(blank + 1));
+    if !matches!(initial, Some(b'c' | b'r')) {
+        return false;
+    }
     let mut cursor = Cursor::new(rest);
     let written_by = |cursor: &mut Cursor<'_>| -> Option<()> {
         thread(cursor)?;

@@ -114,7 +114,7 @@ fn weakened(reading: Reading, trust: Trust) -> Reading {
 
 /// Whether the logger may have cut something out of `message` (`term_strip`, `main/term.c`).
 fn has_control(message: &[u8]) -> bool {
-    message.iter().any(|byte| matches!(byte, 0 | 0x1b))
+    memchr::memchr2(0, 0x1b, message).is_some()
 }
 
 /// The json layout: one line a record, whatever the sender wrote.
