@@ -42,8 +42,14 @@ const PATTERNS: [&str; 4] = [
 fn main() {
     let megabytes = std::env::var("SCAN_MB").ok().and_then(|text| text.parse().ok());
     let bytes = megabytes.unwrap_or(500) * 1_000_000;
-    println!("scanning {} MB, million lines per CPU-second, one thread", bytes / 1_000_000);
-    println!("{:>8} {:>9} {:>9} {:>9} {:>9} {:>9}", "attacks", "ripgrep", "scan", "ratio", "test", "ratio");
+    println!(
+        "scanning {} MB, million lines per CPU-second, one thread",
+        bytes / 1_000_000
+    );
+    println!(
+        "{:>8} {:>9} {:>9} {:>9} {:>9} {:>9}",
+        "attacks", "ripgrep", "scan", "ratio", "test", "ratio"
+    );
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     for attacks_per_mille in [1, 100, 900] {
         let path = folder.join(format!("scan-{attacks_per_mille}.log"));
@@ -96,7 +102,12 @@ fn run_ripgrep(path: &Path, written: &Written) -> Option<f64> {
 fn run_test(path: &Path) -> f64 {
     let before = cpu(UsageWho::RUSAGE_CHILDREN);
     let mut command = Command::new(PathBuf::from(env!("CARGO_BIN_EXE_sipguard")));
-    let status = command.arg("test").arg(path).stdout(Stdio::null()).status().unwrap();
+    let status = command
+        .arg("test")
+        .arg(path)
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
     assert!(status.success());
     cpu(UsageWho::RUSAGE_CHILDREN) - before
 }
@@ -127,7 +138,11 @@ fn run_scan(path: &Path, written: &Written) -> f64 {
         }
         splitter.keep(&mut buffer);
     }
-    assert_eq!((lines, failures), (written.lines, written.attacks), "every failure is found");
+    assert_eq!(
+        (lines, failures),
+        (written.lines, written.attacks),
+        "every failure is found"
+    );
     cpu(UsageWho::RUSAGE_SELF) - before
 }
 

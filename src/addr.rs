@@ -47,11 +47,15 @@ pub fn dotted_quad(text: &[u8]) -> Option<Ipv4Addr> {
         if place > 0 {
             rest = rest.strip_prefix(b".")?;
         }
-        let digits = rest.iter().take(3).take_while(|byte| byte.is_ascii_digit()).count();
-        let (number, after) = rest.split_at_checked(digits)?;
-        let value = number
+        let digits = rest
             .iter()
-            .fold(0_u32, |value, &digit| value * 10 + u32::from(digit.wrapping_sub(b'0')));
+            .take(3)
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
+        let (number, after) = rest.split_at_checked(digits)?;
+        let value = number.iter().fold(0_u32, |value, &digit| {
+            value * 10 + u32::from(digit.wrapping_sub(b'0'))
+        });
         if digits == 0 || (digits > 1 && number.first() == Some(&b'0')) {
             return None;
         }
@@ -112,12 +116,18 @@ mod tests {
 
     #[test]
     fn a_dotted_quad_is_what_the_standard_library_takes_for_one() {
-        let parts = ["", "0", "00", "7", "07", "42", "099", "100", "255", "256", "300", "1000", "+1", "1 ", "x"];
+        let parts = [
+            "", "0", "00", "7", "07", "42", "099", "100", "255", "256", "300", "1000", "+1", "1 ", "x",
+        ];
         let mut quads = 0;
         for a in parts {
             for b in parts {
                 for (c, d) in parts.iter().zip(parts.iter().cycle().skip(5)) {
-                    for text in [format!("{a}.{b}.{c}.{d}"), format!("{c}.{a}.{d}.{b}"), format!("{a}.{b}.{c}")] {
+                    for text in [
+                        format!("{a}.{b}.{c}.{d}"),
+                        format!("{c}.{a}.{d}.{b}"),
+                        format!("{a}.{b}.{c}"),
+                    ] {
                         let want: Option<Ipv4Addr> = text.parse().ok();
                         assert_eq!(dotted_quad(text.as_bytes()), want, "{text}");
                         quads += u32::from(want.is_some());

@@ -158,7 +158,7 @@ pub const SOURCES_MAX: usize = 16_384;
 pub const REPLAY_BUFFER_BYTES: usize = 8 * 1024 * 1024;
 
 /// `sipguard test`: largest read buffer of one file. Larger ones leave the processor's cache.
-pub const REPLAY_FILE_BUFFER_BYTES: usize = 256 * 1024;
+pub const REPLAY_FILE_BUFFER_BYTES: usize = 64 * 1024;
 const _: () = assert!(REPLAY_FILE_BUFFER_BYTES <= REPLAY_BUFFER_BYTES);
 
 /// `sipguard test`: files read together. Each holds an open descriptor, of which a process has 1,024.

@@ -97,7 +97,10 @@ fn a_failure_is_one_object_with_the_names_of_the_interface() {
     let output = run(&folder, &["--json", "messages"], b"");
     assert_eq!(output.status.code(), Some(0));
     let attempt = objects(&output, &["attempt"])[0].replace("attempt=", "");
-    assert!(attempt.len() <= 16 && attempt.bytes().all(|byte| byte.is_ascii_hexdigit()), "{attempt}");
+    assert!(
+        attempt.len() <= 16 && attempt.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        "{attempt}"
+    );
     assert_eq!(
         text(&output.stdout),
         format!(
@@ -150,8 +153,15 @@ fn a_ban_comes_where_the_stamps_of_the_lines_say() {
     let late: String = (0..12).map(|minute| notice(700 + minute * 60, 7)).collect();
     fs::write(folder.join("messages"), early + &late).unwrap();
     let output = run(&folder, &["--json", "--bans", "messages"], b"");
-    let got = objects(&output, &["event", "addr", "jail", "line", "time", "until", "failures"]);
-    let bans: Vec<(usize, &String)> = got.iter().enumerate().filter(|(_, it)| it.starts_with("event")).collect();
+    let got = objects(
+        &output,
+        &["event", "addr", "jail", "line", "time", "until", "failures"],
+    );
+    let bans: Vec<(usize, &String)> = got
+        .iter()
+        .enumerate()
+        .filter(|(_, it)| it.starts_with("event"))
+        .collect();
     assert_eq!(
         bans,
         [(
@@ -163,8 +173,14 @@ fn a_ban_comes_where_the_stamps_of_the_lines_say() {
     );
     let output = run(&folder, &["--bans", "messages"], b"");
     let summary = text(&output.stdout);
-    assert!(summary.starts_with("2026-11-22 12:15:40 would ban 198.51.100.7: 5 failures"), "{summary}");
-    assert!(summary.contains("jail asterisk: 1 ban (5 failures within 10m bring one for 10m)"), "{summary}");
+    assert!(
+        summary.starts_with("2026-11-22 12:15:40 would ban 198.51.100.7: 5 failures"),
+        "{summary}"
+    );
+    assert!(
+        summary.contains("jail asterisk: 1 ban (5 failures within 10m bring one for 10m)"),
+        "{summary}"
+    );
 }
 
 #[test]
@@ -174,9 +190,15 @@ fn the_jails_of_a_configuration_decide_each_for_itself() {
                  [strict]\nenabled = true\nfilter = asterisk\nmaxretry = 2\nbantime = -1\n\
                  [mild]\nenabled = true\nfilter = asterisk\nmaxretry = 4\nbantime = 1h\n";
     fs::write(folder.join("jail.local"), jails).unwrap();
-    let lines: String = (0..5).map(|second| notice(second, 7) + &notice(second, 9)).collect();
+    let lines: String = (0..5)
+        .map(|second| notice(second, 7) + &notice(second, 9))
+        .collect();
     fs::write(folder.join("messages"), lines).unwrap();
-    let output = run(&folder, &["-c", "jail.local", "--json", "--bans", "messages"], b"");
+    let output = run(
+        &folder,
+        &["-c", "jail.local", "--json", "--bans", "messages"],
+        b"",
+    );
     let bans: Vec<String> = objects(&output, &["event", "addr", "jail", "line", "until", "failures"])
         .into_iter()
         .filter(|it| it.starts_with("event"))
@@ -190,7 +212,10 @@ fn the_jails_of_a_configuration_decide_each_for_itself() {
     );
     let summary = text(&output.stderr);
     assert!(summary.contains("10 failures: 10 attempts"), "{summary}");
-    assert!(summary.contains("10 failures of sources that are never banned"), "{summary}");
+    assert!(
+        summary.contains("10 failures of sources that are never banned"),
+        "{summary}"
+    );
 }
 
 #[test]
@@ -199,7 +224,10 @@ fn standard_input_and_its_order_with_files_are_read() {
     fs::write(folder.join("messages"), notice(5, 7)).unwrap();
     let input = notice(1, 8) + &notice(9, 8);
     let output = run(&folder, &["--json", "messages", "-"], input.as_bytes());
-    assert_eq!(objects(&output, &["file", "line"]), ["file=- line=1", "file=messages line=1", "file=- line=2"]);
+    assert_eq!(
+        objects(&output, &["file", "line"]),
+        ["file=- line=1", "file=messages line=1", "file=- line=2"]
+    );
     let output = run(&folder, &["-"], b"");
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stdout).contains("no failures"));
@@ -214,16 +242,26 @@ fn what_cannot_be_read_is_said_and_the_rest_is_read() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(objects(&output, &["file"]), ["file=messages"]);
     let said = text(&output.stderr);
-    assert!(said.contains("sipguard: cannot open absent: No such file or directory"), "{said}");
+    assert!(
+        said.contains("sipguard: cannot open absent: No such file or directory"),
+        "{said}"
+    );
     assert!(said.contains("sipguard: cannot read .: is a directory"), "{said}");
-    assert!(said.contains("sipguard: cannot read old.gz: it is compressed (zcat FILE | sipguard test -)"), "{said}");
+    assert!(
+        said.contains("sipguard: cannot read old.gz: it is compressed (zcat FILE | sipguard test -)"),
+        "{said}"
+    );
 }
 
 #[test]
 fn wrong_words_and_a_wrong_configuration_are_told_apart_from_finding_nothing() {
     let folder = folder("words");
     fs::write(folder.join("messages"), notice(5, 7)).unwrap();
-    fs::write(folder.join("bad.local"), "[asterisk]\nenabled = true\nmaxretry = x\n").unwrap();
+    fs::write(
+        folder.join("bad.local"),
+        "[asterisk]\nenabled = true\nmaxretry = x\n",
+    )
+    .unwrap();
     for (words, want) in [
         (&["messages"][..], 0),
         (&[], 2),
@@ -237,7 +275,12 @@ fn wrong_words_and_a_wrong_configuration_are_told_apart_from_finding_nothing() {
         (&["--filter", "dropbear", "messages"], 1),
     ] {
         let output = run(&folder, words, b"");
-        assert_eq!(output.status.code(), Some(want), "{words:?} {}", text(&output.stderr));
+        assert_eq!(
+            output.status.code(),
+            Some(want),
+            "{words:?} {}",
+            text(&output.stderr)
+        );
     }
 }
 
@@ -259,12 +302,23 @@ fn a_file_may_have_any_name() {
 fn a_stamp_without_a_year_is_of_the_year_that_the_file_was_written_in() {
     let folder = folder("new-year");
     let line = |stamp: &str| notice(0, 7).replace("2026-11-22 12:00:00", stamp);
-    let lines = ["Dec 31 23:59:57", "Dec 31 23:59:59", "Jan  1 00:00:01", "Jan  1 00:00:02", "Jan  1 00:00:03"];
+    let lines = [
+        "Dec 31 23:59:57",
+        "Dec 31 23:59:59",
+        "Jan  1 00:00:01",
+        "Jan  1 00:00:02",
+        "Jan  1 00:00:03",
+    ];
     let path = folder.join("messages");
     fs::write(&path, lines.map(line).concat()).unwrap();
     // 2021-01-01 00:10
     let written = SystemTime::UNIX_EPOCH + Duration::from_secs(1_609_459_800);
-    File::options().append(true).open(&path).unwrap().set_modified(written).unwrap();
+    File::options()
+        .append(true)
+        .open(&path)
+        .unwrap()
+        .set_modified(written)
+        .unwrap();
     let output = run(&folder, &["--json", "--bans", "messages"], b"");
     let got = objects(&output, &["event", "time"]);
     assert_eq!(got[0], "time=2020-12-31T23:59:57");
@@ -281,7 +335,9 @@ fn a_clock_that_was_set_back_neither_hides_nor_makes_failures() {
     let after: String = (0..4).map(|minute| notice(11 * 60 + minute * 660, 7)).collect();
     fs::write(folder.join("messages"), before + &after).unwrap();
     let output = run(&folder, &["--json", "--bans", "messages"], b"");
-    let bans = objects(&output, &["event", "line"]).into_iter().filter(|it| it.starts_with("event"));
+    let bans = objects(&output, &["event", "line"])
+        .into_iter()
+        .filter(|it| it.starts_with("event"));
     assert_eq!(bans.collect::<Vec<_>>(), ["event=ban line=5"]);
 }
 
@@ -302,10 +358,19 @@ fn carriage_returns_junk_and_huge_lines_do_not_disturb_the_count_of_lines() {
     let got = objects(&output, &["addr", "line"]);
     assert_eq!(got.first().unwrap(), "addr=198.51.100.7 line=1");
     let summary = text(&output.stderr);
-    assert!(summary.contains("1 line longer than 8,190 bytes: not read"), "{summary}");
-    assert!(summary.contains("the last line has no newline: not a line yet"), "{summary}");
+    assert!(
+        summary.contains("1 line longer than 8,190 bytes: not read"),
+        "{summary}"
+    );
+    assert!(
+        summary.contains("the last line has no newline: not a line yet"),
+        "{summary}"
+    );
     assert!(!text(&output.stdout).contains("198.51.100.9"));
-    assert!(got.iter().all(|it| *it == "addr=198.51.100.7 line=1" || *it == format!("addr=198.51.100.8 line={last}")));
+    assert!(
+        got.iter()
+            .all(|it| *it == "addr=198.51.100.7 line=1" || *it == format!("addr=198.51.100.8 line={last}"))
+    );
 }
 
 #[test]
@@ -313,17 +378,33 @@ fn lines_are_printed_escaped_with_their_reason() {
     let folder = folder("print");
     let missed = "[2026-11-22 12:00:02] NOTICE[1893] chan_sip.c: Failed to authenticate device <sip:\x1b[2J@192.0.2.1>\n";
     let torn = "[2026-11-22 12:00:03] NOTICE[1893] chan_sip.c: Registration from 'x' failed for '192.0.2.9\n";
-    fs::write(folder.join("messages"), notice(1, 7) + missed + "ordinary\n" + torn).unwrap();
+    fs::write(
+        folder.join("messages"),
+        notice(1, 7) + missed + "ordinary\n" + torn,
+    )
+    .unwrap();
     let check = |which: &str, want: &str| {
         let output = run(&folder, &["--print", which, "messages"], b"");
         let shown = text(&output.stdout);
-        let lines: Vec<&str> = shown.lines().filter(|line| line.starts_with("messages:") && line.contains('[')).collect();
+        let lines: Vec<&str> = shown
+            .lines()
+            .filter(|line| line.starts_with("messages:") && line.contains('['))
+            .collect();
         assert!(lines.len() == 1 && lines[0].starts_with(want), "{shown}");
         assert!(!shown.contains('\x1b'));
     };
-    check("missed", "messages:2: [2026-11-22 12:00:02] NOTICE[1893] chan_sip.c: Failed to authenticate device <sip:\\x1b[2J@");
-    check("failures", "messages:1: 198.51.100.7 sip.auth, proof blind, jail asterisk: [2026-11-22 12:00:01]");
-    check("suspicious", "messages:4: torn: begins like a known message and goes on otherwise: [2026");
+    check(
+        "missed",
+        "messages:2: [2026-11-22 12:00:02] NOTICE[1893] chan_sip.c: Failed to authenticate device <sip:\\x1b[2J@",
+    );
+    check(
+        "failures",
+        "messages:1: 198.51.100.7 sip.auth, proof blind, jail asterisk: [2026-11-22 12:00:01]",
+    );
+    check(
+        "suspicious",
+        "messages:4: torn: begins like a known message and goes on otherwise: [2026",
+    );
 }
 
 #[test]
@@ -339,10 +420,15 @@ fn a_reader_that_goes_away_is_no_error() {
         .spawn()
         .unwrap();
     let mut first = String::new();
-    BufReader::with_capacity(100, child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    BufReader::with_capacity(100, child.stdout.take().unwrap())
+        .read_line(&mut first)
+        .unwrap();
     assert!(first.ends_with("}\n"));
     let output = child.wait_with_output().unwrap();
-    assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""));
+    assert_eq!(
+        (output.status.code(), text(&output.stderr).as_str()),
+        (Some(0), "")
+    );
 }
 
 #[test]
@@ -387,10 +473,16 @@ fn memory_does_not_grow_with_the_log() {
         let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
         drop(out);
         assert!(child.wait().unwrap().success());
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .unwrap();
         peak.trim().trim_end_matches(" kB").parse().unwrap()
     };
     let (small, large) = (peak_kb(60), peak_kb(200));
     println!("peak: {small} kB after 60 MB, {large} kB after 200 MB");
-    assert!(large < small + 1024 && large < 16 * 1024, "{small} kB, then {large} kB");
+    assert!(
+        large < small + 1024 && large < 16 * 1024,
+        "{small} kB, then {large} kB"
+    );
 }

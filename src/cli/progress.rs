@@ -89,7 +89,13 @@ mod tests {
             assert_eq!(text, want);
             assert!(text.len() < 80);
         };
-        check(0, 0, 1000, 0, "[                    ]   0 %  0 bytes/s  0 lines/s  0s left");
+        check(
+            0,
+            0,
+            1000,
+            0,
+            "[                    ]   0 %  0 bytes/s  0 lines/s  0s left",
+        );
         check(
             2_500_000_000,
             12_500_000,

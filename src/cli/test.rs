@@ -84,7 +84,9 @@ impl Test {
             return Err(Failed::Usage("no log given; - is standard input".into()));
         }
         if self.logs.len() > REPLAY_FILES_MAX {
-            return Err(Failed::Usage(format!("more than {REPLAY_FILES_MAX} logs at once")));
+            return Err(Failed::Usage(format!(
+                "more than {REPLAY_FILES_MAX} logs at once"
+            )));
         }
         if self.json && self.print.is_some() {
             return Err(Failed::Usage("--json and --print exclude each other".into()));
@@ -119,7 +121,11 @@ impl Test {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => replay.found_any(),
             Err(error) => return Err(Fault::new("cannot write to standard output", error).into()),
         };
-        Ok(if found { ExitCode::SUCCESS } else { ExitCode::from(1) })
+        Ok(if found {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(1)
+        })
     }
 
     /// Which filters read, and what the jails decide by.
@@ -196,7 +202,11 @@ fn as_typed(names: &[String]) -> Vec<OsString> {
 
 fn open(name: OsString) -> Result<Opened, Fault> {
     let from_stdin = name.as_bytes() == STDIN.as_bytes();
-    let name = if from_stdin { b"-".to_vec() } else { name.into_vec() };
+    let name = if from_stdin {
+        b"-".to_vec()
+    } else {
+        name.into_vec()
+    };
     let shown = Escaped(&name).to_string();
     let opened = if from_stdin {
         // Not through the standard library's lock and small buffer.
@@ -359,7 +369,10 @@ impl<'t> Output<'t> {
             } => {
                 let again = if duplicate { ", counted already" } else { "" };
                 let (addr, kind, proof) = (failure.addr, failure.kind, failure.proof.name());
-                writeln!(out, "{position}: {addr} {kind}, proof {proof}{again}, jail {jail}: {line}")
+                writeln!(
+                    out,
+                    "{position}: {addr} {kind}, proof {proof}{again}, jail {jail}: {line}"
+                )
             }
             Event::Ban(banned) if self.test.json => out.write_all(objects.ban(place, banned)),
             Event::Ban(banned) => {
@@ -369,7 +382,11 @@ impl<'t> Output<'t> {
                     Some(time) => write!(out, "{time} ")?,
                     None => {}
                 }
-                writeln!(out, "would ban {net}: {} failures, last {} at {position}, jail {jail}", why.failures, why.last)
+                writeln!(
+                    out,
+                    "would ban {net}: {} failures, last {} at {position}, jail {jail}",
+                    why.failures, why.last
+                )
             }
             Event::Suspicious(suspicion) => writeln!(out, "{position}: {}: {line}", reason(suspicion)),
             Event::Missed => writeln!(out, "{position}: {line}"),

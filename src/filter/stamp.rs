@@ -78,13 +78,13 @@ fn epoch(text: &[u8], context: &Context) -> Option<Wall> {
 /// `Nov 22 12:49:43`, `Sun Nov 22 12:21:49 2026`
 fn named_month(text: &[u8], context: &Context) -> Option<Wall> {
     let mut cursor = Cursor::new(text);
-    let mut word = cursor.token(3, |byte| byte.is_ascii_alphabetic())?;
-    if DAYS.contains(&word) {
+    let mut month = month(&mut cursor);
+    if month.is_none() {
+        let day = cursor.token(3, |byte| byte.is_ascii_alphabetic())?;
         cursor.literal(b" ")?;
-        word = cursor.token(3, |byte| byte.is_ascii_alphabetic())?;
+        month = DAYS.contains(&day).then(|| self::month(&mut cursor)).flatten();
     }
-    let month = MONTHS.iter().position(|&name| name == word)?;
-    let month = u32::try_from(month).ok()? + 1;
+    let month = month?;
     cursor.literal(b" ")?;
     let _ = cursor.literal(b" ");
     let day = u32::try_from(cursor.number()?).ok()?;
@@ -108,6 +108,28 @@ fn named_month(text: &[u8], context: &Context) -> Option<Wall> {
         .find(|wall| wall.0 <= latest)
 }
 
+/// `Nov`, 1 to 12. A comparison of three bytes each: every line of a flood has one.
+fn month(cursor: &mut Cursor<'_>) -> Option<u32> {
+    let name = cursor.rest().first_chunk::<3>()?;
+    let month = match name {
+        b"Jan" => 1,
+        b"Feb" => 2,
+        b"Mar" => 3,
+        b"Apr" => 4,
+        b"May" => 5,
+        b"Jun" => 6,
+        b"Jul" => 7,
+        b"Aug" => 8,
+        b"Sep" => 9,
+        b"Oct" => 10,
+        b"Nov" => 11,
+        b"Dec" => 12,
+        _ => return None,
+    };
+    cursor.literal(name)?;
+    Some(month)
+}
+
 /// `12:49:43`
 fn clock(cursor: &mut Cursor<'_>) -> Option<[u32; 3]> {
     let hour = digits(cursor, 2)?;
@@ -120,11 +142,16 @@ fn clock(cursor: &mut Cursor<'_>) -> Option<[u32; 3]> {
 /// Exactly `count` digits.
 fn digits(cursor: &mut Cursor<'_>, count: usize) -> Option<u32> {
     let text = cursor.rest().get(..count)?;
+    let mut value = 0;
+    for &byte in text {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value * 10 + u32::from(digit);
+    }
     cursor.literal(text)?;
-    text.iter().try_fold(0, |value, &byte| {
-        byte.is_ascii_digit()
-            .then(|| value * 10 + u32::from(byte.wrapping_sub(b'0')))
-    })
+    Some(value)
 }
 
 fn civil(year: i32, month: u32, day: u32, [hour, minute, second]: [u32; 3]) -> Option<Civil> {
@@ -153,10 +180,6 @@ fn civil(year: i32, month: u32, day: u32, [hour, minute, second]: [u32; 3]) -> O
 const AHEAD_S_MAX: i64 = 86_400;
 
 const DAYS: [&[u8]; 7] = [b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun"];
-
-const MONTHS: [&[u8]; 12] = [
-    b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
-];
 
 #[cfg(test)]
 mod tests {

@@ -11,6 +11,9 @@
 
 use core::net::IpAddr;
 
+use super::stamp::{self, Context};
+use crate::time::Wall;
+
 /// The state of one file. Small and `Copy`; kept by whoever follows the file, from its first line to its last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trail {
@@ -30,9 +33,23 @@ pub struct Trail {
     headed: bool,
     /// A VERBOSE record has been seen.
     verbose: bool,
+    /// The date of the last failure: the next one is likely of the same second.
+    dated: Option<Dated>,
     /// What acl.c has just rejected; the next line about it, from the same thread, is about the same request.
     pub(super) rejected: Option<Rejected>,
 }
+
+/// A date as written, and what it means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Dated {
+    text: [u8; DATED_BYTES],
+    length: u8,
+    context: Context,
+    wall: Option<Wall>,
+}
+
+/// Bytes of the longest date that is remembered: ISO 8601 with milliseconds and a zone.
+const DATED_BYTES: usize = 28;
 
 /// A source that acl.c has rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +92,28 @@ impl Trail {
     /// Counts a line of `length` bytes and its newline. Everything else is asked about this line.
     pub(super) fn advance(&mut self, length: usize) {
         self.position = self.position.saturating_add(length as u64).saturating_add(1);
+    }
+
+    /// What the date at the head of the current line means.
+    pub(super) fn date(&mut self, text: &[u8], context: &Context) -> Option<Wall> {
+        if let Some(dated) = &self.dated
+            && dated.text.get(..usize::from(dated.length)) == Some(text)
+            && dated.context == *context
+        {
+            return dated.wall;
+        }
+        let wall = stamp::parse(text, context);
+        let mut copy = [0; DATED_BYTES];
+        if let Some(place) = copy.get_mut(..text.len()) {
+            place.copy_from_slice(text);
+            self.dated = Some(Dated {
+                text: copy,
+                length: text.len() as u8,
+                context: *context,
+                wall,
+            });
+        }
+        wall
     }
 
     /// How far the record of `thread` at the current line may be believed; learns the thread where that is safe.
@@ -204,6 +243,30 @@ mod tests {
     fn record(trail: &mut Trail, thread: u32) -> Trust {
         trail.advance(100);
         trail.trust(thread)
+    }
+
+    #[test]
+    fn a_date_is_read_as_if_none_had_been_remembered() {
+        let context = |today| Context {
+            today: Wall(today),
+            utc_offset_s: 0,
+        };
+        let contexts = [context(1_795_351_367), context(1_609_459_800)];
+        let mut trail = Trail::default();
+        for text in [
+            "Nov 22 12:49:43",
+            "Nov 22 12:49:4",
+            "2026-11-22T12:30:00.123+0000",
+            "",
+            "Nov 22 12:49:43",
+        ] {
+            for context in [contexts[0], contexts[1], contexts[0], contexts[0]] {
+                let want = stamp::parse(text.as_bytes(), &context);
+                assert_eq!(trail.date(text.as_bytes(), &context), want, "{text}");
+            }
+        }
+        let long = [b'1'; 200];
+        assert_eq!(trail.date(&long, &contexts[0]), None);
     }
 
     #[test]

@@ -11,7 +11,9 @@
 use core::net::IpAddr;
 
 use crate::filter::{Attempt, Failure, Proof};
-use crate::guard::{Index, JailId, JOIN_SECONDS, Key, Linked, Links, List, NONE, Reports, Seed, Slab, Source, number};
+use crate::guard::{
+    Index, JOIN_SECONDS, JailId, Key, Linked, Links, List, NONE, Reports, Seed, Slab, Source, number,
+};
 use crate::limits::ATTEMPTS_MAX;
 use crate::time::Mono;
 

@@ -151,9 +151,18 @@ mod tests {
     #[test]
     fn any_bytes_make_a_string_of_json() {
         check(|to| to.string(b"/var/log/a b"), "\"/var/log/a b\"");
-        check(|to| to.string(b"\"\\\n\x1b[2J\x7f"), "\"\\\"\\\\\\u000a\\u001b[2J\\u007f\"");
-        check(|to| to.string("gr\u{fc}n\u{9b}".as_bytes()), "\"gr\u{fc}n\\u009b\"");
-        check(|to| to.string(b"a\xff\xfeb\xe2\x82"), "\"a\u{fffd}\u{fffd}b\u{fffd}\"");
+        check(
+            |to| to.string(b"\"\\\n\x1b[2J\x7f"),
+            "\"\\\"\\\\\\u000a\\u001b[2J\\u007f\"",
+        );
+        check(
+            |to| to.string("gr\u{fc}n\u{9b}".as_bytes()),
+            "\"gr\u{fc}n\\u009b\"",
+        );
+        check(
+            |to| to.string(b"a\xff\xfeb\xe2\x82"),
+            "\"a\u{fffd}\u{fffd}b\u{fffd}\"",
+        );
     }
 
     #[test]

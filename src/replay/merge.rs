@@ -51,16 +51,23 @@ impl<R: Read> Merge<R> {
     ///
     /// # Errors
     /// A log could not be read; it counts as ended.
-    pub(super) fn next(&mut self, tick: &mut dyn FnMut(Progress)) -> Result<Option<usize>, (usize, io::Error)> {
+    pub(super) fn next(
+        &mut self,
+        tick: &mut dyn FnMut(Progress),
+    ) -> Result<Option<usize>, (usize, io::Error)> {
         for number in 0..self.logs.len() {
             if self.heads.get(number) == Some(&Head::Unread) {
                 self.advance(number, tick)?;
             }
         }
-        let times = self.heads.iter().enumerate().filter_map(|(number, head)| match head {
-            Head::Waiting(time) => Some((*time, number)),
-            Head::Unread | Head::Ended => None,
-        });
+        let times = self
+            .heads
+            .iter()
+            .enumerate()
+            .filter_map(|(number, head)| match head {
+                Head::Waiting(time) => Some((*time, number)),
+                Head::Unread | Head::Ended => None,
+            });
         let next = times.min().map(|(_, number)| number);
         if let Some(head) = next.and_then(|number| self.heads.get_mut(number)) {
             *head = Head::Unread;

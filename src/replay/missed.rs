@@ -49,9 +49,15 @@ mod tests {
     #[test]
     fn a_word_of_refusal_and_an_address_make_a_line_look_like_a_failure() {
         let check = |line: &str, want| assert_eq!(looks_like_a_failure(line.as_bytes()), want, "{line}");
-        check("NOTICE[1] chan_sip.c: Failed to authenticate device <sip:1@192.0.2.1>;tag=x", true);
+        check(
+            "NOTICE[1] chan_sip.c: Failed to authenticate device <sip:1@192.0.2.1>;tag=x",
+            true,
+        );
         check("[Nov 22 12:00:00] WARNING[1] x.c: Unknown host 2001:db8::1", true);
-        check("[2026-11-22 12:00:00.123] NOTICE[1] chan_sip.c: Peer '1' is UNREACHABLE", false);
+        check(
+            "[2026-11-22 12:00:00.123] NOTICE[1] chan_sip.c: Peer '1' is UNREACHABLE",
+            false,
+        );
         check("[2026-11-22 12:00:00.123] WARNING[1] x.c: Wrong frame", false);
         check("VERBOSE[1] app.c: Called 192.0.2.1", false);
         check("", false);

@@ -178,7 +178,11 @@ impl<R: Read> Replay<R> {
         tick: &mut dyn FnMut(Progress),
         each: &mut dyn FnMut(Place<'_>, Event<'_>) -> Result<(), E>,
     ) -> Result<bool, Stopped<E>> {
-        let Some(number) = self.merge.next(tick).map_err(|(log, error)| Stopped::Log(log, error))? else {
+        let Some(number) = self
+            .merge
+            .next(tick)
+            .map_err(|(log, error)| Stopped::Log(log, error))?
+        else {
             return Ok(false);
         };
         let Some(log) = self.merge.get(number) else {

@@ -45,7 +45,11 @@ impl Report<'_> {
             writeln!(f)?;
             if seen.long > 0 {
                 let long = Many(seen.long, "line");
-                writeln!(f, "  {long} longer than {} bytes: not read", Count(LINE_BYTES_MAX as u64))?;
+                writeln!(
+                    f,
+                    "  {long} longer than {} bytes: not read",
+                    Count(LINE_BYTES_MAX as u64)
+                )?;
             }
             if seen.unfinished {
                 writeln!(f, "  the last line has no newline: not a line yet")?;
@@ -84,7 +88,11 @@ impl Report<'_> {
         )?;
         let mut rows = self.tally.by_kind.clone();
         rows.sort_by_key(|row| core::cmp::Reverse((row.lines, row.proof)));
-        writeln!(f, "  {:<15} {:<10} {:>13} {:>13}", "kind", "proof", "lines", "attempts")?;
+        writeln!(
+            f,
+            "  {:<15} {:<10} {:>13} {:>13}",
+            "kind", "proof", "lines", "attempts"
+        )?;
         for row in rows {
             writeln!(
                 f,
@@ -141,7 +149,9 @@ impl Report<'_> {
         }
         for shown in &self.tally.bans {
             let several = self.rules.jails.len() > 1;
-            let jail = several.then(|| self.rules.jails.get(usize::from(shown.jail.0))).flatten();
+            let jail = several
+                .then(|| self.rules.jails.get(usize::from(shown.jail.0)))
+                .flatten();
             self.ban(f, shown, jail.map(|(name, _)| name.as_str()))?;
         }
         let more = self.stats.bans.saturating_sub(self.tally.bans.len() as u64);
@@ -157,7 +167,10 @@ impl Report<'_> {
             ..
         } = self.stats;
         for (count, what) in [
-            (while_banned, "while their source was banned: a ban would have kept them away"),
+            (
+                while_banned,
+                "while their source was banned: a ban would have kept them away",
+            ),
             (trusted, "of sources that are never banned (ignoreip)"),
             (dropped, "not kept: the ring was full of better evidence (ring)"),
             (displaced + table_full, "too much for the table of bans (maxbans)"),
@@ -191,7 +204,11 @@ impl Report<'_> {
         if all == 0 {
             return Ok(());
         }
-        writeln!(f, "\n{}, which count against nobody", Many(all, "suspicious line"))?;
+        writeln!(
+            f,
+            "\n{}, which count against nobody",
+            Many(all, "suspicious line")
+        )?;
         for &(suspicion, count) in &self.tally.suspicious {
             if count > 0 {
                 writeln!(f, "  {:>13} {}", Count(count).to_string(), reason(suspicion))?;

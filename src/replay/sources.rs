@@ -154,12 +154,26 @@ mod tests {
         let busiest = sources.busiest(3);
         let seen: Vec<_> = busiest
             .iter()
-            .map(|origin| (origin.addr, origin.attempts, origin.lines, origin.first, origin.last))
+            .map(|origin| {
+                (
+                    origin.addr,
+                    origin.attempts,
+                    origin.lines,
+                    origin.first,
+                    origin.last,
+                )
+            })
             .collect();
         let want = |number: u32, attempts, lines| {
             let first = i64::from(number) * 100;
             let last = first + i64::from(number) - 1;
-            (address(number), attempts, lines, Some(Wall(first)), Some(Wall(last)))
+            (
+                address(number),
+                attempts,
+                lines,
+                Some(Wall(first)),
+                Some(Wall(last)),
+            )
         };
         assert_eq!(seen, [want(20, 10, 21), want(19, 10, 19), want(18, 9, 18)]);
         assert_eq!(busiest.first().map(|origin| origin.proof), Some(Proof::Transport));

@@ -61,7 +61,10 @@ mod tests {
     #[test]
     fn time_goes_on_where_the_clock_of_the_log_was_set_back() {
         check(&[Some(1000), Some(1010), Some(1005), Some(1011)], &[10, 10, 11]);
-        check(&[Some(9000), Some(9010), Some(5410), Some(5415), Some(5414)], &[10, 10, 15, 15]);
+        check(
+            &[Some(9000), Some(9010), Some(5410), Some(5415), Some(5414)],
+            &[10, 10, 15, 15],
+        );
         check(&[None, Some(50), None, Some(60)], &[0, 0, 10]);
         check(&[Some(0), Some(1_795_348_800)], &[1_795_348_800]);
     }

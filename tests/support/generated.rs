@@ -89,19 +89,25 @@ impl Writer {
         );
     }
 
-    /// One of 5,000 attackers; half of the attempts come from ten of them.
+    /// Half of the attempts come from ten addresses that never stop, the others from a hundred at a time, which
+    /// are others every ten seconds.
     fn attacker(&mut self) -> [u32; 4] {
         if self.below(2) == 0 {
             [198, 51, 100, 1 + self.below(10)]
         } else {
-            let number = self.below(5_000);
+            let crowd = (self.second.0 / 10 % 10_000) as u32;
+            let number = crowd * 100 + self.below(100);
             [45, 1 + number / 65_536, number / 256 % 256, number % 256]
         }
     }
 
     fn attack(&mut self) -> io::Result<()> {
         let [a, b, c, d] = self.attacker();
-        let (user, port, call) = (100 + self.below(9000), 1024 + self.below(60_000), self.below(u32::MAX));
+        let (user, port, call) = (
+            100 + self.below(9000),
+            1024 + self.below(60_000),
+            self.below(u32::MAX),
+        );
         let (kind, stamp, event) = (self.below(10), &self.stamp, self.second.0);
         let line = &mut self.line;
         match kind {
@@ -158,7 +164,10 @@ impl Writer {
                 "{verbose} pbx.c:     -- Executing [{number}@from-internal:7] GotoIf(\"SIP/{user}-{number:08x}\", \
                  \"0?ext-did-{user},1:from-internal-xfer,{user},1\") in new stack"
             ),
-            45..=54 => write!(line, "{verbose} app_dial.c:     -- SIP/{user}-{number:08x} is ringing"),
+            45..=54 => write!(
+                line,
+                "{verbose} app_dial.c:     -- SIP/{user}-{number:08x} is ringing"
+            ),
             55..=61 => write!(line, "{verbose} app_dial.c:     -- Called SIP/trunk/0049{number}"),
             62..=68 => write!(
                 line,
@@ -175,7 +184,11 @@ impl Writer {
                 "[{stamp}] WARNING[1893] chan_sip.c: Retransmission timeout reached on transmission \
                  {number:08x}@192.0.2.10 for seqno 102 (Critical Request) -- See https://wiki.asterisk.org"
             ),
-            79..=80 => write!(line, "[{stamp}] WARNING[{}][C-{call:08x}] func_odbc.c: No rows", 20_000 + call),
+            79..=80 => write!(
+                line,
+                "[{stamp}] WARNING[{}][C-{call:08x}] func_odbc.c: No rows",
+                20_000 + call
+            ),
             81..=90 => write!(
                 line,
                 "[{stamp}] SECURITY[1876] res_security_log.c: SecurityEvent=\"ChallengeSent\",EventTV=\"{event}-951023\",\

@@ -154,7 +154,10 @@ fn split_port(text: &[u8]) -> Option<(&[u8], &[u8])> {
 pub(super) fn is_port(text: &[u8]) -> bool {
     let plain = text.len() == 1 || text.first() != Some(&b'0');
     let number = Cursor::new(text).number();
-    plain && text.len() <= 5 && text.iter().all(u8::is_ascii_digit) && number.is_some_and(|port| port <= 65_535)
+    plain
+        && text.len() <= 5
+        && text.iter().all(u8::is_ascii_digit)
+        && number.is_some_and(|port| port <= 65_535)
 }
 
 #[cfg(test)]

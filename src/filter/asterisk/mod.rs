@@ -15,7 +15,7 @@ mod manager;
 mod pjsip;
 mod security;
 
-use super::stamp::{self, Context};
+use super::stamp::Context;
 use super::syslog;
 use super::trail::{List, Rejected, Trail, Trust};
 use super::{Attempt, Class, Failure, Kind, Proof, Reading, Service, Suspicion, Witness};
@@ -91,7 +91,7 @@ fn file_line(line: &[u8], trail: &mut Trail, context: &Context) -> Reading {
     if record.level == Level::Security && record.stamp.len() < SECURITY_DATE_BYTES_MIN {
         return Reading::Nothing;
     }
-    weakened(reading(outcome, &record, context), trust)
+    weakened(reading(outcome, &record, trail, context), trust)
 }
 
 /// The same reading on evidence no better than the line's place in the file allows.
@@ -125,7 +125,10 @@ fn json_line(line: &[u8], trail: &mut Trail, context: &Context) -> Reading {
     };
     let mut scratch = [0; LINE_BYTES_MAX];
     match object.record(&mut scratch) {
-        Some(record) => reading(by_file(&record, trail), &record, context),
+        Some(record) => {
+            let outcome = by_file(&record, trail);
+            reading(outcome, &record, trail, context)
+        }
         None => Reading::Nothing,
     }
 }
@@ -142,7 +145,7 @@ fn syslog_line(entry: &syslog::Entry<'_>, trail: &mut Trail, context: &Context) 
     if outcome != Err(Miss::Nothing) && has_control(record.message) {
         return Reading::Suspicious(Suspicion::Control);
     }
-    reading(outcome, &record, context)
+    reading(outcome, &record, trail, context)
 }
 
 fn bare_line(line: &[u8], trail: &mut Trail) -> Reading {
@@ -202,7 +205,7 @@ fn unless_rejected(outcome: Outcome, list: List, record: &Record<'_>, trail: &mu
     outcome
 }
 
-fn reading(outcome: Outcome, record: &Record<'_>, context: &Context) -> Reading {
+fn reading(outcome: Outcome, record: &Record<'_>, trail: &mut Trail, context: &Context) -> Reading {
     let finding = match outcome {
         Ok(finding) if addr::is_never_remote(finding.addr) => return Reading::Nothing,
         Ok(finding) => finding,
@@ -224,7 +227,7 @@ fn reading(outcome: Outcome, record: &Record<'_>, context: &Context) -> Reading 
             witness,
             step: finding.step,
         }),
-        at: stamp::parse(record.stamp, context),
+        at: trail.date(record.stamp, context),
     })
 }
 
