@@ -159,7 +159,7 @@ impl Failures {
         Failures {
             entries: Slab::new(ring),
             accounts: Slab::new(ring),
-            index: Index::new(ring, seed),
+            index: Index::new(seed),
             unproven: List::EMPTY,
             proven: List::EMPTY,
         }
@@ -325,7 +325,7 @@ impl Failures {
                 counted: 0,
             };
             let id = self.accounts.insert(account)?;
-            self.index.insert(key, id);
+            self.index.insert(key, id, |id| self.accounts.at(id).key);
             Some(id)
         });
         let Some(account) = account else {
