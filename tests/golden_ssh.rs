@@ -1,7 +1,7 @@
 //! `golden/sshd.log` and `golden/dropbear.log`: what real servers wrote, other versions' lines and planted
 //! ones, and what each of them says. `UPDATE=1 cargo test --test golden_ssh` rewrites the expectations;
 //! review the diff.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::wildcard_enum_match_arm)]
 
 #[path = "support/attempts.rs"]
 mod attempts;
