@@ -16,13 +16,13 @@ const ARTICLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/article/j
 /// An empty /var/log and /etc/sipguard, seen by this test only.
 fn fresh_machine() {
     run("mount -t tmpfs tmpfs /var/log");
-    fs::create_dir_all("/tmp").unwrap();
-    run("mount -t tmpfs tmpfs /tmp");
+    
+    run("mount -t tmpfs tmpfs /mnt");
 }
 
 /// A configuration with one jail on /var/log/asterisk/messages.
 fn config(backend: &str, jail: &str) -> String {
-    let path = "/tmp/jail.local";
+    let path = "/mnt/jail.local";
     let text = format!(
         "[DEFAULT]\nfirewall = {backend}\nring = 65536\n[asterisk]\nenabled = true\nfilter = asterisk\n\
          logpath = /var/log/asterisk/messages\n{jail}\n"
@@ -60,7 +60,7 @@ fn cuts_the_attacker_off(backend: &str, extra: &[&str]) {
     let mut log = Log::create("/var/log/asterisk/messages");
     let article = fs::read_to_string(ARTICLE).unwrap();
     fs::write(
-        "/tmp/jail.local",
+        "/mnt/jail.local",
         article.replacen("[DEFAULT]\n", &format!("[DEFAULT]\n{}", extra.concat()), 1),
     )
     .unwrap();
@@ -69,7 +69,7 @@ fn cuts_the_attacker_off(backend: &str, extra: &[&str]) {
         if extra.is_empty() {
             ARTICLE
         } else {
-            "/tmp/jail.local"
+            "/mnt/jail.local"
         },
     ]);
     assert!(
@@ -254,7 +254,7 @@ fn a_guard_that_cannot_guard_says_why_and_leaves_nothing() {
         fresh_machine();
         let program = env!("CARGO_BIN_EXE_sipguard");
         let good = config("auto", "maxretry = 2");
-        fs::copy(&good, "/tmp/good").unwrap();
+        fs::copy(&good, "/mnt/good").unwrap();
         // Without the capability. The capability is taken from the bounding set, so that root has it not.
         for backend in ["nftables", "ipset"] {
             let path = config(backend, "maxretry = 2");
@@ -276,9 +276,9 @@ fn a_guard_that_cannot_guard_says_why_and_leaves_nothing() {
             &["bantimes", "bantime"],
         );
         refuses(
-            &format!("{program} run --config /tmp/absent"),
+            &format!("{program} run --config /mnt/absent"),
             2,
-            &["/tmp/absent", "No such file"],
+            &["/mnt/absent", "No such file"],
         );
         refuses(&format!("{program} run --nonsense"), 2, &["nonsense"]);
         refuses(program, 2, &["--help"]);
