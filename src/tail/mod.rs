@@ -7,6 +7,8 @@
 //! there is no deadline. Network file systems, where other hosts' writes cause no event, are out of scope.
 
 pub mod cursor;
+#[cfg(test)]
+mod model;
 pub mod names;
 pub mod read;
 pub mod report;
@@ -41,6 +43,8 @@ pub struct Tail {
     buffer: Box<[u8]>,
     /// When to look at the names again although no event came.
     retry: Option<Mono>,
+    /// At the last look a file could not be watched because the kernel's limit is reached.
+    no_watch_left: bool,
 }
 
 /// One `logpath`.
@@ -75,6 +79,7 @@ impl Tail {
             remembered: Vec::new(),
             buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
             retry: None,
+            no_watch_left: false,
         })
     }
 
@@ -138,7 +143,6 @@ impl Tail {
             Event::Written(id) => {
                 table.written(|open| open.watch.id() == id);
             }
-            Event::Closed(id) => table.closed(|open| open.watch.id() == id),
             Event::Entry(id, name) => look |= watches.concerns(id, name),
             Event::Itself(id) => look |= watches.contains(id),
             Event::Overflow => {
@@ -191,6 +195,7 @@ impl Tail {
     fn look(&mut self, now: Mono) -> Option<io::Error> {
         let mut failure = None;
         self.retry = None;
+        self.no_watch_left = false;
         for _ in 0..LOOKS_MAX {
             let mut watches = Watches::default();
             self.want(&mut watches);
@@ -214,6 +219,9 @@ impl Tail {
         }
         for pattern in &mut self.patterns {
             pattern.start = Start::Beginning;
+        }
+        if self.no_watch_left {
+            failure = Some(io::Error::from(io::ErrorKind::StorageFull));
         }
         if failure.is_some() {
             self.retry_later(now);
@@ -277,6 +285,9 @@ impl Tail {
             Found::Missing => What::Missing,
             Found::Failed(error) => What::Unreadable(error),
         };
+        if matches!(&why, What::Unreadable(error) if error.kind() == io::ErrorKind::StorageFull) {
+            self.no_watch_left = true;
+        }
         // That permissions change is an event; that the machine has a descriptor or a page again is none.
         if matches!(&why, What::Unreadable(error) if error.kind() != io::ErrorKind::PermissionDenied) {
             self.retry_later(now);
