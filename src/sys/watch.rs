@@ -136,7 +136,12 @@ fn cut(mut buffer: &[u8], each: &mut dyn FnMut(Event<'_>)) {
         };
         buffer = next;
         let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
-        event(WatchId(word(0).cast_signed()), word(1), name, each);
+        event(
+            WatchId(i32::from_ne_bytes(word(0).to_ne_bytes())),
+            word(1),
+            name,
+            each,
+        );
     }
 }
 

@@ -64,7 +64,7 @@ fn a_reload_keeps_the_positions_of_what_stays() {
     let mut seen = Vec::new();
     reader.tail.wake(reader.now);
     reader.tail.read(reader.now, &mut |line| {
-        seen.push((line.bytes.to_vec(), line.readers))
+        seen.push((line.bytes.to_vec(), line.readers));
     });
     assert_eq!(seen, [(b"stays".to_vec(), 8)]);
     assert_eq!(reader.tail.files().count(), 2);

@@ -108,7 +108,7 @@ fn a_file_with_two_names_is_read_once_for_both() {
     let mut seen = Vec::new();
     reader.tail.wake(reader.now);
     reader.tail.read(reader.now, &mut |line| {
-        seen.push((line.bytes.to_vec(), line.readers))
+        seen.push((line.bytes.to_vec(), line.readers));
     });
     assert_eq!(seen, [(b"1".to_vec(), 15)]);
     assert_eq!(reader.status(&dir.path("log")).readers, 9);

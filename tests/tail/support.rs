@@ -72,7 +72,7 @@ impl Reader {
     pub fn turn(&mut self) -> bool {
         let lines = &mut self.lines;
         self.tail.read(self.now, &mut |line| {
-            lines.push(String::from_utf8_lossy(line.bytes).into_owned())
+            lines.push(String::from_utf8_lossy(line.bytes).into_owned());
         })
     }
 
