@@ -139,8 +139,8 @@ pub const NOTICES_MAX: usize = 64;
 /// the writer reopens all its files at once, but a second writer may be late.
 pub const OLD_FILE_SECONDS: u64 = 60;
 
-/// A deleted file without successor, whose writer was not seen to close it, is still read until it was
-/// quiet for this long. Held open it keeps its blocks, which are memory on a tmpfs.
+/// A deleted file without successor is still read until it was quiet for this long: its writer may have it
+/// open. Held open it keeps its blocks, which are memory on a tmpfs.
 pub const DELETED_FILE_SECONDS: u64 = 86_400;
 
 /// What inotify cannot tell (no watch left, an I/O error) is tried again after this long.

@@ -68,8 +68,6 @@ pub(super) struct Stream<H> {
     pub(super) cursor: Cursor,
     /// Something may be there to read.
     pub(super) ready: bool,
-    /// The last thing heard of it is that a writer has closed it.
-    closed: bool,
     /// The name it is read under.
     pub(super) owner: FileId,
     /// Who reads it.
@@ -235,7 +233,6 @@ impl<H> Table<H> {
             handle,
             cursor,
             ready: true,
-            closed: false,
             owner: file,
             readers: 0,
             old: false,
@@ -246,16 +243,7 @@ impl<H> Table<H> {
     /// Something was written to a file. Returns whether it is one of ours.
     pub fn written(&mut self, is_it: impl Fn(&H) -> bool) -> bool {
         let stream = self.streams.iter_mut().find(|stream| is_it(&stream.handle));
-        stream
-            .map(|stream| (stream.ready, stream.closed) = (true, false))
-            .is_some()
-    }
-
-    /// A writer has closed a file.
-    pub fn closed(&mut self, is_it: impl Fn(&H) -> bool) {
-        if let Some(stream) = self.streams.iter_mut().find(|stream| is_it(&stream.handle)) {
-            stream.closed = true;
-        }
+        stream.map(|stream| stream.ready = true).is_some()
     }
 
     /// Anything may have been written.
@@ -362,7 +350,7 @@ impl<H> Table<H> {
                 owner = file;
                 None
             }
-            None => self.patience(stream, is_unlinked),
+            None => self.patience(index, stream, is_unlinked),
         };
         let Some(stream) = self.streams.get_mut(index) else {
             return false;
@@ -377,17 +365,18 @@ impl<H> Table<H> {
     }
 
     /// How many quiet seconds an old file is kept; `None`: its writer will write to it until it reopens.
-    fn patience(&self, stream: &Stream<H>, is_unlinked: &impl Fn(&H) -> bool) -> Option<u64> {
-        let successor = self.name(stream.owner).and_then(|name| self.stream_of(name));
-        if successor.is_some_and(|successor| successor.cursor.has_data()) {
+    fn patience(&self, index: usize, stream: &Stream<H>, is_unlinked: &impl Fn(&H) -> bool) -> Option<u64> {
+        let is_written = |other: &Stream<H>| other.cursor.has_data();
+        let later = self
+            .streams
+            .iter()
+            .skip(index + 1)
+            .filter(|other| other.owner == stream.owner);
+        let current = self.name(stream.owner).and_then(|name| self.stream_of(name));
+        if later.chain(current).any(is_written) {
             return Some(OLD_FILE_SECONDS);
         }
-        let closed = if stream.closed {
-            OLD_FILE_SECONDS
-        } else {
-            DELETED_FILE_SECONDS
-        };
-        is_unlinked(&stream.handle).then_some(closed)
+        is_unlinked(&stream.handle).then_some(DELETED_FILE_SECONDS)
     }
 
     fn let_go(&mut self, index: usize) {

@@ -118,14 +118,17 @@ impl Watches {
     }
 
     /// Looks at one entry of a directory and watches it: the entry itself if it is `inner`, else (or if it is
-    /// not there) which entry has its name.
+    /// not there, or may not be watched because it may not be read) which entry has its name.
     fn step(&mut self, watcher: &Watcher, at: &Path, name: &OsStr, inner: bool) -> io::Result<Kind> {
         let here = at.join(name);
         if inner {
-            self.add(watcher.itself(&here));
-            match file::kind(&here) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                known => return known,
+            let is_watched = match watcher.itself(&here) {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => false,
+                watch => self.add(watch).is_some(),
+            };
+            let known = file::kind(&here);
+            if is_watched && known.is_ok() {
+                return known;
             }
         }
         self.interest(watcher, at, Interest::Name(name.to_owned()));
