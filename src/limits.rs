@@ -106,6 +106,10 @@ const _: () = assert!(JAILS_MAX * (PORTS_MAX * 2 * 400 + 2_000) <= RULESET_BYTES
 pub const RULESET_STEPS_MAX: u32 = 4_096;
 const _: () = assert!(JAILS_MAX * (PORTS_MAX * 2 + 5) + 4 <= RULESET_STEPS_MAX as usize);
 
+/// Reports of changes to nf_tables by others that are read before the other descriptors have their
+/// turn.
+pub const EVENTS_PER_TURN: usize = 64;
+
 /// Time between two walks of the kernel over a set to free the elements that have timed out, in
 /// milliseconds. They stop matching at once in any case. The kernel's default of one second costs a
 /// router 11 million instructions per second with 100,000 bans.

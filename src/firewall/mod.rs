@@ -3,20 +3,29 @@
 //! This is rim: it carries out what the guard asks for and reports what became of it. It knows no
 //! policy, keeps no list of bans, and touches only objects of our own name.
 
+mod compat;
 mod ipset;
 mod iptables;
 mod layout;
 mod nftables;
+mod probe;
 mod refusal;
+mod ruleset;
+mod transaction;
 
 use ipset::Ipset;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+
 use layout::Layout;
 use nftables::Nftables;
+pub use probe::{IpsetOffer, Offer, Protection};
 pub use refusal::Refusal;
 
 use crate::config::{Backend, Block};
 use crate::guard::{Effect, Slot};
 use crate::sys::Fault;
+use crate::sys::uapi::{EINVAL, ENOENT, EOPNOTSUPP, EPROTONOSUPPORT};
 
 /// One jail as the kernel needs to know it. Its index is its [`crate::guard::JailId`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,19 +61,33 @@ impl Firewall {
         let nftables = || -> Result<Firewall, Fault> {
             let layout = Layout::new(jails, "", ipv6prefix, maxbans);
             let kernel = Kernel::Nftables(Nftables::open(&layout)?);
+            // The other part may hold bans of a run with other settings. They would outlast an unban.
+            if Path::new("/sys/module/ip_set").exists() {
+                let _ = Ipset::clean();
+            }
             Ok(Firewall { layout, kernel })
         };
         let ipset = || -> Result<Firewall, Fault> {
             let layout = Layout::new(jails, ipset::PREFIX, ipv6prefix, maxbans);
             let kernel = Kernel::Ipset(Ipset::open(&layout)?);
+            let _ = Nftables::clean();
             Ok(Firewall { layout, kernel })
         };
         match choice {
             Backend::Nftables => nftables(),
             Backend::Ipset => ipset(),
-            // If neither works, what is wrong with nftables is more likely to be of use.
-            Backend::Auto => nftables().or_else(|fault| ipset().map_err(|_| fault)),
+            Backend::Auto => nftables().or_else(|fault| match fault.source.raw_os_error() {
+                // The kernel lacks it. If it lacks ipset, too, nftables is more likely to be had.
+                Some(EINVAL | EOPNOTSUPP | EPROTONOSUPPORT | ENOENT) => ipset().map_err(|_| fault),
+                _ => Err(fault),
+            }),
         }
+    }
+
+    /// What the kernel offers, for `sipguard check`. Leaves no trace; does not disturb a daemon.
+    #[must_use]
+    pub fn probe() -> Offer {
+        probe::probe()
     }
 
     /// The name of the part that was chosen, as `firewall =` spells it.
@@ -110,4 +133,55 @@ impl Firewall {
             Kernel::Ipset(ipset) => ipset.teardown(),
         }
     }
+
+    /// What does not work although bans do, in words for the log: IPv6 with an ipset on a kernel that
+    /// has no ip6_tables.
+    #[must_use]
+    pub fn shortcoming(&self) -> Option<&Fault> {
+        match &self.kernel {
+            Kernel::Nftables(_) => None,
+            Kernel::Ipset(ipset) => ipset.shortcoming(),
+        }
+    }
+
+    /// How to learn that somebody else has removed what is ours.
+    #[must_use]
+    pub fn watch(&self) -> Watch<'_> {
+        match &self.kernel {
+            Kernel::Nftables(nftables) => nftables
+                .events()
+                .map_or(Watch::Needless, |e| Watch::Events(e.as_fd())),
+            Kernel::Ipset(_) => Watch::Poll,
+        }
+    }
+
+    /// Reads what [`Watch::Events`] has, a bounded part of it. Whether somebody else changed something,
+    /// so that [`Firewall::check_intact`] is due.
+    pub fn take_events(&mut self) -> Result<bool, Fault> {
+        let taken = match &mut self.kernel {
+            Kernel::Nftables(nftables) => nftables.take_events(),
+            Kernel::Ipset(_) => Ok(false),
+        };
+        taken.map_err(|error| Fault::new("cannot listen to changes of nf_tables", error))
+    }
+
+    /// Whether our sets and rules are in force; a fraction of a millisecond. If not, `rebuild`.
+    pub fn check_intact(&mut self) -> Result<bool, Fault> {
+        let intact = match &mut self.kernel {
+            Kernel::Nftables(nftables) => nftables.intact(&self.layout),
+            Kernel::Ipset(ipset) => ipset.intact(),
+        };
+        intact.map_err(|error| Fault::new("cannot look at our rules in the kernel", error))
+    }
+}
+
+/// How to learn that somebody else has removed what is ours.
+#[derive(Clone, Copy, Debug)]
+pub enum Watch<'a> {
+    /// Nobody else can: the kernel protects our table.
+    Needless,
+    /// When this is readable, call [`Firewall::take_events`].
+    Events(BorrowedFd<'a>),
+    /// Nothing tells. Call [`Firewall::check_intact`] every few seconds.
+    Poll,
 }

@@ -127,13 +127,9 @@ pub const NFTA_SET_KEY_TYPE: u16 = 4;
 /// `enum nft_set_attributes`.
 pub const NFTA_SET_KEY_LEN: u16 = 5;
 /// `enum nft_set_attributes`.
-pub const NFTA_SET_DESC: u16 = 9;
-/// `enum nft_set_attributes`.
 pub const NFTA_SET_ID: u16 = 10;
 /// `enum nft_set_attributes`.
 pub const NFTA_SET_GC_INTERVAL: u16 = 12;
-/// `enum nft_set_desc_attributes`.
-pub const NFTA_SET_DESC_SIZE: u16 = 1;
 /// `enum nft_set_flags`: elements go by themselves.
 pub const NFT_SET_TIMEOUT: u32 = libc::NFT_SET_TIMEOUT as u32;
 /// `enum nft_set_elem_list_attributes`.
@@ -212,6 +208,12 @@ pub const NFTA_BITWISE_XOR: u16 = 5;
 pub const NFTA_LOOKUP_SET: u16 = 1;
 /// `enum nft_lookup_attributes`.
 pub const NFTA_LOOKUP_SREG: u16 = 2;
+/// `enum nft_match_attributes` (linux/netfilter/nf_tables_compat.h).
+pub const NFTA_MATCH_NAME: u16 = 1;
+/// `enum nft_match_attributes`.
+pub const NFTA_MATCH_REV: u16 = 2;
+/// `enum nft_match_attributes`.
+pub const NFTA_MATCH_INFO: u16 = 3;
 /// `enum nft_immediate_attributes`.
 pub const NFTA_IMMEDIATE_DREG: u16 = 1;
 /// `enum nft_immediate_attributes`.

@@ -66,6 +66,10 @@ pub const ENTRIES_OFFSET: usize = aligned(TABLE_NAME_BYTES + 4);
 /// Where the pointer to the counters stands in `struct ipt_replace`; the number of them is before it.
 pub const REPLACE_POINTER_OFFSET: usize =
     (TABLE_NAME_BYTES + 3 * 4 + 2 * HOOKS * 4 + 4).next_multiple_of(size_of::<usize>());
+/// The match of ipset's (linux/netfilter/xt_set.h).
+pub const SET_MATCH: &str = "set";
+/// Its revision. Older ones are not shown by iptables-save(8).
+pub const SET_MATCH_REVISION: u32 = 4;
 /// Bytes of `struct xt_counters`.
 pub const COUNTERS_BYTES: usize = 16;
 
@@ -418,13 +422,21 @@ fn drop_entry(family: Family, rule: &DropRule) -> Vec<u8> {
         data.resize(if name == "tcp" { 12 } else { 10 }, 0);
         matches.extend(part(name, 0, &data));
     }
-    // struct xt_set_info_match_v4: struct xt_set_info {index, dimension 1, flags: source of it}, and
-    // two counters and flags that we do not use. Older revisions are not shown by iptables-save(8).
-    let mut data = rule.set.to_ne_bytes().to_vec();
-    data.extend([1, 1 << 1]);
-    data.resize(48, 0);
-    matches.extend(part("set", 4, &data));
+    matches.extend(part(SET_MATCH, SET_MATCH_REVISION as u8, &set_match(rule.set)));
     standard(family, &matches, rule.only.map(|(protocol, _)| protocol), DROP)
+}
+
+/// `struct xt_set_info_match_v4`: whether the source is in the set of that number. `struct
+/// xt_set_info` (number, dimension 1, flags: the first dimension is the source), then two counters
+/// and flags that we do not use.
+#[must_use]
+pub fn set_match(set: u16) -> [u8; 48] {
+    let mut info = [0; 48];
+    let words = set.to_ne_bytes().into_iter().chain([1, 1 << 1]);
+    for (room, byte) in info.iter_mut().zip(words) {
+        *room = byte;
+    }
+    info
 }
 
 /// An entry with the standard target, whose name is empty.
