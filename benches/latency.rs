@@ -74,7 +74,11 @@ fn measure(backend: &str) {
         at(0.99),
         at(1.0)
     );
-    println!("{:>10}  private memory: idle {idle} KiB, with the bans {} KiB", "", private_kib(child.id()));
+    println!(
+        "{:>10}  private memory: idle {idle} KiB, with the bans {} KiB",
+        "",
+        private_kib(child.id())
+    );
     nix::sys::signal::kill(
         nix::unistd::Pid::from_raw(child.id() as i32),
         nix::sys::signal::SIGTERM,

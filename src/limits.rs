@@ -47,8 +47,12 @@ pub const MAXRETRY_MAX: u32 = 1_000;
 /// Changes handed to the kernel in one batch.
 pub const CHANGES_PER_BATCH: usize = 1_024;
 
-/// Longest jail name: an ipset name holds 31 characters, of which `sipguard-` and one digit are ours.
-pub const JAIL_NAME_BYTES_MAX: usize = 20;
+/// Longest jail name.
+pub const JAIL_NAME_BYTES_MAX: usize = 64;
+
+/// So much of a jail's name goes into names in the kernel: an ipset name holds 31 characters, of which
+/// `sipguard-` and `6net` are ours.
+pub const KERNEL_NAME_BYTES_MAX: usize = 18;
 
 /// Configuration files read together: jail.local and what its `[INCLUDES]` name, over all levels.
 pub const CONFIG_FILES_MAX: usize = 16;

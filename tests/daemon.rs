@@ -16,7 +16,7 @@ const ARTICLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/article/j
 /// An empty /var/log and /etc/sipguard, seen by this test only.
 fn fresh_machine() {
     run("mount -t tmpfs tmpfs /var/log");
-    
+
     run("mount -t tmpfs tmpfs /mnt");
 }
 
@@ -99,22 +99,24 @@ fn cuts_the_attacker_off(backend: &str, extra: &[&str]) {
         assert!(!attacker.reaches(&other), "protocol=all: and at every other");
         assert!(phone.reaches(&sip), "the phone is not");
     }
-    assert_permanent(backend, &[&attacker.v4(2), &format!("{}", attacker.v6(0))]);
+    let shown = kernel_sets(backend);
+    assert!(
+        shown.contains(&attacker.v4(2)) && shown.contains(&attacker.v6(2)),
+        "{shown}"
+    );
+    assert_permanent(backend, &shown);
     guard.signal("TERM");
     assert_eq!(guard.wait(), 0);
     assert_nothing_of_ours_left();
 }
 
-/// What the kernel shows: these elements are there, and none has a time to live.
-fn assert_permanent(backend: &str, addresses: &[&str]) {
-    let shown = kernel_sets(backend);
-    for address in addresses {
-        assert!(shown.contains(address), "{address} in {shown}");
-    }
+/// No element that the kernel shows has a time to live.
+fn assert_permanent(backend: &str, shown: &str) {
     match backend {
         "nftables" => assert!(!shown.contains("expires"), "{shown}"),
-        _ => assert!(
-            !shown.contains("timeout ") || shown.contains("timeout 0"),
+        _ => assert_eq!(
+            shown.matches(" timeout ").count(),
+            shown.matches(" timeout 0").count(),
             "{shown}"
         ),
     }
@@ -155,6 +157,48 @@ fn the_articles_configuration_cuts_an_attacker_off_by_nftables() {
 fn the_articles_configuration_cuts_an_attacker_off_by_ipset() {
     isolated("the_articles_configuration_cuts_an_attacker_off_by_ipset", || {
         cuts_the_attacker_off("ipset", &["firewall = ipset\n"]);
+    });
+}
+
+/// An IPv6 attacker has as many addresses as it likes in its network: they are one.
+fn cuts_an_ipv6_network_off(backend: &str) {
+    fresh_machine();
+    let attacker = Namespace::new(1);
+    run(&format!(
+        "ip -6 route add 2001:db8:bad::/48 via {}",
+        attacker.v6(2)
+    ));
+    let caller = |address: &str| {
+        attacker.exec(&format!("ip addr add {address}/128 dev lo nodad"));
+        Caller {
+            socket: attacker.socket(address),
+            address: address.to_owned(),
+            pbx: attacker.v6(1),
+        }
+    };
+    let [one, two, other] = ["2001:db8:bad:1::66", "2001:db8:bad:1::67", "2001:db8:bad:2::66"].map(caller);
+    let mut log = Log::create("/var/log/asterisk/messages");
+    let mut guard = Guard::start(&["--config", &config(backend, "maxretry = 2")]);
+    let sip = Port::open("::", 5060);
+    assert!(one.reaches(&sip) && two.reaches(&sip) && other.reaches(&sip));
+    log.fail(&one.address);
+    log.fail(&two.address);
+    guard.wait_for(" banned 2001:db8:bad:1::/64");
+    assert!(!one.reaches(&sip) && !two.reaches(&sip));
+    assert!(other.reaches(&sip), "another network is not concerned");
+}
+
+#[test]
+fn an_ipv6_network_is_banned_as_one_by_nftables() {
+    isolated("an_ipv6_network_is_banned_as_one_by_nftables", || {
+        cuts_an_ipv6_network_off("nftables")
+    });
+}
+
+#[test]
+fn an_ipv6_network_is_banned_as_one_by_ipset() {
+    isolated("an_ipv6_network_is_banned_as_one_by_ipset", || {
+        cuts_an_ipv6_network_off("ipset")
     });
 }
 

@@ -3,12 +3,15 @@
 use log::{debug, error, info, warn};
 
 use super::jails::{JailBits, Jails};
+use super::open_firewall;
 use super::report::{self, Banned, Net};
+use crate::config::{Backend, Config};
 use crate::escape::Escaped;
 use crate::filter::{Context, Failure, Reading, Suspicion};
 use crate::firewall::{Firewall, Refusal};
 use crate::guard::{Effect, Guard, Outcome, Source, Verdict};
 use crate::limits::{CHANGES_PER_BATCH, JAILS_MAX};
+use crate::sys::Fault;
 use crate::tail::Line;
 use crate::time::{Mono, Wall};
 use crate::zone::Zone;
@@ -88,12 +91,28 @@ impl Watch {
         self.firewall.as_ref()
     }
 
+    /// Prepares the kernel for another configuration, if it is laid out otherwise. On an error all is as before,
+    /// and every ban is wanted again.
+    pub(super) fn relayout(&mut self, config: &Config, jails: &Jails) -> Result<(), Fault> {
+        let Some(firewall) = &mut self.firewall else {
+            return Ok(());
+        };
+        let fits = config.firewall == Backend::Auto || config.firewall.name() == firewall.backend();
+        let done = if fits {
+            firewall.relayout(jails.rules(), config.ipv6prefix, config.maxbans)
+        } else {
+            open_firewall(config, jails).map(|new| {
+                let mut old = core::mem::replace(firewall, new);
+                // What it cannot remove, it could not have kept either.
+                let _ = old.teardown();
+            })
+        };
+        done.inspect_err(|_| self.guard.kernel_lost_all())
+    }
+
     /// Puts another configuration in force. The bans of jails that are still there go on.
-    pub(super) fn replace(&mut self, jails: Jails, mut guard: Guard, firewall: Option<Firewall>, now: Mono) {
-        guard.inherit(&self.guard, |jail| jails.named(self.jails.name(jail)));
-        if let Some(firewall) = firewall {
-            self.firewall = Some(firewall);
-        }
+    pub(super) fn replace(&mut self, jails: Jails, mut guard: Guard, now: Mono) {
+        guard.inherit(&mut self.guard, |jail| jails.named(self.jails.name(jail)));
         if let Some(firewall) = &self.firewall {
             guard.set_longest_timeout(firewall.longest_timeout_ms());
         }
