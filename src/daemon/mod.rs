@@ -24,6 +24,9 @@ use watch::Watch;
 
 pub use jails::load;
 
+/// The name on every line of the log.
+const TARGET: &str = "sipguard";
+
 /// A running guard.
 pub struct Daemon {
     path: Option<PathBuf>,
@@ -116,10 +119,10 @@ impl Daemon {
     /// Takes over the whole new configuration, or none of it.
     fn reload(&mut self, now: Mono) {
         match self.try_reload(now) {
-            Ok(()) => info!("configuration read again: {} jails", self.config.jails.len()),
-            Err(Failed::Config(error)) => error!("keeping the old settings: {error}"),
-            Err(Failed::Machine(fault)) => error!("keeping the old settings: {fault}"),
-            Err(Failed::Usage(text)) => error!("keeping the old settings: {text}"),
+            Ok(()) => info!(target: TARGET, "configuration read again: {} jails", self.config.jails.len()),
+            Err(Failed::Config(error)) => error!(target: TARGET, "keeping the old settings: {error}"),
+            Err(Failed::Machine(fault)) => error!(target: TARGET, "keeping the old settings: {fault}"),
+            Err(Failed::Usage(text)) => error!(target: TARGET, "keeping the old settings: {text}"),
         }
     }
 
@@ -166,7 +169,7 @@ fn unfollow(tail: &mut Tail, jails: &Jails, others: &Jails, now: Mono) {
 fn load_and_warn(path: Option<&std::path::Path>) -> Result<Config, config::Error> {
     let (config, warnings) = load(path)?;
     for warning in warnings {
-        warn!("{warning}");
+        warn!(target: TARGET, "{warning}");
     }
     Ok(config)
 }

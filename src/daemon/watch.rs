@@ -2,6 +2,7 @@
 
 use log::{debug, error, info, warn};
 
+use super::TARGET;
 use super::jails::{JailBits, Jails};
 use super::open_firewall;
 use super::report::{self, Banned, Net};
@@ -172,8 +173,8 @@ impl Watch {
     pub(super) fn stop(&mut self) {
         let bans = self.guard.ban_count();
         match self.firewall.as_mut().map(Firewall::teardown) {
-            Some(Err(fault)) => error!("{fault}"),
-            Some(Ok(())) | None => info!("stopped; {bans} bans lifted"),
+            Some(Err(fault)) => error!(target: TARGET, "{fault}"),
+            Some(Ok(())) | None => info!(target: TARGET, "stopped; {bans} bans lifted"),
         }
     }
 
@@ -187,7 +188,7 @@ impl Watch {
                 Outcome::TableFull(verdict) => {
                     if let Some(count) = self.table_full.count(self.now) {
                         let net = Net(&verdict.ban);
-                        error!("{net} is not banned: the table is full (maxbans), {count} times jail={name}");
+                        error!(target: TARGET, "{net} is not banned: the table is full (maxbans), {count} times jail={name}");
                     }
                 }
                 Outcome::Trusted
@@ -195,7 +196,9 @@ impl Watch {
                 | Outcome::Claimed
                 | Outcome::Counted(_)
                 | Outcome::Banned
-                | Outcome::Dropped => debug!("{} {} {outcome:?} jail={name}", failure.addr, failure.kind),
+                | Outcome::Dropped => {
+                    debug!(target: TARGET, "{} {} {outcome:?} jail={name}", failure.addr, failure.kind)
+                }
             }
         }
     }
@@ -212,8 +215,7 @@ impl Watch {
     fn suspect(&mut self, suspicion: Suspicion, line: &Line<'_>) {
         if let Some(count) = self.suspicious.count(self.now) {
             let start = line.bytes.get(..200).unwrap_or(line.bytes);
-            warn!(
-                "log injection or evasion attempt: {count} suspicious lines, {suspicion:?}: {}",
+            warn!(target: TARGET, "log injection or evasion attempt: {count} suspicious lines, {suspicion:?}: {}",
                 Escaped(start)
             );
         }
@@ -250,8 +252,7 @@ impl Watch {
             } else {
                 "would ban"
             };
-            info!(
-                "{word} {}",
+            info!(target: TARGET, "{word} {}",
                 Banned {
                     verdict: &verdict,
                     jail,
@@ -285,7 +286,7 @@ impl Watch {
 
     fn refuse(&mut self, why: &dyn core::fmt::Display) {
         if let Some(count) = self.refused.count(self.now) {
-            error!("bans are not in force, trying again every second ({count} times): {why}");
+            error!(target: TARGET, "bans are not in force, trying again every second ({count} times): {why}");
         }
     }
 
@@ -296,8 +297,7 @@ impl Watch {
         };
         match firewall.rebuild() {
             Ok(()) => {
-                warn!(
-                    "somebody removed our firewall objects; they are back, {} bans follow",
+                warn!(target: TARGET, "somebody removed our firewall objects; they are back, {} bans follow",
                     self.guard.ban_count()
                 );
                 self.guard.kernel_lost_all();
