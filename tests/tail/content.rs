@@ -117,3 +117,28 @@ fn an_idle_reader_is_not_woken() {
     assert!(reader.is_woken(10_000));
     reader.check(&["b"]);
 }
+
+#[test]
+fn lost_events_lose_no_lines() {
+    let dir = Dir::new();
+    dir.append("log", "0\n");
+    dir.append("other", "0\n");
+    let mut reader = Reader::following(&dir, "log");
+    reader.follow(&dir, "other", 1, Start::End);
+    let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+    for _ in 0..limit.trim().parse::<u32>().unwrap() {
+        dir.append("filler", "");
+        fs::remove_file(dir.path("filler")).unwrap();
+    }
+    dir.append("other", "1\n");
+    fs::rename(dir.path("log"), dir.path("log.1")).unwrap();
+    dir.append("log.1", "2\n");
+    dir.append("log", "3\n");
+    reader.check(&["2", "1", "3"]);
+    assert!(
+        reader
+            .notices()
+            .iter()
+            .any(|notice| notice.contains("lost inotify events"))
+    );
+}

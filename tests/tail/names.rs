@@ -79,6 +79,8 @@ fn a_linked_directory_may_change_too() {
     symlink("two", dir.path("logs")).unwrap();
     dir.append("two/log", "2\n");
     reader.check(&["0", "2"]);
+    fs::create_dir(dir.path("one/dir")).unwrap();
+    assert!(!reader.is_woken(50), "the old directory is watched no more");
 }
 
 #[test]
@@ -112,6 +114,33 @@ fn a_file_with_two_names_is_read_once_for_both() {
     });
     assert_eq!(seen, [(b"1".to_vec(), 15)]);
     assert_eq!(reader.status(&dir.path("log")).readers, 9);
+}
+
+#[test]
+fn a_file_that_keeps_one_of_its_names_is_read_for_the_other_too_until_that_has_a_new_one() {
+    let dir = Dir::new();
+    dir.append("log", "0\n");
+    fs::hard_link(dir.path("log"), dir.path("hard")).unwrap();
+    let mut reader = Reader::following(&dir, "log");
+    reader.follow(&dir, "hard", 2, Start::End);
+    let mut seen = Vec::new();
+    for (name, text) in [("hard", "1\n"), ("log", "2\n"), ("hard", "3\n")] {
+        if name == "log" {
+            dir.append("hard", "still both\n");
+        }
+        dir.append(name, text);
+        reader.tail.wake(reader.now);
+        reader.tail.read(reader.now, &mut |line| {
+            seen.push((String::from_utf8_lossy(line.bytes).into_owned(), line.readers));
+        });
+        let _ = fs::rename(dir.path("log"), dir.path("log.1"));
+    }
+    let seen: Vec<_> = seen
+        .iter()
+        .map(|(text, readers)| (text.as_str(), *readers))
+        .collect();
+    assert_eq!(seen, [("1", 3), ("still both", 3), ("2", 1), ("3", 2)]);
+    assert_eq!(reader.status(&dir.path("hard")).counts.lines, 2);
 }
 
 #[test]

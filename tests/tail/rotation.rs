@@ -92,6 +92,24 @@ fn a_file_moved_away_and_back_is_not_read_again() {
     assert_eq!(reader.status(&dir.path("log")).counts.rotations, 0);
 }
 
+#[test]
+fn an_old_file_is_let_go_even_if_its_successor_is_gone_too() {
+    let dir = Dir::new();
+    dir.append("log", "0\n");
+    let mut reader = Reader::following(&dir, "log");
+    for round in 1..=3 {
+        fs::rename(dir.path("log"), dir.path(&format!("log.{round}"))).unwrap();
+        dir.append("log", &format!("{round}\n"));
+        reader.run();
+    }
+    fs::rename(dir.path("log"), dir.path("log.4")).unwrap();
+    reader.later(60);
+    for round in 1..=4 {
+        dir.append(&format!("log.{round}"), &format!("old {round}\n"));
+    }
+    reader.check(&["1", "2", "3", "old 4"]);
+}
+
 /// Reads `before`, lets `meanwhile` happen while nobody reads, and reads on.
 fn check_restart(before: &[&str], meanwhile: impl FnOnce(&Dir), after: &[&str]) {
     let dir = Dir::new();
