@@ -35,14 +35,14 @@ pub(super) struct Message {
     /// The bytes before the first conversion of Asterisk's format string.
     pub(super) head: &'static [u8],
     /// Reads what follows; `None` means torn.
-    pub(super) read: fn(&[u8]) -> Option<Finding>,
+    pub(super) read: fn(&[u8]) -> Option<Outcome>,
 }
 
 /// Reads `message` by the first entry of `family` that it begins with.
 pub(super) fn by_head(family: &[Message], message: &[u8]) -> Outcome {
     for entry in family {
         if let Some(rest) = message.strip_prefix(entry.head) {
-            return (entry.read)(rest).ok_or(Miss::Torn);
+            return (entry.read)(rest).unwrap_or(Err(Miss::Torn));
         }
     }
     Err(Miss::Nothing)

@@ -229,9 +229,8 @@ fn pjsip_rule(mut cursor: Cursor<'_>, name: &[u8]) -> Option<Outcome> {
     let who = last_pair(&mut cursor)?;
     let rule = field(&mut cursor, name)?;
     cursor.ends()?;
-    rule.iter()
-        .all(|&byte| byte.is_ascii_lowercase() || byte == b'_')
-        .then_some(())?;
+    let named = rule.iter().all(|&byte| byte.is_ascii_lowercase() || byte == b'_');
+    (named && !rule.is_empty()).then_some(())?;
     if rule.starts_with(b"registrar_") && who.account != b"anonymous" {
         return Some(Err(Miss::Nothing));
     }
