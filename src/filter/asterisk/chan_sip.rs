@@ -11,9 +11,6 @@ use super::finding::{Finding, Message, Miss, Outcome, by_head, host};
 
 /// Reads a NOTICE of chan_sip.
 pub(super) fn read(message: &[u8]) -> Outcome {
-    if HARMLESS.iter().any(|tail| message.ends_with(tail)) {
-        return Err(Miss::Nothing);
-    }
     by_head(&MESSAGES, message)
 }
 
@@ -35,9 +32,13 @@ const MESSAGES: [Message; 2] = [
 /// brings it without any challenge.
 fn registration(rest: &[u8]) -> Option<Outcome> {
     let mut cursor = Cursor::new(rest);
-    let &(_, class, step) = REASONS
+    let Some(&(_, class, step)) = REASONS
         .iter()
-        .find(|(reason, _, _)| cursor.tail(reason).is_some())?;
+        .find(|(reason, _, _)| cursor.tail(reason).is_some())
+    else {
+        let harmless = HARMLESS.iter().any(|tail| rest.ends_with(tail));
+        return harmless.then_some(Err(Miss::Nothing));
+    };
     cursor.tail(b"' - ")?;
     cursor.until_last(b"' failed for '")?;
     Some(Ok(

@@ -3,6 +3,7 @@
 use core::net::IpAddr;
 
 use crate::addr;
+use crate::filter::cursor::Cursor;
 use crate::filter::{Class, Kind, Proof, Service, Step};
 
 /// What a message says. The reader adds the stamp and the witness.
@@ -146,11 +147,11 @@ fn split_port(text: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// Whether `text` is a port as `%d` prints it.
 pub(super) fn is_port(text: &[u8]) -> bool {
-    let plain = text.len() == 1 || text.first() != Some(&b'0');
-    plain
-        && text.len() <= 5
-        && core::str::from_utf8(text).is_ok_and(|port| port.parse::<u16>().is_ok())
-        && text.iter().all(u8::is_ascii_digit)
+    if text.len() > 5 || text.is_empty() || (text.len() > 1 && text.first() == Some(&b'0')) {
+        return false;
+    }
+    let mut cursor = Cursor::new(text);
+    cursor.number().is_some_and(|port| port <= 65_535) && cursor.ends().is_some()
 }
 
 #[cfg(test)]
