@@ -49,3 +49,103 @@ pub const CHANGES_PER_BATCH: usize = 1_024;
 
 /// Longest jail name: an ipset name holds 31 characters, of which `sipguard-` and one digit are ours.
 pub const JAIL_NAME_BYTES_MAX: usize = 20;
+
+/// Configuration files read together: jail.local and what its `[INCLUDES]` name, over all levels.
+pub const CONFIG_FILES_MAX: usize = 16;
+
+/// Keys in one configuration file. fail2ban's own jail.conf, which many copy to jail.local, has about 400.
+pub const CONFIG_KEYS_MAX: usize = 4_096;
+
+/// How deep `%(name)s` may refer to a value that refers to another: Python's configparser stops at 10, too.
+pub const INTERPOLATION_DEPTH_MAX: usize = 10;
+
+/// References resolved for one value; bounds the time that values which refer to each other can take.
+pub const INTERPOLATIONS_MAX: usize = 1_024;
+
+/// Longest value after interpolation, in bytes. Holds the longest `ignoreip` of addresses and networks.
+pub const VALUE_BYTES_MAX: usize = 256 * 1024;
+const _: () = assert!(CONFIG_BYTES_MAX <= VALUE_BYTES_MAX);
+
+/// Mistakes of one configuration that are told at once; more do not help to mend it.
+pub const CONFIG_MISTAKES_MAX: usize = 10;
+
+/// Warnings of one configuration; more are left out, and how many is said.
+pub const CONFIG_WARNINGS_MAX: usize = 64;
+
+/// Longest `findtime`, `bantime` and other span, in seconds: ten years. Longer is `-1`, for ever.
+pub const SPAN_SECONDS_MAX: u64 = 3_653 * 86_400;
+/// Bytes of one message, or one batch of messages, to the kernel. A socket takes 212,960 without
+/// being asked for more.
+pub const NETLINK_SEND_BYTES: usize = 48 * 1024;
+
+/// Bytes of one datagram from the kernel: an answer repeats at most the message that it answers, and
+/// a dump comes in pieces of at most this size when we read with such a buffer. Odd, because
+/// datagrams are multiples of four bytes: one that fills the buffer was cut.
+pub const NETLINK_RECEIVE_BYTES: usize = 16 * 1024 + 1;
+const _: () = assert!(NETLINK_RECEIVE_BYTES % 2 == 1);
+
+/// Room asked for in the kernel's queue of answers to us: one for each message of a batch, if all of
+/// them fail, at about 1,300 bytes each. It takes memory only while answers wait.
+pub const NETLINK_QUEUE_BYTES: usize = 1024 * 1024;
+
+/// Changes in one transaction. A refreshed ban takes three messages of at most 128 bytes.
+pub const CHANGES_PER_TRANSACTION: usize = 120;
+const _: () = assert!(CHANGES_PER_TRANSACTION * 3 * 128 + 64 <= NETLINK_SEND_BYTES);
+const _: () = assert!(CHANGES_PER_TRANSACTION * 3 * 1_300 <= NETLINK_QUEUE_BYTES);
+
+/// How often a transaction is tried again without the changes that the kernel refused. One round
+/// finds all of them unless its answers overflow the queue.
+pub const TRANSACTION_ROUNDS: usize = 4;
+
+/// Bytes of the largest ruleset: every jail with as many port ranges as it may have, for TCP and UDP.
+pub const RULESET_BYTES_MAX: usize = 4 * 1024 * 1024;
+const _: () = assert!(JAILS_MAX * (PORTS_MAX * 2 * 400 + 2_000) <= RULESET_BYTES_MAX);
+
+/// Operations in the largest ruleset: per jail two sets, a chain, two rules, and one rule per port
+/// range and protocol; and four for the table.
+pub const RULESET_STEPS_MAX: u32 = 4_096;
+const _: () = assert!(JAILS_MAX * (PORTS_MAX * 2 + 5) + 4 <= RULESET_STEPS_MAX as usize);
+
+/// Reports of changes to nf_tables by others that are read before the other descriptors have their
+/// turn.
+pub const EVENTS_PER_TURN: usize = 64;
+
+/// Time between two walks of the kernel over a set to free the elements that have timed out, in
+/// milliseconds. They stop matching at once in any case. The kernel's default of one second costs a
+/// router 11 million instructions per second with 100,000 bans.
+pub const SET_GC_INTERVAL_MS: u32 = 60_000;
+/// Rotated or removed files that are still read until their writer has surely left them, over all names.
+/// One rotation leaves one; so many at once come only from rotating every few seconds.
+pub const OLD_FILES_MAX: usize = 16;
+
+/// Bytes before the reading position that must be found again at every read: else the file was truncated
+/// and written again. Long enough for a whole line of Asterisk's, with its date.
+pub const FINGERPRINT_BYTES: usize = 256;
+const _: () = assert!(FINGERPRINT_BYTES + LINE_BYTES_MAX < READ_BUFFER_BYTES);
+
+/// Bytes taken from all log files before the loop does something else: some milliseconds of work.
+pub const READ_BYTES_PER_LOOP: usize = 1024 * 1024;
+const _: () = assert!(READ_BYTES_PER_TURN <= READ_BYTES_PER_LOOP);
+
+/// `logpath` entries over all jails.
+pub const PATTERNS_MAX: usize = 64;
+
+/// Names listed in one directory when a glob pattern is looked at; the rest is not seen.
+pub const DIRECTORY_ENTRIES_MAX: usize = 16 * 1024;
+
+/// Symbolic links followed on the way to one file (the kernel allows 40).
+pub const LINKS_MAX: usize = 16;
+
+/// Notices about log files waiting to be logged; more are counted and dropped.
+pub const NOTICES_MAX: usize = 64;
+
+/// A rotated file is still read until it was quiet for this long after its successor was first written:
+/// the writer reopens all its files at once, but a second writer may be late.
+pub const OLD_FILE_SECONDS: u64 = 60;
+
+/// A deleted file without successor is still read until it was quiet for this long: its writer may have it
+/// open. Held open it keeps its blocks, which are memory on a tmpfs.
+pub const DELETED_FILE_SECONDS: u64 = 86_400;
+
+/// What inotify cannot tell (no watch left, an I/O error) is tried again after this long.
+pub const LOG_RETRY_SECONDS: u64 = 30;

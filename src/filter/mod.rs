@@ -12,6 +12,8 @@
 
 pub mod asterisk;
 mod cursor;
+pub mod dropbear;
+pub mod sshd;
 mod stamp;
 pub mod syslog;
 mod trail;
@@ -29,6 +31,10 @@ use crate::time::Wall;
 pub enum Filter {
     /// Asterisk, in every layout.
     Asterisk(asterisk::Asterisk),
+    /// OpenSSH's server.
+    Sshd(sshd::Sshd),
+    /// dropbear.
+    Dropbear(dropbear::Dropbear),
 }
 
 impl Filter {
@@ -37,6 +43,8 @@ impl Filter {
     pub fn read(&self, line: &[u8], trail: &mut Trail, context: &Context) -> Reading {
         match self {
             Filter::Asterisk(asterisk) => asterisk.read(line, trail, context),
+            Filter::Sshd(sshd) => sshd.read(line, context),
+            Filter::Dropbear(dropbear) => dropbear.read(line, context),
         }
     }
 }

@@ -6,16 +6,16 @@
 //! |---|---|
 //! | rsyslog traditional, syslog-ng, sysklogd, `journalctl -o short` | `Nov 22 11:21:11 host sshd[990]: ` |
 //! | `journalctl -o short-precise` | `Nov 22 11:21:11.868428 host sshd[990]: ` |
-//! | rsyslog of Debian 12 on, `journalctl -o short-iso` | `2026-11-22T10:58:02.868428+00:00 host sshd[990]: ` |
+//! | rsyslog of Debian 12, `journalctl -o short-iso` | `2026-11-22T10:58:02.868428+00:00 host sshd[990]: ` |
 //! | RFC 5424 (`RSYSLOG_SyslogProtocol23Format`) | `<38>1 2026-11-22T10:58:02Z host sshd 990 - - ` |
-//! | busybox syslogd (`sysklogd/syslogd.c`, `timestamp_and_log`) | `Nov 22 11:21:11 host auth.info sshd[990]: ` |
+//! | busybox syslogd (`sysklogd/syslogd.c`) | `Nov 22 11:21:11 host auth.info sshd[990]: ` |
 //! | … with `-S` | `Nov 22 11:21:11 sshd[990]: ` |
-//! | OpenWrt logread and its files (ubox `log/logread.c`) | `Sun Nov 22 12:21:49 2026 auth.info sshd[990]: ` |
+//! | OpenWrt logread and files (ubox `log/logread.c`) | `Sun Nov 22 12:21:49 2026 auth.info sshd[990]: ` |
 //! | … with `-t` | `Sun Nov 22 12:21:49 2026 [1795350109.123] auth.info sshd[990]: ` |
 //!
-//! The pid may be missing, and illumos' `[ID 800047 auth.info] ` may stand before the message. Everything up to
-//! there is written by the box itself. Whoever may send syslog messages to the box, from its own programs or
-//! from the network, can write any line; no filter can help against that.
+//! The pid may be missing, and illumos' `[ID 800047 auth.info] ` may stand before the message. Everything up
+//! to there is written by the box itself. Whoever may send syslog messages to the box, from its own programs
+//! or from the network, can write any line; no filter can help against that.
 
 /// One line, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +101,8 @@ fn structured_data(text: &[u8]) -> Option<&[u8]> {
     (rest.len() < text.len()).then_some(rest)
 }
 
-/// What follows the `]` of one element. Values are quoted and have `\` before `"`, `\` and `]` (RFC 5424, 6.3.3).
+/// What follows the `]` of one element. Values are quoted and have `\` before `"`, `\` and `]` (RFC 5424,
+/// 6.3.3).
 fn after_element(text: &[u8]) -> Option<&[u8]> {
     let (mut quoted, mut escaped) = (false, false);
     let end = text.iter().position(|&byte| {
@@ -118,11 +119,12 @@ fn after_element(text: &[u8]) -> Option<&[u8]> {
 fn stamp(line: &[u8]) -> Option<(&[u8], &[u8], bool)> {
     const OPENWRT: &[u8] = b"Aaa Aaa _9 99:99:99 9999";
     const TRADITIONAL: &[u8] = b"Aaa _9 99:99:99";
+    const UNPADDED: &[u8] = b"Aaa 9 99:99:99";
     if let Some((stamp, rest)) = shaped(line, OPENWRT) {
         let rest = rest.strip_prefix(b" ")?;
         return Some((stamp, skip_clock(rest), false));
     }
-    if let Some((stamp, rest)) = shaped(line, TRADITIONAL) {
+    if let Some((stamp, rest)) = shaped(line, TRADITIONAL).or_else(|| shaped(line, UNPADDED)) {
         return Some((stamp, skip_fraction(rest).strip_prefix(b" ")?, true));
     }
     let (stamp, rest) = iso_stamp(line)?;
@@ -268,6 +270,7 @@ mod tests {
         let traditional = "Nov 22 11:21:11";
         reads("Nov 22 11:21:11 host sshd[990]: hello  world", traditional);
         reads("Nov  2 11:21:11 host sshd[990]: hello  world", "Nov  2 11:21:11");
+        reads("Nov 2 11:21:11 host sshd[990]: hello  world", "Nov 2 11:21:11");
         reads("<38>Nov 22 11:21:11 host sshd[990]: hello  world", traditional);
         reads("Nov 22 11:21:11.868428 host sshd[990]: hello  world", traditional);
         reads(

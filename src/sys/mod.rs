@@ -1,5 +1,14 @@
 //! The system, one file a kind of descriptor. The only folder that names `nix` or `libc`.
 
+pub mod clock;
 mod fault;
+pub mod file;
+pub mod netlink;
+pub mod own;
+pub mod poll;
+pub mod signals;
+pub mod uapi;
+pub mod watch;
+pub mod xtables;
 
 pub use fault::Fault;
