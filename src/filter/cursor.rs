@@ -60,10 +60,21 @@ impl<'a> Cursor<'a> {
 
     /// Takes a decimal number of at most ten digits off the left end.
     pub(crate) fn number(&mut self) -> Option<u64> {
-        let digits = self.token(10, |byte| byte.is_ascii_digit())?;
-        Some(digits.iter().fold(0, |value, &digit| {
-            value * 10 + u64::from(digit.wrapping_sub(b'0'))
-        }))
+        let (mut value, mut count) = (0, 0);
+        let mut rest = self.rest;
+        while let [digit @ b'0'..=b'9', after @ ..] = rest {
+            value = value * 10 + u64::from(digit - b'0');
+            count += 1;
+            if count > 10 {
+                return None;
+            }
+            rest = after;
+        }
+        if count == 0 {
+            return None;
+        }
+        self.rest = rest;
+        Some(value)
     }
 
     /// Takes `"…"` off the left end and gives what stands between the quotes. A backslash keeps the byte behind
@@ -95,28 +106,41 @@ impl<'a> Cursor<'a> {
 
 /// Where `mark` begins in `text` for the first time.
 pub(crate) fn find(text: &[u8], mark: &[u8]) -> Option<usize> {
-    let first = mark.first()?;
+    let (anchor, byte) = anchor(mark)?;
+    let last = text.len().checked_sub(mark.len())?;
     let mut from = 0;
-    loop {
-        let rest = text.get(from..)?;
-        let at = rest.iter().position(|byte| byte == first)?;
-        if rest.get(at..)?.starts_with(mark) {
-            return Some(from + at);
+    while from <= last {
+        // The anchor of the next place where the mark could stand.
+        let places = text.get(from + anchor..=last + anchor)?;
+        let at = from + memchr::memchr(byte, places)?;
+        if text.get(at..)?.starts_with(mark) {
+            return Some(at);
         }
-        from += at + 1;
+        from = at + 1;
     }
+    None
 }
 
 /// Where `mark` begins in `text` for the last time.
 pub(crate) fn rfind(text: &[u8], mark: &[u8]) -> Option<usize> {
-    let first = mark.first()?;
-    let mut rest = text;
+    let (anchor, byte) = anchor(mark)?;
+    let mut end = text.len().checked_sub(mark.len())? + 1;
     loop {
-        let at = rest.iter().rposition(|byte| byte == first)?;
+        let places = text.get(anchor..end + anchor)?;
+        let at = memchr::memrchr(byte, places)?;
         if text.get(at..)?.starts_with(mark) {
             return Some(at);
         }
-        rest = rest.get(..at)?;
+        end = at;
+    }
+}
+
+/// The byte of `mark` to look for: its first, but not the quote, of which security events are full.
+fn anchor(mark: &[u8]) -> Option<(usize, u8)> {
+    match mark {
+        [b'"', b',', byte, ..] => Some((2, *byte)),
+        [byte, ..] => Some((0, *byte)),
+        [] => None,
     }
 }
 
@@ -149,6 +173,9 @@ mod tests {
         check(b"abc", b"", None, None);
         check(b"ab", b"abc", None, None);
         check(b"xxab", b"ab", Some(2), Some(2));
+        check(b"\",L\",Lx\",L\",", b"\",L", Some(0), Some(7));
+        check(b"L\",Lx", b"\",L", Some(1), Some(1));
+        check(b"\",", b"\",L", None, None);
     }
 
     #[test]

@@ -15,6 +15,12 @@ use core::net::IpAddr;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trail {
     position: u64,
+    /// The last of the positions below: behind it, nothing can have been planted.
+    quiet_from: u64,
+    /// The thread of the last record there, which needs no second look.
+    last_thread: u32,
+    /// How long the last date was: the next one is as long, in all but a few formats.
+    pub(super) date_bytes: u8,
     /// Up to here all is packet, unless the end mark comes first.
     packet_until: u64,
     /// Up to here a line may have been planted.
@@ -80,6 +86,9 @@ impl Trail {
     /// How far the record of `thread` at the current line may be believed; learns the thread where that is safe.
     pub(super) fn trust(&mut self, thread: u32) -> Trust {
         self.headed = true;
+        if self.position > self.quiet_from && thread == self.last_thread {
+            return Trust::Full;
+        }
         if self.position <= self.debug_until {
             return Trust::Debug;
         }
@@ -96,6 +105,7 @@ impl Trail {
         if self.position <= self.wary_until && !self.is_near(thread) {
             return Trust::Claimed;
         }
+        self.last_thread = thread;
         if !self.threads.contains(&thread) {
             if let Some(slot) = self.threads.get_mut(usize::from(self.next_thread) % THREADS) {
                 *slot = thread;
@@ -122,17 +132,20 @@ impl Trail {
     /// The current line is the head of a message that may have been cut by the sender's line break.
     pub(super) fn torn(&mut self) {
         self.doubt_until = self.doubt_until.max(self.position.saturating_add(DOUBT_BYTES));
+        self.quiet_from = self.quiet_from.max(self.doubt_until);
     }
 
     /// The current line is whole, but its sender could have made it so and gone on behind a line break.
     pub(super) fn wary(&mut self) {
         self.wary_until = self.position.saturating_add(WARY_BYTES);
+        self.quiet_from = self.quiet_from.max(self.wary_until);
     }
 
     /// The current line is the head of a packet that pjproject shows.
     pub(super) fn packet(&mut self) {
         self.packet_until = self.position.saturating_add(PACKET_BYTES);
         self.doubt_until = self.doubt_until.max(self.packet_until);
+        self.quiet_from = self.quiet_from.max(self.packet_until);
     }
 
     /// The current line is a VERBOSE record, `packet`: one that shows a packet.
@@ -143,8 +156,13 @@ impl Trail {
         }
         self.verbose = true;
         if packet {
-            self.debug_until = self.position.saturating_add(DEBUG_BYTES);
+            self.debug();
         }
+    }
+
+    fn debug(&mut self) {
+        self.debug_until = self.position.saturating_add(DEBUG_BYTES);
+        self.quiet_from = self.quiet_from.max(self.debug_until);
     }
 
     /// The current line has no header. Whether that is suspicious.
@@ -156,7 +174,7 @@ impl Trail {
             return false;
         }
         if self.verbose && line.starts_with(b"<--- ") {
-            self.debug_until = self.position.saturating_add(DEBUG_BYTES);
+            self.debug();
         }
         if !self.headed || self.verbose || is_continuation(line) {
             return false;

@@ -3,6 +3,7 @@
 use core::net::IpAddr;
 
 use crate::addr;
+use crate::filter::cursor::Cursor;
 use crate::filter::{Class, Kind, Proof, Service, Step};
 
 /// What a message says. The reader adds the stamp and the witness.
@@ -35,14 +36,14 @@ pub(super) struct Message {
     /// The bytes before the first conversion of Asterisk's format string.
     pub(super) head: &'static [u8],
     /// Reads what follows; `None` means torn.
-    pub(super) read: fn(&[u8]) -> Option<Finding>,
+    pub(super) read: fn(&[u8]) -> Option<Outcome>,
 }
 
 /// Reads `message` by the first entry of `family` that it begins with.
 pub(super) fn by_head(family: &[Message], message: &[u8]) -> Outcome {
     for entry in family {
         if let Some(rest) = message.strip_prefix(entry.head) {
-            return (entry.read)(rest).ok_or(Miss::Torn);
+            return (entry.read)(rest).unwrap_or(Err(Miss::Torn));
         }
     }
     Err(Miss::Nothing)
@@ -146,11 +147,11 @@ fn split_port(text: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// Whether `text` is a port as `%d` prints it.
 pub(super) fn is_port(text: &[u8]) -> bool {
-    let plain = text.len() == 1 || text.first() != Some(&b'0');
-    plain
-        && text.len() <= 5
-        && core::str::from_utf8(text).is_ok_and(|port| port.parse::<u16>().is_ok())
-        && text.iter().all(u8::is_ascii_digit)
+    if text.len() > 5 || text.is_empty() || (text.len() > 1 && text.first() == Some(&b'0')) {
+        return false;
+    }
+    let mut cursor = Cursor::new(text);
+    cursor.number().is_some_and(|port| port <= 65_535) && cursor.ends().is_some()
 }
 
 #[cfg(test)]

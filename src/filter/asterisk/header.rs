@@ -63,9 +63,9 @@ pub(super) enum Line<'a> {
     Bare,
 }
 
-/// Reads a line of a file in the classic or the plain layout.
-pub(super) fn file_line(line: &[u8]) -> Line<'_> {
-    let Some((stamp, rest)) = date(line) else {
+/// Reads a line of a file in the classic or the plain layout. `date_bytes` is how long the last date of the file was.
+pub(super) fn file_line<'a>(line: &'a [u8], date_bytes: &mut u8) -> Line<'a> {
+    let Some((stamp, rest)) = date(line, date_bytes) else {
         return Line::Bare;
     };
     let (level, rest) = match level(rest) {
@@ -121,12 +121,13 @@ pub(super) fn syslog_message<'a>(stamp: &'a [u8], message: &'a [u8]) -> Option<R
 }
 
 /// `[DATE] `
-fn date(line: &[u8]) -> Option<(&[u8], &[u8])> {
+fn date<'a>(line: &'a [u8], date_bytes: &mut u8) -> Option<(&'a [u8], &'a [u8])> {
     let inside = line.strip_prefix(b"[")?;
-    let end = inside
-        .iter()
-        .take(DATE_BYTES_MAX)
-        .position(|&byte| byte == b']')?;
+    if let Some((stamp, [b']', b' ', rest @ ..])) = inside.split_at_checked(usize::from(*date_bytes)) {
+        return Some((stamp, rest));
+    }
+    let end = memchr::memchr(b']', inside.get(..DATE_BYTES_MAX).unwrap_or(inside))?;
+    *date_bytes = u8::try_from(end).ok()?;
     let (stamp, rest) = inside.split_at_checked(end)?;
     Some((stamp, rest.strip_prefix(b"] ")?))
 }
@@ -258,7 +259,7 @@ mod tests {
     use super::*;
 
     fn check(line: &str, want: Option<(File, &str)>) {
-        let got = match file_line(line.as_bytes()) {
+        let got = match file_line(line.as_bytes(), &mut 0) {
             Line::Record(record) => Some((record.file, core::str::from_utf8(record.message).unwrap())),
             Line::Other(_) | Line::Verbose(_) | Line::Bare => None,
         };

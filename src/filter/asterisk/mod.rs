@@ -50,7 +50,7 @@ impl Asterisk {
 
 /// The classic and the plain layout: where line breaks of the sender's stay line breaks.
 fn file_line(line: &[u8], trail: &mut Trail, context: &Context) -> Reading {
-    let record = match header::file_line(line) {
+    let record = match header::file_line(line, &mut trail.date_bytes) {
         Line::Record(record) => record,
         Line::Other(thread) => {
             trail.other(thread);
@@ -109,7 +109,7 @@ fn weakened(reading: Reading, trust: Trust) -> Reading {
 
 /// Whether the logger may have cut something out of `message` (`term_strip`, `main/term.c`).
 fn has_control(message: &[u8]) -> bool {
-    message.iter().any(|byte| matches!(byte, 0 | 0x1b))
+    memchr::memchr2(0, 0x1b, message).is_some()
 }
 
 /// The json layout: one line a record, whatever the sender wrote.
