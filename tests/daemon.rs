@@ -376,6 +376,36 @@ fn a_wrong_reload_keeps_the_old_settings_and_a_right_one_keeps_the_bans() {
 }
 
 #[test]
+fn a_second_guard_is_refused_and_the_next_one_takes_over_what_a_killed_one_left() {
+    let name = "a_second_guard_is_refused_and_the_next_one_takes_over_what_a_killed_one_left";
+    isolated(name, || {
+        fresh_machine();
+        let mut log = Log::create("/var/log/asterisk/messages");
+        let path = config("nftables", "maxretry = 1");
+        let mut guard = Guard::start(&["--config", &path]);
+        log.fail("198.51.100.1");
+        guard.wait_for(" banned 198.51.100.1");
+        assert_eq!(Guard::spawn(&["--config", &path]).wait(), 1);
+        assert!(
+            kernel_sets("nftables").contains("198.51.100.1"),
+            "the first one's bans stay"
+        );
+        guard.signal("KILL");
+        guard.wait();
+        assert!(
+            kernel_sets("nftables").contains("198.51.100.1"),
+            "a ban outlives a crash"
+        );
+        let mut guard = Guard::start(&["--config", &path]);
+        log.fail("198.51.100.2");
+        guard.wait_for(" banned 198.51.100.2");
+        guard.signal("TERM");
+        assert_eq!(guard.wait(), 0);
+        assert_nothing_of_ours_left();
+    });
+}
+
+#[test]
 fn trusted_addresses_are_never_banned() {
     isolated("trusted_addresses_are_never_banned", || {
         fresh_machine();

@@ -90,7 +90,7 @@ impl Daemon {
             more = self.tail.read(now, &mut |line| self.watch.line(&line));
             self.watch.end_turn();
             while let Some(notice) = self.tail.notice() {
-                report::file(&notice);
+                report::file(&notice, self.watch.jails());
             }
         }
     }

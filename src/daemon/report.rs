@@ -2,9 +2,10 @@
 
 use core::fmt;
 
-use log::{error, info, warn};
+use log::{debug, error, info, warn};
 
 use super::TARGET;
+use super::jails::Jails;
 use super::watch::Watch;
 use crate::config::Config;
 use crate::guard::{Ban, Verdict};
@@ -78,9 +79,12 @@ pub(super) fn unbanned(ban: &Ban, jail: &str, now: Mono) {
     );
 }
 
-/// Something happened to a log file.
-pub(super) fn file(notice: &Notice) {
+/// Something happened to a log file. Nobody misses one that was only guessed.
+pub(super) fn file(notice: &Notice, jails: &Jails) {
     match notice.what {
+        What::Missing if notice.path.as_ref().is_some_and(|path| jails.is_guess(path)) => {
+            debug!(target: TARGET, "{notice}");
+        }
         What::Opened(_) | What::Rotated | What::Truncated => info!(target: TARGET, "{notice}"),
         What::Missing | What::Unfinished | What::WorldWritable | What::Overflow => {
             warn!(target: TARGET, "{notice}")
