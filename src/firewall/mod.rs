@@ -185,3 +185,7 @@ pub enum Watch<'a> {
     /// Nothing tells. Call [`Firewall::check_intact`] every few seconds.
     Poll,
 }
+
+#[cfg(test)]
+#[path = "../../tests/support/mod.rs"]
+mod support;

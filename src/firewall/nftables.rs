@@ -226,3 +226,71 @@ fn settle(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Block, Protocol};
+    use crate::firewall::JailRule;
+    use crate::firewall::support::{isolated, run};
+
+    /// As on kernels that know no tables with owners (OpenWrt's 5.10 and 5.15, Debian's 6.1).
+    #[test]
+    fn what_others_do_to_a_plain_table_is_heard_and_repaired() {
+        isolated(
+            "firewall::nftables::tests::what_others_do_to_a_plain_table_is_heard_and_repaired",
+            || {
+                let block = |protocol, ports: &[(u16, u16)]| {
+                    vec![Block {
+                        protocol,
+                        ports: ports.to_vec(),
+                    }]
+                };
+                let jails = [
+                    JailRule {
+                        name: "asterisk".into(),
+                        blocks: block(Protocol::All, &[]),
+                    },
+                    JailRule {
+                        name: "sip".into(),
+                        blocks: block(Protocol::TcpUdp, &[(5060, 5061)]),
+                    },
+                ];
+                let layout = Layout::new(&jails, "", 64, 10);
+                let mut nftables = Nftables::open_as(Standing::Plain, &layout).unwrap();
+                assert!(!run("nft list table inet sipguard").contains("owner"));
+                assert!(
+                    !nftables.take_events().unwrap(),
+                    "what we do ourselves is no news"
+                );
+                assert!(nftables.intact(&layout).unwrap());
+
+                run("nft add table inet theirs");
+                assert!(nftables.take_events().unwrap());
+                assert!(nftables.intact(&layout).unwrap(), "somebody else's business");
+                for harm in [
+                    "nft flush ruleset",
+                    "nft delete table inet sipguard",
+                    "nft flush chain inet sipguard prerouting",
+                    "nft flush chain inet sipguard sip-ports",
+                ] {
+                    run(harm);
+                    assert!(nftables.take_events().unwrap(), "{harm}");
+                    assert!(!nftables.intact(&layout).unwrap(), "{harm}");
+                    nftables.rebuild(&layout).unwrap();
+                    assert!(nftables.intact(&layout).unwrap(), "{harm}");
+                    assert!(!nftables.take_events().unwrap(), "the repair is no news");
+                }
+                for i in 0..EVENTS_PER_TURN {
+                    run(&format!("nft add table inet theirs{i}"));
+                }
+                let mut turns = 0;
+                while nftables.take_events().unwrap() {
+                    turns += 1;
+                    assert!(turns < 1_000);
+                }
+                assert!(turns > 1, "a turn is bounded");
+            },
+        );
+    }
+}

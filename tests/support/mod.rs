@@ -99,6 +99,12 @@ impl Namespace {
         format!("{}::{host:x}", self.v6)
     }
 
+    /// Lets that machine use one of its addresses for all that it sends to `to` from here on.
+    pub fn send_from(&self, from: &str, to: &str) {
+        let family = if to.contains(':') { "-6" } else { "-4" };
+        self.exec(&format!("ip {family} route replace {to} dev eth0 src {from}"));
+    }
+
     /// Runs a command line on that machine and returns what it printed; it must succeed.
     pub fn exec(&self, line: &str) -> String {
         run(&format!("ip netns exec {} {line}", self.name))
