@@ -7,6 +7,11 @@
     clippy::disallowed_methods,
     reason = "tests run programs and wait for the kernel's clock"
 )]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on fails"
+)]
 
 mod support;
 

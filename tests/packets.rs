@@ -1,7 +1,15 @@
 //! Do packets of a banned source stay out, and all others come in? Over a cable between two network
 //! namespaces, with both parts of the kernel that can hold bans.
 
-#![allow(clippy::disallowed_methods, reason = "tests run programs")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests run programs and wait for the kernel's clock"
+)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on fails"
+)]
 
 mod support;
 

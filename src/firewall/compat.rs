@@ -60,7 +60,7 @@ pub(super) fn count_rules(netlink: &mut Netlink, room: &mut [u8], table: Table) 
     let mut rules = 0;
     let question = ask_rules(room, seq, table).unwrap_or_default();
     let asked = netlink.ask(question, seq, &mut |message| {
-        rules += usize::from(message.kind == RULE)
+        rules += usize::from(message.kind == RULE);
     });
     match asked {
         Err(error) if error.raw_os_error() == Some(ENOENT) => Ok(0),
@@ -96,7 +96,7 @@ fn write_rule(expressions: &mut Rule<'_, '_>, rule: &DropRule) {
     }
     expressions.xt_match(SET_MATCH, SET_MATCH_REVISION, &set_match(rule.set));
     expressions.counter();
-    expressions.drop();
+    expressions.drop_packet();
 }
 
 #[cfg(test)]

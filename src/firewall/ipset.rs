@@ -224,10 +224,10 @@ impl Ipset {
         let doing = format!("create ipset {name}");
         self.call(&doing, &[ENOENT], |m, seq| m.destroy(seq, SPARE))?;
         self.call(&doing, &[EEXIST], |m, seq| {
-            m.create(seq, name, family, prefix, revision, maxelem)
+            m.create(seq, name, family, prefix, revision, maxelem);
         })?;
         self.call(&doing, &[], |m, seq| {
-            m.create(seq, SPARE, family, prefix, revision, maxelem)
+            m.create(seq, SPARE, family, prefix, revision, maxelem);
         })?;
         self.call(&doing, &[], |m, seq| m.swap(seq, SPARE, name))?;
         self.call(&doing, &[], |m, seq| m.destroy(seq, SPARE))
@@ -237,7 +237,10 @@ impl Ipset {
     fn destroy_sets(&mut self, keep: &[&str]) -> Result<(), Fault> {
         let mut old = Vec::new();
         let doing = "list ipsets";
-        self.ask(doing, |m, seq| m.ask_names(seq), &mut |message| {
+        let question = |m: &mut Messages<'_>, seq| {
+            m.ask_names(seq);
+        };
+        self.ask(doing, question, &mut |message| {
             let name = set_name(message).filter(|name| name.starts_with(PREFIX) && !keep.contains(name));
             old.extend(name.map(str::to_owned));
         })?;
@@ -258,7 +261,7 @@ impl Ipset {
         let mut found = None;
         let doing = "ask for ipset's type hash:ip";
         self.ask(doing, |m, seq| m.ask_type(seq, family), &mut |message| {
-            found = found.or(revisions(message))
+            found = found.or(revisions(message));
         })?;
         let (least, greatest) =
             found.ok_or_else(|| cannot(doing, io::Error::from_raw_os_error(IPSET_ERR_FIND_TYPE)))?;

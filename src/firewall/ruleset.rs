@@ -84,7 +84,7 @@ fn write_lookup(rule: &mut Rule<'_, '_>, layout: &Layout, family: Family, set: &
         Some(chain) => rule.jump(chain),
         None => {
             rule.counter();
-            rule.drop();
+            rule.drop_packet();
         }
     }
 }
@@ -95,5 +95,5 @@ fn write_drop(rule: &mut Rule<'_, '_>, ports: Ports) {
         rule.destination_port(first, last);
     }
     rule.counter();
-    rule.drop();
+    rule.drop_packet();
 }

@@ -3,11 +3,20 @@
 
 #![allow(
     dead_code,
-    missing_docs,
     unreachable_pub,
     reason = "every test program uses another part of it"
 )]
-#![allow(clippy::disallowed_methods, reason = "tests run nft, ipset, ip and unshare")]
+#![allow(missing_docs, reason = "they are here, where they help")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "tests run nft, ipset, ip and unshare"
+)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on fails"
+)]
 
 use std::env;
 use std::process::{Command, Output};
