@@ -308,23 +308,21 @@ mod tests {
             let mut nftables = Nftables::open_as(Standing::Plain, dialect, &layout()).unwrap();
             let (a, b) = ("192.0.2.1/32", "2001:db8::/64");
             let (no_a, no_b) = ((a, Change::Delete), (b, Change::Delete));
-            let steps: [(&[(&str, Change)], [&str; 2]); 5] = [
-                (&[add(a, 10), add(b, 0)], ["192.0.2.1 timeout 10m", "2001:db8::"]),
-                (
-                    &[add(a, 90), add(b, 5)],
-                    ["192.0.2.1 timeout 1h30m", "2001:db8:: timeout 5m"],
-                ),
-                (&[add(a, 0), add(b, 1)], ["192.0.2.1", "2001:db8:: timeout 1m"]),
-                (&[add(a, 2), add(a, 3), no_b], ["192.0.2.1 timeout 3m", ""]),
-                (&[no_a, no_a, no_b], ["", ""]),
-            ];
-            for (changes, want) in steps {
+            let mut step = |changes: &[(&str, Change)], want: [&str; 2]| {
                 assert_eq!(
                     shown_after(&mut nftables, changes),
                     want,
                     "{dialect:?} {changes:?}"
                 );
-            }
+            };
+            step(&[add(a, 10), add(b, 0)], ["192.0.2.1 timeout 10m", "2001:db8::"]);
+            step(
+                &[add(a, 90), add(b, 5)],
+                ["192.0.2.1 timeout 1h30m", "2001:db8:: timeout 5m"],
+            );
+            step(&[add(a, 0), add(b, 1)], ["192.0.2.1", "2001:db8:: timeout 1m"]);
+            step(&[add(a, 2), add(a, 3), no_b], ["192.0.2.1 timeout 3m", ""]);
+            step(&[no_a, no_a, no_b], ["", ""]);
         };
         isolated(name, || [Dialect::Old, Dialect::New].into_iter().for_each(check));
     }
