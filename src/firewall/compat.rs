@@ -60,7 +60,7 @@ pub(super) fn count_rules(netlink: &mut Netlink, room: &mut [u8], table: Table) 
     let mut rules = 0;
     let question = ask_rules(room, seq, table).unwrap_or_default();
     let asked = netlink.ask(question, seq, &mut |message| {
-        rules += usize::from(message.kind == RULE)
+        rules += usize::from(message.kind == RULE);
     });
     match asked {
         Err(error) if error.raw_os_error() == Some(ENOENT) => Ok(0),
@@ -96,5 +96,77 @@ fn write_rule(expressions: &mut Rule<'_, '_>, rule: &DropRule) {
     }
     expressions.xt_match(SET_MATCH, SET_MATCH_REVISION, &set_match(rule.set));
     expressions.counter();
-    expressions.drop();
+    expressions.drop_packet();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::firewall::support::{isolated, run};
+    use crate::sys::uapi::IPPROTO_UDP;
+    use crate::sys::xtables::Xtables;
+
+    /// Whether a datagram from ourselves under that address gets to a port of ours.
+    fn arrives(from: &str, to: &str) -> bool {
+        let here = UdpSocket::bind(to).unwrap();
+        here.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        let there = UdpSocket::bind((from, 0)).unwrap();
+        there.send_to(b"hello", to).unwrap();
+        here.recv(&mut [0; 9]).is_ok()
+    }
+
+    #[test]
+    fn rules_in_nf_tables_drop_what_is_in_an_ipset() {
+        isolated(
+            "firewall::compat::tests::rules_in_nf_tables_drop_what_is_in_an_ipset",
+            || {
+                run("ip addr add 2001:db8::1/128 dev lo nodad");
+                run("ip addr add 2001:db8::2/128 dev lo nodad");
+                run("ipset create all4 hash:ip");
+                run("ipset add all4 127.0.0.2");
+                run("ipset create sip6 hash:ip family inet6 netmask 64");
+                run("ipset add sip6 2001:db8::9");
+                let numbers = Xtables::open(Family::V4).unwrap();
+                let number = |name: &str| numbers.set_number(name).unwrap().unwrap();
+                let all = DropRule {
+                    set: number("all4"),
+                    only: None,
+                };
+                let sip = DropRule {
+                    set: number("sip6"),
+                    only: Some((IPPROTO_UDP, Some((5060, 5061)))),
+                };
+                assert_eq!(numbers.set_number("none").unwrap(), None);
+
+                let mut netlink = Netlink::open().unwrap();
+                let mut room = [0; 4096];
+                for _ in 0..2 {
+                    let v4 = Compat::install(&mut netlink, Family::V4, &[all]).unwrap();
+                    let v6 = Compat::install(&mut netlink, Family::V6, &[sip]).unwrap();
+                    assert!(v4.intact(&mut netlink, &mut room).unwrap());
+                    assert!(v6.intact(&mut netlink, &mut room).unwrap());
+                }
+                assert!(!arrives("127.0.0.2", "127.0.0.1:9"));
+                assert!(arrives("127.0.0.3", "127.0.0.1:9"));
+                assert!(!arrives("2001:db8::2", "[2001:db8::1]:5061"));
+                assert!(arrives("2001:db8::2", "[2001:db8::1]:5062"));
+                assert!(arrives("::1", "[::1]:5061"));
+
+                for family in [Family::V4, Family::V6] {
+                    Compat::remove(&mut netlink, family).unwrap();
+                    Compat::remove(&mut netlink, family).unwrap();
+                    let gone = Compat {
+                        table: table(family),
+                        rules: 1,
+                    };
+                    assert!(!gone.intact(&mut netlink, &mut room).unwrap());
+                }
+                assert!(arrives("127.0.0.2", "127.0.0.1:9"));
+                assert_eq!(run("nft list ruleset"), "");
+            },
+        );
+    }
 }

@@ -5,7 +5,7 @@ use std::io;
 
 use crate::firewall::Refusal;
 use crate::firewall::compat::Compat;
-use crate::firewall::iptables::{Iptables, NotInstalled};
+use crate::firewall::iptables::{Iptables, NotInstalled, lock};
 use crate::firewall::layout::{Layout, Scope, Set};
 use crate::guard::{Change, Effect, Slot};
 use crate::limits::{CHANGES_PER_TRANSACTION, NETLINK_SEND_BYTES};
@@ -78,7 +78,7 @@ impl Ipset {
     /// Sets up sets and rules. What an earlier run left is replaced; after an error nothing is left.
     pub(super) fn open(layout: &Layout) -> Result<Ipset, Fault> {
         let mut ipset = Ipset::new()?;
-        if let Err(fault) = ipset.rebuild(layout) {
+        if let Err(fault) = ipset.set_up(layout, true) {
             // It says what is wrong; that nothing can be removed either does not add to it.
             let _ = ipset.teardown();
             return Err(fault);
@@ -91,8 +91,14 @@ impl Ipset {
         self.shortcoming.as_ref()
     }
 
-    /// Sets, all empty, and rules.
+    /// Sets, all empty, and rules. Fails at once, and has changed nothing, if another program is
+    /// changing iptables.
     pub(super) fn rebuild(&mut self, layout: &Layout) -> Result<(), Fault> {
+        self.set_up(layout, false)
+    }
+
+    fn set_up(&mut self, layout: &Layout, patient: bool) -> Result<(), Fault> {
+        let _lock = lock(patient)?;
         for jail in &layout.jails {
             for set in jail.sets() {
                 self.fresh_set(layout, set)?;
@@ -100,10 +106,13 @@ impl Ipset {
         }
         self.rules.clear();
         self.shortcoming = None;
-        self.install(Family::V4, layout)?;
-        if let Err(fault) = self.install(Family::V6, layout) {
-            // A box whose kernel has no ip6_tables is better protected half than not at all.
-            self.shortcoming = Some(fault);
+        for family in [Family::V4, Family::V6] {
+            match self.install(family, layout)? {
+                // A box whose kernel has no ip6_tables is better protected half than not at all.
+                Some(missing) if family == Family::V6 => self.shortcoming = Some(missing),
+                Some(missing) => return Err(missing),
+                None => {}
+            }
         }
         let ours: Vec<&str> = layout
             .jails
@@ -130,6 +139,7 @@ impl Ipset {
 
     /// Removes rules and sets.
     pub(super) fn teardown(&mut self) -> Result<(), Fault> {
+        let _lock = lock(true)?;
         let compat = self.rules.iter().any(|rules| matches!(rules, Rules::Compat(_)));
         self.rules.clear();
         for family in [Family::V4, Family::V6] {
@@ -141,20 +151,22 @@ impl Ipset {
         self.destroy_sets(&[])
     }
 
-    /// Puts the rules of one family into iptables, or where the kernel has none, into nf_tables.
-    fn install(&mut self, family: Family, layout: &Layout) -> Result<(), Fault> {
+    /// Puts the rules of one family into iptables, or where the kernel has none, into nf_tables. If it
+    /// has neither, returns what is missing.
+    fn install(&mut self, family: Family, layout: &Layout) -> Result<Option<Fault>, Fault> {
         let rules = rules(family, layout)
             .map_err(|error| Fault::new("cannot ask ipset for the numbers of our sets", error))?;
         match Iptables::install(family, &rules) {
             Ok(iptables) => self.rules.push(Rules::Iptables(iptables)),
             Err(NotInstalled::NoFamily) => {}
             Err(NotInstalled::Refused(fault)) => return Err(fault),
-            Err(NotInstalled::Missing(fault)) => {
-                let compat = Compat::install(&mut self.netlink, family, &rules).map_err(|_| fault)?;
-                self.rules.push(Rules::Compat(compat));
-            }
+            Err(NotInstalled::Missing(fault)) => match Compat::install(&mut self.netlink, family, &rules) {
+                Ok(compat) => self.rules.push(Rules::Compat(compat)),
+                // What iptables lacks is the better hint: whoever has no iptables has nftables.
+                Err(_) => return Ok(Some(fault)),
+            },
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Carries out changes; see [`crate::firewall::Firewall::apply`]. Messages are independent here:
@@ -226,10 +238,10 @@ impl Ipset {
         let doing = format!("create ipset {name}");
         self.call(&doing, &[ENOENT], |m, seq| m.destroy(seq, SPARE))?;
         self.call(&doing, &[EEXIST], |m, seq| {
-            m.create(seq, name, family, prefix, revision, maxelem)
+            m.create(seq, name, family, prefix, revision, maxelem);
         })?;
         self.call(&doing, &[], |m, seq| {
-            m.create(seq, SPARE, family, prefix, revision, maxelem)
+            m.create(seq, SPARE, family, prefix, revision, maxelem);
         })?;
         self.call(&doing, &[], |m, seq| m.swap(seq, SPARE, name))?;
         self.call(&doing, &[], |m, seq| m.destroy(seq, SPARE))
@@ -239,7 +251,10 @@ impl Ipset {
     fn destroy_sets(&mut self, keep: &[&str]) -> Result<(), Fault> {
         let mut old = Vec::new();
         let doing = "list ipsets";
-        self.ask(doing, |m, seq| m.ask_names(seq), &mut |message| {
+        let question = |m: &mut Messages<'_>, seq| {
+            m.ask_names(seq);
+        };
+        self.ask(doing, question, &mut |message| {
             let name = set_name(message).filter(|name| name.starts_with(PREFIX) && !keep.contains(name));
             old.extend(name.map(str::to_owned));
         })?;
@@ -260,7 +275,7 @@ impl Ipset {
         let mut found = None;
         let doing = "ask for ipset's type hash:ip";
         self.ask(doing, |m, seq| m.ask_type(seq, family), &mut |message| {
-            found = found.or(revisions(message))
+            found = found.or(revisions(message));
         })?;
         let (least, greatest) =
             found.ok_or_else(|| cannot(doing, io::Error::from_raw_os_error(IPSET_ERR_FIND_TYPE)))?;

@@ -47,7 +47,7 @@ pub(super) enum NotInstalled {
 }
 
 impl Iptables {
-    /// Puts our chain into the best table there is.
+    /// Puts our chain into the best table there is. Whoever calls holds the lock.
     pub(super) fn install(family: Family, rules: &[DropRule]) -> Result<Iptables, NotInstalled> {
         let program = program(family);
         let xtables = match Xtables::open(family) {
@@ -115,7 +115,8 @@ impl Iptables {
         ))
     }
 
-    /// Takes our chain out of all tables that are in use.
+    /// Takes our chain out of all tables that are in use, and with it every jump to it, whoever made
+    /// it. Whoever calls holds the lock.
     pub(super) fn remove(family: Family) -> Result<(), Fault> {
         let Ok(xtables) = Xtables::open(family) else {
             return Ok(());
@@ -150,21 +151,18 @@ impl Iptables {
             hooks,
             rules,
         };
-        let mut last = io::Error::from_raw_os_error(EAGAIN);
-        for attempt in 0..LOCK_ATTEMPTS {
-            if attempt > 0 {
-                sleep(LOCK_PAUSE);
-            }
-            match self.change_once(table, &chain) {
-                Err(error) if error.raw_os_error() == Some(EAGAIN) => last = error,
+        let mut changed = self.change_once(table, &chain);
+        for _ in 1..CHANGE_ATTEMPTS {
+            match changed {
+                Err(error) if error.raw_os_error() == Some(EAGAIN) => {}
                 other => return other,
             }
+            changed = self.change_once(table, &chain);
         }
-        Err(last)
+        changed
     }
 
     fn change_once(&self, table: &str, chain: &Chain<'_>) -> io::Result<()> {
-        let _lock = XtablesLock::take()?;
         let (info, entries) = self.xtables.read(table)?;
         let new = with_chain(self.family, &info, &entries, chain)
             .ok_or_else(|| io::Error::other("the kernel's table is not as expected"))?;
@@ -195,10 +193,28 @@ pub(super) fn best_table(family: Family) -> io::Result<&'static str> {
     result
 }
 
-/// How often, and after which pause, a table is tried that somebody else is changing. Start-up waits
-/// for at most a fifth of a second, and only if another program is at it.
+/// Takes the lock that keeps iptables(8) out. If somebody has it, waits if `patient`, at most a fifth
+/// of a second.
+pub(super) fn lock(patient: bool) -> Result<XtablesLock, Fault> {
+    let mut taken = XtablesLock::take();
+    for _ in 0..if patient { LOCK_ATTEMPTS } else { 0 } {
+        if taken.is_ok() {
+            break;
+        }
+        sleep(LOCK_PAUSE);
+        taken = XtablesLock::take();
+    }
+    taken.map_err(|error| {
+        Fault::new("cannot change iptables", error)
+            .hint("another program is at it and holds /run/xtables.lock")
+    })
+}
+
 const LOCK_ATTEMPTS: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// How often a table is read and changed that somebody else changes without taking the lock.
+const CHANGE_ATTEMPTS: u32 = 10;
 
 fn program(family: Family) -> &'static str {
     match family {

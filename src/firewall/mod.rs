@@ -118,7 +118,9 @@ impl Firewall {
         }
     }
 
-    /// Sets and rules again, all sets empty; for when they are [`Refusal::Gone`].
+    /// Sets and rules again, all sets empty; for when they are [`Refusal::Gone`]. All bans have to be
+    /// added again. With ipset it fails at once while another program is changing iptables: try again
+    /// soon.
     pub fn rebuild(&mut self) -> Result<(), Fault> {
         match &mut self.kernel {
             Kernel::Nftables(nftables) => nftables.rebuild(&self.layout),
@@ -142,7 +144,8 @@ impl Firewall {
         })
     }
 
-    /// Removes everything of ours from the kernel, and with it all bans.
+    /// Removes everything of ours from the kernel, and with it all bans. For the end: with ipset it may
+    /// wait for another program that is changing iptables, a fifth of a second.
     pub fn teardown(&mut self) -> Result<(), Fault> {
         match &mut self.kernel {
             Kernel::Nftables(nftables) => nftables.teardown(),
@@ -201,3 +204,7 @@ pub enum Watch<'a> {
     /// Nothing tells. Call [`Firewall::check_intact`] every few seconds.
     Poll,
 }
+
+#[cfg(test)]
+#[path = "../../tests/support/mod.rs"]
+mod support;

@@ -85,7 +85,7 @@ fn write_lookup(rule: &mut Rule<'_, '_>, set: &layout::Set, ports: Option<&str>)
         Some(chain) => rule.jump(chain),
         None => {
             rule.counter();
-            rule.drop();
+            rule.drop_packet();
         }
     }
 }
@@ -96,5 +96,5 @@ fn write_drop(rule: &mut Rule<'_, '_>, ports: Ports) {
         rule.destination_port(first, last);
     }
     rule.counter();
-    rule.drop();
+    rule.drop_packet();
 }

@@ -6,8 +6,6 @@
 pub const NLM_F_REQUEST: u16 = libc::NLM_F_REQUEST as u16;
 /// Answer also when all went well.
 pub const NLM_F_ACK: u16 = libc::NLM_F_ACK as u16;
-/// Refuse with `EEXIST` if it is there.
-pub const NLM_F_EXCL: u16 = libc::NLM_F_EXCL as u16;
 /// Make it if it is not there.
 pub const NLM_F_CREATE: u16 = libc::NLM_F_CREATE as u16;
 /// Put the rule behind the others.
@@ -82,6 +80,8 @@ pub const NFT_MSG_NEWSET: u16 = libc::NFT_MSG_NEWSET as u16;
 pub const NFT_MSG_NEWSETELEM: u16 = libc::NFT_MSG_NEWSETELEM as u16;
 /// Remove an element.
 pub const NFT_MSG_DELSETELEM: u16 = libc::NFT_MSG_DELSETELEM as u16;
+/// Remove an element if it is there (Linux 6.3).
+pub const NFT_MSG_DESTROYSETELEM: u16 = 30;
 /// A transaction was committed.
 pub const NFT_MSG_NEWGEN: u16 = libc::NFT_MSG_NEWGEN as u16;
 

@@ -196,7 +196,7 @@ impl<'a> Message<'a> {
                 match kind {
                     NLMSGERR_ATTR_MSG => answer.text = value.split(|b| *b == 0).next(),
                     NLMSGERR_ATTR_OFFS => {
-                        answer.offset = value.first_chunk().copied().map(u32::from_ne_bytes)
+                        answer.offset = value.first_chunk().copied().map(u32::from_ne_bytes);
                     }
                     _ => {}
                 }

@@ -2,11 +2,15 @@
 //!
 //! Numbers are big-endian and carry no flag that says so.
 
+mod rule;
+
 use core::fmt;
 use core::net::IpAddr;
 
 use super::nlmsg::{Head, Writer};
 use crate::sys::uapi::*;
+
+pub use rule::Rule;
 
 /// The longest time an element can have: the kernel counts nanoseconds in 64 bits and refuses more.
 pub const TIMEOUT_MS_MAX: u64 = 18_446_744_073_708;
@@ -143,24 +147,24 @@ impl<'b> Batch<'b> {
         self.message(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, |w| {
             w.string(NFTA_RULE_TABLE, table);
             w.string(NFTA_RULE_CHAIN, chain);
-            w.nest(NFTA_RULE_EXPRESSIONS, |w| expressions(&mut Rule(w)));
+            w.nest(NFTA_RULE_EXPRESSIONS, |w| expressions(&mut Rule::new(w)));
         });
     }
 
-    /// `add element`, for so many milliseconds or for ever. With `exclusive` it is an error if it is
-    /// there; without, nothing happens to one that is there (up to Linux 6.11) or its time changes.
-    pub fn add_element(&mut self, set: &str, addr: IpAddr, timeout_ms: Option<u64>, exclusive: bool) {
-        let flags = if exclusive {
-            NLM_F_CREATE | NLM_F_EXCL
-        } else {
-            NLM_F_CREATE
-        };
-        self.element(NFT_MSG_NEWSETELEM, flags, set, addr, timeout_ms);
+    /// `add element`, for so many milliseconds or for ever. To one that is there nothing happens up to
+    /// Linux 6.11; later it gets that time.
+    pub fn add_element(&mut self, set: &str, addr: IpAddr, timeout_ms: Option<u64>) {
+        self.element(NFT_MSG_NEWSETELEM, NLM_F_CREATE, set, addr, timeout_ms);
     }
 
     /// `delete element`; an error if it is not there.
     pub fn delete_element(&mut self, set: &str, addr: IpAddr) {
         self.element(NFT_MSG_DELSETELEM, 0, set, addr, None);
+    }
+
+    /// `destroy element`, whether it is there or not; Linux 6.3.
+    pub fn destroy_element(&mut self, set: &str, addr: IpAddr) {
+        self.element(NFT_MSG_DESTROYSETELEM, 0, set, addr, None);
     }
 
     fn element(&mut self, kind: u16, flags: u16, set: &str, addr: IpAddr, timeout_ms: Option<u64>) {
@@ -249,139 +253,6 @@ pub enum Family {
     V6,
 }
 
-/// The expressions of a rule, being written. Each does its work on register 1.
-pub struct Rule<'w, 'b>(&'w mut Writer<'b>);
-
-impl Rule<'_, '_> {
-    /// `meta nfproto`: only packets of that family.
-    pub fn family(&mut self, family: Family) {
-        self.meta(NFT_META_NFPROTO);
-        self.compare(
-            NFT_CMP_EQ,
-            &[match family {
-                Family::V4 => NFPROTO_IPV4,
-                Family::V6 => NFPROTO_IPV6,
-            }],
-        );
-    }
-
-    /// `meta l4proto`: only packets of that protocol.
-    pub fn protocol(&mut self, protocol: u8) {
-        self.meta(NFT_META_L4PROTO);
-        self.compare(NFT_CMP_EQ, &[protocol]);
-    }
-
-    /// `ip saddr @set`
-    pub fn source4_in(&mut self, set: &str) {
-        self.payload(NFT_PAYLOAD_NETWORK_HEADER, 12, 4); // struct iphdr, saddr
-        self.lookup(set);
-    }
-
-    /// `ip6 saddr & mask @set`, for networks of `prefix` bits.
-    pub fn source6_in(&mut self, set: &str, prefix: u8) {
-        self.payload(NFT_PAYLOAD_NETWORK_HEADER, 8, 16); // struct ipv6hdr, saddr
-        if prefix < 128 {
-            let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
-            self.mask(&mask.to_be_bytes());
-        }
-        self.lookup(set);
-    }
-
-    /// `th dport first-last`, for TCP and UDP.
-    pub fn destination_port(&mut self, first: u16, last: u16) {
-        self.payload(NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2);
-        if first == last {
-            self.compare(NFT_CMP_EQ, &first.to_be_bytes());
-        } else {
-            self.compare(NFT_CMP_GTE, &first.to_be_bytes());
-            self.compare(NFT_CMP_LTE, &last.to_be_bytes());
-        }
-    }
-
-    /// `xt match NAME`: a match of iptables' (nft_compat), with its own structure in the machine's
-    /// own byte order and padded as the machine pads.
-    pub fn xt_match(&mut self, name: &str, revision: u32, structure: &[u8]) {
-        self.expression("match", |w| {
-            w.string(NFTA_MATCH_NAME, name);
-            w.be32(NFTA_MATCH_REV, revision);
-            w.attr(NFTA_MATCH_INFO, structure);
-        });
-    }
-
-    /// `counter`
-    pub fn counter(&mut self) {
-        self.expression("counter", |_| {});
-    }
-
-    /// `drop`
-    pub fn drop(&mut self) {
-        self.verdict(|w| w.attr(NFTA_VERDICT_CODE, &NF_DROP.to_be_bytes()));
-    }
-
-    /// `jump chain`
-    pub fn jump(&mut self, chain: &str) {
-        self.verdict(|w| {
-            w.attr(NFTA_VERDICT_CODE, &NFT_JUMP.to_be_bytes());
-            w.string(NFTA_VERDICT_CHAIN, chain);
-        });
-    }
-
-    fn meta(&mut self, key: u32) {
-        self.expression("meta", |w| {
-            w.be32(NFTA_META_DREG, NFT_REG_1);
-            w.be32(NFTA_META_KEY, key);
-        });
-    }
-
-    fn compare(&mut self, op: u32, value: &[u8]) {
-        self.expression("cmp", |w| {
-            w.be32(NFTA_CMP_SREG, NFT_REG_1);
-            w.be32(NFTA_CMP_OP, op);
-            w.nest(NFTA_CMP_DATA, |w| w.attr(NFTA_DATA_VALUE, value));
-        });
-    }
-
-    fn payload(&mut self, base: u32, offset: u32, bytes: u32) {
-        self.expression("payload", |w| {
-            w.be32(NFTA_PAYLOAD_DREG, NFT_REG_1);
-            w.be32(NFTA_PAYLOAD_BASE, base);
-            w.be32(NFTA_PAYLOAD_OFFSET, offset);
-            w.be32(NFTA_PAYLOAD_LEN, bytes);
-        });
-    }
-
-    fn mask(&mut self, mask: &[u8; 16]) {
-        self.expression("bitwise", |w| {
-            w.be32(NFTA_BITWISE_SREG, NFT_REG_1);
-            w.be32(NFTA_BITWISE_DREG, NFT_REG_1);
-            w.be32(NFTA_BITWISE_LEN, 16);
-            w.nest(NFTA_BITWISE_MASK, |w| w.attr(NFTA_DATA_VALUE, mask));
-            w.nest(NFTA_BITWISE_XOR, |w| w.attr(NFTA_DATA_VALUE, &[0; 16]));
-        });
-    }
-
-    fn lookup(&mut self, set: &str) {
-        self.expression("lookup", |w| {
-            w.string(NFTA_LOOKUP_SET, set);
-            w.be32(NFTA_LOOKUP_SREG, NFT_REG_1);
-        });
-    }
-
-    fn verdict(&mut self, code: impl FnOnce(&mut Writer<'_>)) {
-        self.expression("immediate", |w| {
-            w.be32(NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
-            w.nest(NFTA_IMMEDIATE_DATA, |w| w.nest(NFTA_DATA_VERDICT, |w| code(w)));
-        });
-    }
-
-    fn expression(&mut self, name: &str, data: impl FnOnce(&mut Writer<'_>)) {
-        self.0.nest(NFTA_LIST_ELEM, |w| {
-            w.string(NFTA_EXPR_NAME, name);
-            w.nest(NFTA_EXPR_DATA, |w| data(w));
-        });
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -434,7 +305,7 @@ mod tests {
     #[test]
     fn an_element_with_a_time_is_one_transaction_of_120_bytes() {
         check(
-            |batch| batch.add_element("ban4", "203.0.113.7".parse().unwrap(), Some(3_600_000), false),
+            |batch| batch.add_element("ban4", "203.0.113.7".parse().unwrap(), Some(3_600_000)),
             &[
                 &head(20, 0x10, 1, 1, [0, 0, 0, 10]), // NFNL_MSG_BATCH_BEGIN, for subsystem 10
                 &head(80, 0x0a0c, 0x0405, 2, [1, 0, 0, 0]), // NEWSETELEM: REQUEST, ACK, CREATE; inet
@@ -472,12 +343,12 @@ mod tests {
         check(
             |batch| {
                 let addr = "2001:db8::".parse().unwrap();
-                batch.add_element("a6", addr, None, true);
+                batch.add_element("a6", addr, None);
                 batch.delete_element("a6", addr);
             },
             &[
                 &head(20, 0x10, 1, 1, [0, 0, 0, 10]),
-                &head(bytes, 0x0a0c, 0x0601, 2, [1, 0, 0, 0]), // REQUEST, EXCL, CREATE
+                &head(bytes, 0x0a0c, 0x0401, 2, [1, 0, 0, 0]), // REQUEST, CREATE
                 &set,
                 &elements,
                 &head(bytes, 0x0a0e, 0x0005, 2, [1, 0, 0, 0]), // DELSETELEM of the same step
@@ -489,66 +360,11 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_looks_up_the_masked_source_and_jumps() {
-        let expression = |name: &[u8], data: &[&[u8]]| {
-            attr(1 | NESTED, &[&attr(1, &[name, &[0]]), &attr(2 | NESTED, data)])
-        };
-        let be32 = |kind, number: u32| attr(kind, &[&number.to_be_bytes()]);
-        let mask = [[0xff; 7].as_slice(), &[0; 9]].concat();
-        let expressions = [
-            expression(b"payload", &[&be32(1, 1), &be32(2, 1), &be32(3, 8), &be32(4, 16)]),
-            expression(
-                b"bitwise",
-                &[
-                    &be32(1, 1),
-                    &be32(2, 1),
-                    &be32(3, 16),
-                    &attr(4 | NESTED, &[&attr(1, &[&mask])]),
-                    &attr(5 | NESTED, &[&attr(1, &[&[0; 16]])]),
-                ],
-            ),
-            expression(b"lookup", &[&attr(1, &[b"a6\0"]), &be32(2, 1)]),
-            expression(
-                b"immediate",
-                &[
-                    &be32(1, 0), // NFT_REG_VERDICT
-                    // NFTA_DATA_VERDICT: NFT_JUMP and where to
-                    &attr(
-                        2 | NESTED,
-                        &[&attr(2 | NESTED, &[&be32(1, -3_i32 as u32), &attr(2, &[b"x\0"])])],
-                    ),
-                ],
-            ),
-        ]
-        .concat();
-        let rule = [
-            attr(1, &[b"sipguard\0"]),
-            attr(2, &[b"c\0"]),
-            attr(4 | NESTED, &[&expressions]),
-        ]
-        .concat();
-        check(
-            |batch| {
-                batch.add_rule("c", |rule| {
-                    rule.source6_in("a6", 56);
-                    rule.jump("x");
-                });
-            },
-            &[
-                &head(20, 0x10, 1, 1, [0, 0, 0, 10]),
-                &head(20 + rule.len() as u32, 0x0a06, 0x0c05, 2, [1, 0, 0, 0]), // ACK, CREATE, APPEND
-                &rule,
-                &head(20, 0x11, 1, 3, [0, 0, 0, 10]),
-            ],
-        );
-    }
-
-    #[test]
     fn no_time_is_for_ever_by_accident_or_longer_than_the_kernel_counts() {
         for (ms, want) in [(0, 1), (1, 1), (u64::MAX, TIMEOUT_MS_MAX)] {
             let mut buf = [0; 200];
             let mut batch = Batch::new(&mut buf, 1, TABLE);
-            batch.add_element("s", "192.0.2.1".parse().unwrap(), Some(ms), false);
+            batch.add_element("s", "192.0.2.1".parse().unwrap(), Some(ms));
             let bytes = batch.finish().unwrap();
             let time = &bytes[bytes.len() - 28..bytes.len() - 20];
             assert_eq!(time, u64::to_be_bytes(want), "{ms}");
@@ -559,7 +375,7 @@ mod tests {
     fn the_largest_element_message_is_within_its_limit() {
         let mut buf = [0; 400];
         let mut batch = Batch::new(&mut buf, 1, TABLE);
-        batch.add_element(&"x".repeat(31), "2001:db8::".parse().unwrap(), Some(1), true);
+        batch.add_element(&"x".repeat(31), "2001:db8::".parse().unwrap(), Some(1));
         assert!(batch.finish().unwrap().len() - 40 <= ELEMENT_MESSAGE_BYTES_MAX);
     }
 }
