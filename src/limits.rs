@@ -119,8 +119,8 @@ pub const EVENTS_PER_TURN: usize = 64;
 /// router 11 million instructions per second with 100,000 bans.
 pub const SET_GC_INTERVAL_MS: u32 = 60_000;
 /// Rotated or removed files that are still read until their writer has surely left them, over all names.
-/// One rotation leaves one; so many at once come only from rotating every few seconds.
-pub const OLD_FILES_MAX: usize = 16;
+/// One rotation of every name leaves so many; beyond it the oldest is let go.
+pub const OLD_FILES_MAX: usize = FILES_MAX;
 
 /// Bytes before the reading position that must be found again at every read: else the file was truncated
 /// and written again. Long enough for a whole line of Asterisk's, with its date.

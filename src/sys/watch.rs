@@ -103,6 +103,9 @@ impl Watcher {
                 return; // EAGAIN: empty. EINTR: the descriptor is still readable.
             };
             cut(self.buffer.get(..count).unwrap_or_default(), each);
+            if count + EVENT_BYTES_MAX <= BUFFER_BYTES {
+                return; // Another event had found room.
+            }
         }
     }
 
@@ -159,6 +162,8 @@ fn event(watch: WatchId, mask: u32, name: &[u8], each: &mut dyn FnMut(Event<'_>)
 }
 
 const HEAD_BYTES: usize = 16;
+/// A head and a name of `NAME_MAX` bytes with its NUL.
+const EVENT_BYTES_MAX: usize = HEAD_BYTES + 256;
 const BUFFER_BYTES: usize = 4096;
 const READS_PER_DRAIN: usize = 16;
 

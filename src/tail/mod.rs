@@ -13,6 +13,7 @@ pub mod names;
 mod pattern;
 pub mod read;
 pub mod report;
+mod settle;
 pub mod table;
 mod walk;
 
@@ -112,7 +113,8 @@ impl Tail {
         }
     }
 
-    /// Follows it no more.
+    /// Follows it no more. A file that another pattern wants too keeps its position: at a reload follow the
+    /// new patterns before unfollowing the old ones.
     pub fn unfollow(&mut self, pattern: &str, now: Mono) {
         self.patterns.retain(|known| known.text != Path::new(pattern));
         self.look(now);

@@ -265,3 +265,38 @@ fn every_complete_line_is_given_once_whatever_happens_to_the_file() {
         }
     }
 }
+
+#[test]
+fn a_file_that_cannot_be_read_for_a_while_is_said_once_and_read_on() {
+    let mut table = Table::default();
+    let file = table.want(Path::new("/log"), 1, Start::Beginning).unwrap();
+    let inode = Inode { device: 1, number: 1 };
+    table.open(file, inode, (), Cursor::beginning());
+    let (mut said, mut lines) = (Vec::new(), Vec::new());
+    for broken in [false, true, true, false, false] {
+        table.saw(file, inode);
+        table.settle(Mono(1), |()| false);
+        let mut read_at = |(): &(), buffer: &mut [u8], offset: u64| {
+            let bytes = b"a\nb\n".get(offset as usize..).unwrap_or_default();
+            buffer[..bytes.len()].copy_from_slice(bytes);
+            if broken {
+                Err(io::ErrorKind::Other.into())
+            } else {
+                Ok(bytes.len())
+            }
+        };
+        let mut buffer = vec![0; END_BYTES + 1];
+        let left = table.read(&mut buffer, &mut read_at, &mut |line| {
+            lines.push(line.bytes.to_vec());
+        });
+        assert_eq!((left.more, left.failed), (false, broken));
+        said.extend(std::iter::from_fn(|| table.notices.pop()).map(|notice| notice.to_string()));
+    }
+    assert_eq!(lines, [b"a", b"b"]);
+    let expect = [
+        "reading /log from byte 0",
+        "cannot read /log: other error",
+        "reading /log from byte 4",
+    ];
+    assert_eq!(said, expect);
+}

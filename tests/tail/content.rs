@@ -125,6 +125,7 @@ fn lost_events_lose_no_lines() {
     dir.append("other", "0\n");
     let mut reader = Reader::following(&dir, "log");
     reader.follow(&dir, "other", 1, Start::End);
+    reader.run();
     let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
     for _ in 0..limit.trim().parse::<u32>().unwrap() {
         dir.append("filler", "");

@@ -126,6 +126,9 @@ fn a_file_that_keeps_one_of_its_names_is_read_for_the_other_too_until_that_has_a
     let mut seen = Vec::new();
     for (name, text) in [("hard", "1\n"), ("log", "2\n"), ("hard", "3\n")] {
         if name == "log" {
+            reader.tail.wake(reader.now);
+            fs::set_permissions(dir.path("hard"), fs::Permissions::from_mode(0o600)).unwrap();
+            reader.tail.wake(reader.now);
             dir.append("hard", "still both\n");
         }
         dir.append(name, text);

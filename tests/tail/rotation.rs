@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 
+use sipguard::limits::{FILES_MAX, OLD_FILES_MAX};
 use sipguard::tail::{Position, Start};
 
 use crate::support::{Dir, Reader};
@@ -108,6 +109,34 @@ fn an_old_file_is_let_go_even_if_its_successor_is_gone_too() {
         dir.append(&format!("log.{round}"), &format!("old {round}\n"));
     }
     reader.check(&["1", "2", "3", "old 4"]);
+}
+
+#[test]
+fn of_too_many_old_files_the_oldest_is_let_go() {
+    let dir = Dir::new();
+    dir.append("log", "");
+    let mut reader = Reader::following(&dir, "log");
+    let rounds = OLD_FILES_MAX + FILES_MAX + 3;
+    let mut notices = Vec::new();
+    for round in 0..rounds {
+        fs::rename(dir.path("log"), dir.path(&format!("log.{round}"))).unwrap();
+        File::create(dir.path("log")).unwrap();
+        reader.run();
+        notices.extend(reader.notices());
+    }
+    for round in 0..rounds {
+        dir.append(&format!("log.{round}"), &format!("{round}\n"));
+    }
+    reader.run();
+    let expect: Vec<_> = (4..rounds).map(|round| round.to_string()).collect();
+    reader.lines.sort_by_key(|line| line.parse::<usize>().unwrap());
+    assert_eq!(reader.lines, expect);
+    assert!(
+        reader
+            .notices()
+            .iter()
+            .any(|notice| notice.contains("rotated too often"))
+    );
 }
 
 /// Reads `before`, lets `meanwhile` happen while nobody reads, and reads on.
