@@ -178,7 +178,7 @@ impl Forger {
     }
 
     /// A From as pjproject prints it, at most 511 bytes: longer ones are printed as nothing.
-    pub(crate) fn from_header(&mut self) -> Vec<u8> {
+    pub(crate) fn sender(&mut self) -> Vec<u8> {
         let mut from = Vec::new();
         match self.below(3) {
             0 => {}

@@ -37,7 +37,7 @@ pub(crate) const KINDS: &[(&str, Build)] = &[
         )
     }),
     ("pjsip request", |f| {
-        let (from, call_id) = (f.from_header(), f.text(511, b"\r\n\x1b"));
+        let (from, call_id) = (f.sender(), f.text(511, b"\r\n\x1b"));
         let verdict = f.pick(VERDICTS).as_bytes();
         let address = f
             .pick(&["203.0.113.66:5060", "[::ffff:203.0.113.66]:5060"])

@@ -2,7 +2,12 @@
 //! of message, with text that knows the grammar, and the true address or none must come out.
 //!
 //! `SIPGUARD_FORGE=10000000 cargo test --release --test forge` for the long run, `SIPGUARD_SEED` for another one.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::indexing_slicing
+)]
 
 mod forger;
 mod kinds;
@@ -35,6 +40,57 @@ fn no_text_of_a_sender_makes_another_address_the_result() {
         }
         println!("forge: {name}: {count} lines, {found} found");
         assert!(found > 0, "{name}: the forger makes nothing that is read");
+    }
+}
+
+#[test]
+fn the_other_layouts_are_no_easier() {
+    let count = number("SIPGUARD_FORGE", 5_000) / 5;
+    for (name, build) in KINDS {
+        let mut forger = Forger::new(name);
+        let mut found = 0u64;
+        for _ in 0..count {
+            let record = build(&mut forger);
+            for line in [as_json(&record), as_syslog(&logged(&record))] {
+                if let Some(failure) = read(&line) {
+                    assert_true(&failure, &line, name);
+                    found += 1;
+                }
+            }
+        }
+        assert!(found > count, "{name}: found {found} of {count} in two layouts");
+    }
+}
+
+#[test]
+fn a_damaged_line_shows_no_address_that_is_not_in_it() {
+    let count = number("SIPGUARD_FORGE", 5_000) / 5;
+    for (name, build) in KINDS {
+        let mut forger = Forger::new(name);
+        for _ in 0..count {
+            let mut line = build(&mut forger);
+            for _ in 0..=forger.below(3) {
+                let at = forger.below(line.len());
+                match forger.below(3) {
+                    0 => line[at] = forger.below(256) as u8,
+                    1 => line.truncate(at + 1),
+                    _ => drop(line.remove(at)),
+                }
+                if line.is_empty() {
+                    break;
+                }
+            }
+            if let Some(failure) = read(&line) {
+                let shown = failure.addr.to_string();
+                let text = line.to_ascii_lowercase();
+                let there = text.windows(shown.len()).any(|window| window == shown.as_bytes());
+                assert!(
+                    there || failure.addr.is_ipv6(),
+                    "{name}: {shown} in {}",
+                    line.escape_ascii()
+                );
+            }
+        }
     }
 }
 
@@ -79,13 +135,8 @@ fn what_the_logger_itself_removes_leaves_a_perfect_line_and_that_is_blind() {
         assert!(!failure.answered);
 
         // The json layout keeps the ESC and all that stood behind it.
-        let message = message.replace('"', "\\\"").replace('\x1b', "\\u001B");
-        let line = format!(
-            "{{\"hostname\":\"h\",\"timestamp\":\"t\",\"identifiers\":{{\"lwp\":1,\"callid\":\"\"}},\"logmsg\":\
-             {{\"location\":{{\"filename\":\"{file}\",\"function\":\"f\",\"line\":1}},\"level\":\"NOTICE\",\
-             \"message\":\"{message}\\n\"}}}}"
-        );
-        assert_true(&read(line.as_bytes()).unwrap(), line.as_bytes(), file);
+        let line = as_json(line.as_bytes());
+        assert_true(&read(&line).unwrap(), &line, file);
     }
 }
 
@@ -121,6 +172,49 @@ fn logged(record: &[u8]) -> Vec<u8> {
     }
     line.truncate(8_191);
     line
+}
+
+/// Level, file and message of a line in the classic layout.
+fn parts(record: &[u8]) -> (&str, &str, &[u8]) {
+    let head = core::str::from_utf8(record.split(|&byte| byte == b']').next().unwrap())
+        .unwrap()
+        .len()
+        + 2;
+    let message_at = record
+        .windows(2)
+        .skip(head)
+        .position(|window| window == b": ")
+        .unwrap()
+        + head;
+    let head = core::str::from_utf8(&record[head..message_at]).unwrap();
+    let (level, rest) = head.split_once('[').unwrap();
+    (level, rest.split_once(' ').unwrap().1, &record[message_at + 2..])
+}
+
+/// The record in the json layout (jansson: control characters escaped, everything else as it is).
+fn as_json(record: &[u8]) -> Vec<u8> {
+    let (level, file, message) = parts(record);
+    let mut line = format!(
+        "{{\"hostname\":\"h\",\"timestamp\":\"t\",\"identifiers\":{{\"lwp\":1,\"callid\":\"\"}},\"logmsg\":\
+         {{\"location\":{{\"filename\":\"{file}\",\"function\":\"f\",\"line\":1}},\"level\":\"{level}\",\"message\":\""
+    )
+    .into_bytes();
+    for &byte in message {
+        match byte {
+            b'"' | b'\\' => line.extend([b'\\', byte]),
+            0..=0x1f => line.extend(format!("\\u{byte:04X}").bytes()),
+            _ => line.push(byte),
+        }
+    }
+    line.extend(b"\\n\"}}");
+    line
+}
+
+/// The record as rsyslog keeps it.
+fn as_syslog(record: &[u8]) -> Vec<u8> {
+    let (level, file, message) = parts(record);
+    let head = format!("Nov 22 12:00:00 vm asterisk[2]: {level}[1]: {file}:1 in f: ");
+    [head.as_bytes(), message].concat()
 }
 
 fn read(line: &[u8]) -> Option<Failure> {
