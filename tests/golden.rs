@@ -15,7 +15,8 @@ fn every_golden_log_reads_as_it_did() {
     let mut lines = 0;
     for entry in std::fs::read_dir(&folder).unwrap() {
         let log = entry.unwrap().path();
-        if log.extension().is_none_or(|extension| extension != "log") {
+        let ours = log.extension().is_some_and(|extension| extension == "log");
+        if !ours || OF_OTHER_FILTERS.iter().any(|name| log.ends_with(name)) {
             continue;
         }
         let text = std::fs::read(&log).unwrap();
@@ -35,6 +36,9 @@ fn every_golden_log_reads_as_it_did() {
     println!("golden: {lines} lines");
     assert!(lines > 300, "the golden logs have shrunk");
 }
+
+/// Read by `golden_ssh.rs`.
+const OF_OTHER_FILTERS: [&str; 2] = ["sshd.log", "dropbear.log"];
 
 fn answers(text: &[u8]) -> String {
     let filter = Filter::Asterisk(Asterisk);
