@@ -2,12 +2,14 @@
 //! network namespaces of their own.
 #![allow(clippy::disallowed_methods)]
 
+#[path = "support/host.rs"]
+mod host;
 mod support;
 
 use std::fs;
 use std::time::Duration;
 
-use support::host::{Guard, Log, Port, wait_until, wrong_password};
+use host::{Guard, Log, Port, wait_until, wrong_password};
 use support::{Namespace, isolated, run, try_run};
 
 /// The article's file, as it is.

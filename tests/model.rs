@@ -2,7 +2,7 @@
 //!
 //! Seeded random histories of failures, time, answers of the kernel (taken, refused), flushes and unbans.
 //! After every step the guard's bans are the model's, and the kernel never holds what is not banned.
-#![allow(clippy::disallowed_types)]
+#![allow(clippy::disallowed_types, clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;

@@ -86,8 +86,8 @@ pub(super) fn file(notice: &Notice, jails: &Jails) {
             debug!(target: TARGET, "{notice}");
         }
         What::Opened(_) | What::Rotated | What::Truncated => info!(target: TARGET, "{notice}"),
-        What::Missing | What::Unfinished | What::WorldWritable | What::Overflow => {
-            warn!(target: TARGET, "{notice}")
+        What::Missing | What::TooManyOld | What::Unfinished | What::WorldWritable | What::Overflow => {
+            warn!(target: TARGET, "{notice}");
         }
         What::Refused(_) | What::Unreadable(_) | What::TooMany => error!(target: TARGET, "{notice}"),
     }

@@ -197,7 +197,7 @@ impl Watch {
                 | Outcome::Counted(_)
                 | Outcome::Banned
                 | Outcome::Dropped => {
-                    debug!(target: TARGET, "{} {} {outcome:?} jail={name}", failure.addr, failure.kind)
+                    debug!(target: TARGET, "{} {} {outcome:?} jail={name}", failure.addr, failure.kind);
                 }
             }
         }

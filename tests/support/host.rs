@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns};
 
-use super::Namespace;
+use crate::support::Namespace;
 
 /// Longer than anything takes on a loaded machine; no test depends on it being reached.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -87,7 +87,7 @@ impl Guard {
     }
 
     pub fn signal(&self, name: &str) {
-        super::run(&format!("kill -{name} {}", self.pid()));
+        crate::support::run(&format!("kill -{name} {}", self.pid()));
     }
 
     /// Waits for its end; returns the exit code.

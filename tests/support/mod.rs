@@ -18,8 +18,6 @@
     reason = "a test that cannot go on fails"
 )]
 
-pub mod host;
-
 use std::env;
 use std::process::{Command, Output};
 
