@@ -1,6 +1,11 @@
 //! Does the program live through a day? `sipguard run` on a real kernel, with a PBX, phones and attackers in
 //! network namespaces of their own.
-#![allow(clippy::disallowed_methods)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    unreachable_pub
+)]
 
 #[path = "support/host.rs"]
 mod host;
@@ -195,14 +200,14 @@ fn cuts_an_ipv6_network_off(backend: &str) {
 #[test]
 fn an_ipv6_network_is_banned_as_one_by_nftables() {
     isolated("an_ipv6_network_is_banned_as_one_by_nftables", || {
-        cuts_an_ipv6_network_off("nftables")
+        cuts_an_ipv6_network_off("nftables");
     });
 }
 
 #[test]
 fn an_ipv6_network_is_banned_as_one_by_ipset() {
     isolated("an_ipv6_network_is_banned_as_one_by_ipset", || {
-        cuts_an_ipv6_network_off("ipset")
+        cuts_an_ipv6_network_off("ipset");
     });
 }
 
@@ -239,14 +244,14 @@ fn a_ban_of_some_ports_ends(backend: &str) {
 #[test]
 fn a_ban_of_some_ports_ends_by_nftables() {
     isolated("a_ban_of_some_ports_ends_by_nftables", || {
-        a_ban_of_some_ports_ends("nftables")
+        a_ban_of_some_ports_ends("nftables");
     });
 }
 
 #[test]
 fn a_ban_of_some_ports_ends_by_ipset() {
     isolated("a_ban_of_some_ports_ends_by_ipset", || {
-        a_ban_of_some_ports_ends("ipset")
+        a_ban_of_some_ports_ends("ipset");
     });
 }
 

@@ -94,6 +94,7 @@ fn the_lab_makes_nothing_suspicious() {
 }
 
 /// Where the lab's attempts and the log differ, and why. Without an entry they must be equal.
+#[expect(clippy::type_complexity, reason = "a table")]
 const EXCEPTIONS: &[(&str, &[(&str, usize)], &str)] = &[
     (
         "11-sip/ami-noise",

@@ -1,8 +1,9 @@
 //! What holds for any input (`fuzz/properties.rs`), tried with the committed corpus and with seeded mutations of the
 //! golden logs. `make fuzz` looks further.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
 
 #[path = "../fuzz/properties.rs"]
+#[allow(unreachable_pub, missing_docs)]
 mod properties;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! Are the rules of ARCHITECTURE.md kept?
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

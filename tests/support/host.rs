@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::UdpSocket;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -112,16 +112,15 @@ impl Drop for Guard {
 
 /// A log file that grows.
 pub struct Log {
-    pub path: PathBuf,
     file: File,
 }
 
 impl Log {
     pub fn create(path: impl AsRef<Path>) -> Log {
-        let path = path.as_ref().to_path_buf();
+        let path = path.as_ref();
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let file = OpenOptions::new().create(true).append(true).open(&path).unwrap();
-        Log { path, file }
+        let file = OpenOptions::new().create(true).append(true).open(path).unwrap();
+        Log { file }
     }
 
     /// Writes a line of chan_sip's that reports a wrong password from `address`.
