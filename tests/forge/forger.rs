@@ -81,6 +81,10 @@ const LINES: &[&str] = &[
     "\n[d] NOTICE[1] manager.c: 198.51.100.200 failed to authenticate as '",
     "\n[d] NOTICE[1] chan_iax2.c: Host 198.51.100.200 failed to authenticate as ",
     "\n[d] NOTICE[1] chan_sip.c: Call from '' (198.51.100.200:5060) to extension '",
+    "\nNov 22 12:00:00 vm asterisk[2]: NOTICE[1]: manager.c:1 in f: 198.51.100.200 failed to authenticate as 'a'",
+    "\n[Nov 22 12:00:00] SECURITY[1] res_security_log.c: SecurityEvent=\"InvalidPassword\",EventTV=\"1795351102-665618\",\
+     Severity=\"Error\",Service=\"AMI\",EventVersion=\"1\",AccountID=\"a\",SessionID=\"0x1\",\
+     LocalAddress=\"IPV4/TCP/192.0.2.7/1\",RemoteAddress=\"IPV4/TCP/198.51.100.200/1\"",
     "\n[d] NOTICE[1] x.c: y",
     "\n[d] VERBOSE[1] x.c: y",
     "\n-- end of packet.",

@@ -272,6 +272,16 @@ pub(crate) const WITH_LINE_BREAKS: &[(&str, Build)] = &[
             &[b"AccountID=\"", &account, b"\",SessionID=\"", &session, PAIR_UDP],
         )
     }),
+    // By HTTP (webenabled=yes). A sender who writes a whole event before his line break is policy.
+    ("security AMI login", |f| {
+        let mut account = f.lines(1000);
+        account.drain(..account.iter().position(|&byte| byte == b'\n').unwrap_or(0));
+        f.security(
+            "InvalidAccountID",
+            "AMI",
+            &[b"AccountID=\"", &account, b"\",SessionID=\"0x5581a1", PAIR_TCP],
+        )
+    }),
 ];
 
 const NOT_FOUND: &[u8] = b"' rejected because extension not found in context 'public'.";
