@@ -47,9 +47,77 @@ pub const MAXRETRY_MAX: u32 = 1_000;
 /// Changes handed to the kernel in one batch.
 pub const CHANGES_PER_BATCH: usize = 1_024;
 
-/// Longest jail name: an ipset name holds 31 characters, of which `sipguard-` and one digit are ours.
-pub const JAIL_NAME_BYTES_MAX: usize = 20;
+/// Longest jail name.
+pub const JAIL_NAME_BYTES_MAX: usize = 64;
 
+/// So much of a jail's name goes into names in the kernel: an ipset name holds 31 characters, of which
+/// `sipguard-` and `6net` are ours.
+pub const KERNEL_NAME_BYTES_MAX: usize = 18;
+
+/// Configuration files read together: jail.local and what its `[INCLUDES]` name, over all levels.
+pub const CONFIG_FILES_MAX: usize = 16;
+
+/// Keys in one configuration file. fail2ban's own jail.conf, which many copy to jail.local, has about 400.
+pub const CONFIG_KEYS_MAX: usize = 4_096;
+
+/// How deep `%(name)s` may refer to a value that refers to another: Python's configparser stops at 10, too.
+pub const INTERPOLATION_DEPTH_MAX: usize = 10;
+
+/// References resolved for one value; bounds the time that values which refer to each other can take.
+pub const INTERPOLATIONS_MAX: usize = 1_024;
+
+/// Longest value after interpolation, in bytes. Holds the longest `ignoreip` of addresses and networks.
+pub const VALUE_BYTES_MAX: usize = 256 * 1024;
+const _: () = assert!(CONFIG_BYTES_MAX <= VALUE_BYTES_MAX);
+
+/// Mistakes of one configuration that are told at once; more do not help to mend it.
+pub const CONFIG_MISTAKES_MAX: usize = 10;
+
+/// Warnings of one configuration; more are left out, and how many is said.
+pub const CONFIG_WARNINGS_MAX: usize = 64;
+
+/// Longest `findtime`, `bantime` and other span, in seconds: ten years. Longer is `-1`, for ever.
+pub const SPAN_SECONDS_MAX: u64 = 3_653 * 86_400;
+/// Bytes of one message, or one batch of messages, to the kernel. A socket takes 212,960 without
+/// being asked for more.
+pub const NETLINK_SEND_BYTES: usize = 48 * 1024;
+
+/// Bytes of one datagram from the kernel: an answer repeats at most the message that it answers, and
+/// a dump comes in pieces of at most this size when we read with such a buffer. Odd, because
+/// datagrams are multiples of four bytes: one that fills the buffer was cut.
+pub const NETLINK_RECEIVE_BYTES: usize = 16 * 1024 + 1;
+const _: () = assert!(NETLINK_RECEIVE_BYTES % 2 == 1);
+
+/// Room asked for in the kernel's queue of answers to us: one for each message of a batch, if all of
+/// them fail, at about 1,300 bytes each. It takes memory only while answers wait.
+pub const NETLINK_QUEUE_BYTES: usize = 1024 * 1024;
+
+/// Changes in one transaction. A refreshed ban takes three messages of at most 128 bytes.
+pub const CHANGES_PER_TRANSACTION: usize = 120;
+const _: () = assert!(CHANGES_PER_TRANSACTION * 3 * 128 + 64 <= NETLINK_SEND_BYTES);
+const _: () = assert!(CHANGES_PER_TRANSACTION * 3 * 1_300 <= NETLINK_QUEUE_BYTES);
+
+/// How often a transaction is tried again without the changes that the kernel refused. One round
+/// finds all of them unless its answers overflow the queue.
+pub const TRANSACTION_ROUNDS: usize = 4;
+
+/// Bytes of the largest ruleset: every jail with as many port ranges as it may have, for TCP and UDP.
+pub const RULESET_BYTES_MAX: usize = 4 * 1024 * 1024;
+const _: () = assert!(JAILS_MAX * (PORTS_MAX * 2 * 400 + 2_000) <= RULESET_BYTES_MAX);
+
+/// Operations in the largest ruleset: per jail two sets, a chain, two rules, and one rule per port
+/// range and protocol; and four for the table.
+pub const RULESET_STEPS_MAX: u32 = 4_096;
+const _: () = assert!(JAILS_MAX * (PORTS_MAX * 2 + 5) + 4 <= RULESET_STEPS_MAX as usize);
+
+/// Reports of changes to nf_tables by others that are read before the other descriptors have their
+/// turn.
+pub const EVENTS_PER_TURN: usize = 64;
+
+/// Time between two walks of the kernel over a set to free the elements that have timed out, in
+/// milliseconds. They stop matching at once in any case. The kernel's default of one second costs a
+/// router 11 million instructions per second with 100,000 bans.
+pub const SET_GC_INTERVAL_MS: u32 = 60_000;
 /// Rotated or removed files that are still read until their writer has surely left them, over all names.
 /// One rotation of every name leaves so many; beyond it the oldest is let go.
 pub const OLD_FILES_MAX: usize = FILES_MAX;

@@ -1,0 +1,401 @@
+//! Bans in ipset: two sets `sipguard-JAIL4` and `sipguard-JAIL6` per jail, and rules in iptables
+//! that drop what is in them. For kernels without nf_tables, or for those who want it.
+
+use std::io;
+
+use crate::firewall::Refusal;
+use crate::firewall::compat::Compat;
+use crate::firewall::iptables::{Iptables, NotInstalled, lock};
+use crate::firewall::layout::{Layout, Scope, Set};
+use crate::guard::{Change, Effect, Slot};
+use crate::limits::{CHANGES_PER_TRANSACTION, NETLINK_SEND_BYTES};
+use crate::sys::Fault;
+use crate::sys::netlink::{Netlink, Reply};
+use crate::sys::uapi::{
+    EBUSY, EEXIST, EINVAL, ENOENT, EPERM, EPROTONOSUPPORT, IPSET_ERR_BUSY, IPSET_ERR_FIND_TYPE,
+    IPSET_ERR_HASH_ELEM, IPSET_ERR_HASH_FULL,
+};
+use crate::sys::xtables::Xtables;
+use crate::wire::ipset::{
+    ELEMENT_MESSAGE_BYTES_MAX, Messages, REVISION_MAX, TIMEOUT_S_MAX, revisions, set_name,
+};
+use crate::wire::nft::Family;
+use crate::wire::xtables::DropRule;
+
+/// The longest time one `add` lasts: 24.8 days.
+pub(super) const TIMEOUT_MS_MAX: u64 = TIMEOUT_S_MAX as u64 * 1_000;
+
+/// All our sets begin with it.
+pub(super) const PREFIX: &str = "sipguard-";
+/// The set that takes the place of one with the right name and other properties. No jail's set has
+/// this name, because jails' names begin with a letter.
+const SPARE: &str = "sipguard-.new";
+const _: () = assert!(ELEMENT_MESSAGE_BYTES_MAX * CHANGES_PER_TRANSACTION <= NETLINK_SEND_BYTES);
+
+/// What looks into the sets of one family.
+#[derive(Debug)]
+enum Rules {
+    Iptables(Iptables),
+    Compat(Compat),
+}
+
+/// Our sets and rules.
+#[derive(Debug)]
+pub(super) struct Ipset {
+    netlink: Netlink,
+    send: Box<[u8]>,
+    /// Our rules, by family; none where the machine has no such family.
+    rules: Vec<Rules>,
+    shortcoming: Option<Fault>,
+}
+
+impl Ipset {
+    /// The revision of `hash:ip` that we would use.
+    pub(super) fn probe() -> Result<u8, Fault> {
+        let mut ipset = Ipset::new()?;
+        ipset.revision(Family::V6)?;
+        ipset.revision(Family::V4)
+    }
+
+    /// Removes what an earlier run left, on a machine that has nf_tables, too.
+    pub(super) fn clean() -> Result<(), Fault> {
+        let mut ipset = Ipset::new()?;
+        for family in [Family::V4, Family::V6] {
+            Compat::remove(&mut ipset.netlink, family)?;
+        }
+        ipset.teardown()
+    }
+
+    fn new() -> Result<Ipset, Fault> {
+        Ok(Ipset {
+            netlink: Netlink::open().map_err(|error| cannot("open a netfilter socket", error))?,
+            send: vec![0; NETLINK_SEND_BYTES].into_boxed_slice(),
+            rules: Vec::new(),
+            shortcoming: None,
+        })
+    }
+
+    /// Sets up sets and rules. What an earlier run left is replaced; after an error nothing is left.
+    pub(super) fn open(layout: &Layout) -> Result<Ipset, Fault> {
+        let mut ipset = Ipset::new()?;
+        if let Err(fault) = ipset.set_up(layout, true) {
+            // It says what is wrong; that nothing can be removed either does not add to it.
+            let _ = ipset.teardown();
+            return Err(fault);
+        }
+        Ok(ipset)
+    }
+
+    /// What does not work although the rest does.
+    pub(super) fn shortcoming(&self) -> Option<&Fault> {
+        self.shortcoming.as_ref()
+    }
+
+    /// Sets, all empty, and rules. Fails at once, and has changed nothing, if another program is
+    /// changing iptables.
+    pub(super) fn rebuild(&mut self, layout: &Layout) -> Result<(), Fault> {
+        self.set_up(layout, false)
+    }
+
+    fn set_up(&mut self, layout: &Layout, patient: bool) -> Result<(), Fault> {
+        let _lock = lock(patient)?;
+        for jail in &layout.jails {
+            for set in jail.sets() {
+                self.fresh_set(layout, set)?;
+            }
+        }
+        self.rules.clear();
+        self.shortcoming = None;
+        for family in [Family::V4, Family::V6] {
+            match self.install(family, layout)? {
+                // A box whose kernel has no ip6_tables is better protected half than not at all.
+                Some(missing) if family == Family::V6 => self.shortcoming = Some(missing),
+                Some(missing) => return Err(missing),
+                None => {}
+            }
+        }
+        let ours: Vec<&str> = layout
+            .jails
+            .iter()
+            .flat_map(|jail| jail.sets().map(|set| set.name.as_str()))
+            .collect();
+        self.destroy_sets(&ours)
+    }
+
+    /// Whether sets and rules are there. Elements are not looked at.
+    pub(super) fn intact(&mut self) -> io::Result<bool> {
+        // A set that a rule refers to cannot be destroyed, so it suffices to look at the rules.
+        for rules in &self.rules {
+            let intact = match rules {
+                Rules::Iptables(iptables) => iptables.intact()?,
+                Rules::Compat(compat) => compat.intact(&mut self.netlink, &mut self.send)?,
+            };
+            if !intact {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Removes rules and sets.
+    pub(super) fn teardown(&mut self) -> Result<(), Fault> {
+        let _lock = lock(true)?;
+        let compat = self.rules.iter().any(|rules| matches!(rules, Rules::Compat(_)));
+        self.rules.clear();
+        for family in [Family::V4, Family::V6] {
+            Iptables::remove(family)?;
+            if compat {
+                Compat::remove(&mut self.netlink, family)?;
+            }
+        }
+        self.destroy_sets(&[])
+    }
+
+    /// Puts the rules of one family into iptables, or where the kernel has none, into nf_tables. If it
+    /// has neither, returns what is missing.
+    fn install(&mut self, family: Family, layout: &Layout) -> Result<Option<Fault>, Fault> {
+        let rules = rules(family, layout)
+            .map_err(|error| Fault::new("cannot ask ipset for the numbers of our sets", error))?;
+        match Iptables::install(family, &rules) {
+            Ok(iptables) => self.rules.push(Rules::Iptables(iptables)),
+            Err(NotInstalled::NoFamily) => {}
+            Err(NotInstalled::Refused(fault)) => return Err(fault),
+            Err(NotInstalled::Missing(fault)) => match Compat::install(&mut self.netlink, family, &rules) {
+                Ok(compat) => self.rules.push(Rules::Compat(compat)),
+                // What iptables lacks is the better hint: whoever has no iptables has nftables.
+                Err(_) => return Ok(Some(fault)),
+            },
+        }
+        Ok(None)
+    }
+
+    /// Carries out changes; see [`crate::firewall::Firewall::apply`]. Messages are independent here:
+    /// one that is refused does not keep the kernel from the next.
+    pub(super) fn apply(&mut self, layout: &Layout, effects: &[Effect], outcome: &mut Outcome<'_>) {
+        for chunk in effects.chunks(CHANGES_PER_TRANSACTION) {
+            self.apply_chunk(layout, chunk, outcome);
+        }
+    }
+
+    fn apply_chunk(&mut self, layout: &Layout, effects: &[Effect], outcome: &mut Outcome<'_>) {
+        let first = self.netlink.sequence(CHANGES_PER_TRANSACTION as u32);
+        let mut last = None;
+        let mut settled = [false; CHANGES_PER_TRANSACTION];
+        let mut messages = Messages::new(&mut self.send);
+        for ((seq, effect), settled) in (0..)
+            .map(|i| first.wrapping_add(i))
+            .zip(effects)
+            .zip(&mut settled)
+        {
+            match layout.element(effect) {
+                Ok(Some((set, addr))) => {
+                    match effect.change {
+                        Change::Add { timeout_ms } => messages.add(seq, set, addr, seconds(timeout_ms)),
+                        Change::Delete => messages.delete(seq, set, addr),
+                    }
+                    last = Some(seq);
+                }
+                other => {
+                    *settled = true;
+                    outcome(effect.slot, other.map(|_| ()));
+                }
+            }
+        }
+        let (Some(last), Some(messages)) = (last, messages.finish()) else {
+            return;
+        };
+        let reply = self.netlink.request(messages, first, last, &mut |answer| {
+            let index = usize::try_from(answer.seq.wrapping_sub(first)).unwrap_or(usize::MAX);
+            if let (Some(effect), Some(settled @ false)) = (effects.get(index), settled.get_mut(index)) {
+                *settled = true;
+                outcome(effect.slot, Err(refusal(answer.code)));
+            }
+        });
+        for (effect, settled) in effects.iter().zip(settled) {
+            if !settled {
+                outcome(
+                    effect.slot,
+                    match &reply {
+                        Ok(Reply::Done | Reply::Refused) => Ok(()),
+                        Ok(Reply::Lost) => Err(Refusal::lost()),
+                        Err(error) => Err(Refusal::from_io(error)),
+                    },
+                );
+            }
+        }
+    }
+
+    /// An empty set of that name with the properties that we want, whatever has the name; rules that
+    /// refer to it keep doing so.
+    fn fresh_set(&mut self, layout: &Layout, set: &Set) -> Result<(), Fault> {
+        let &Set {
+            ref name,
+            family,
+            prefix,
+        } = set;
+        let maxelem = maxelem(layout);
+        let revision = self.revision(family)?;
+        let doing = format!("create ipset {name}");
+        self.call(&doing, &[ENOENT], |m, seq| m.destroy(seq, SPARE))?;
+        self.call(&doing, &[EEXIST], |m, seq| {
+            m.create(seq, name, family, prefix, revision, maxelem);
+        })?;
+        self.call(&doing, &[], |m, seq| {
+            m.create(seq, SPARE, family, prefix, revision, maxelem);
+        })?;
+        self.call(&doing, &[], |m, seq| m.swap(seq, SPARE, name))?;
+        self.call(&doing, &[], |m, seq| m.destroy(seq, SPARE))
+    }
+
+    /// Destroys all sets of ours but those. One that somebody's rule refers to stays.
+    fn destroy_sets(&mut self, keep: &[&str]) -> Result<(), Fault> {
+        let mut old = Vec::new();
+        let doing = "list ipsets";
+        let question = |m: &mut Messages<'_>, seq| {
+            m.ask_names(seq);
+        };
+        self.ask(doing, question, &mut |message| {
+            let name = set_name(message).filter(|name| name.starts_with(PREFIX) && !keep.contains(name));
+            old.extend(name.map(str::to_owned));
+        })?;
+        for name in old {
+            self.call(
+                &format!("destroy ipset {name}"),
+                &[ENOENT, EBUSY, IPSET_ERR_BUSY],
+                |m, seq| {
+                    m.destroy(seq, &name);
+                },
+            )?;
+        }
+        Ok(())
+    }
+
+    /// The revision of `hash:ip` to create.
+    fn revision(&mut self, family: Family) -> Result<u8, Fault> {
+        let mut found = None;
+        let doing = "ask for ipset's type hash:ip";
+        self.ask(doing, |m, seq| m.ask_type(seq, family), &mut |message| {
+            found = found.or(revisions(message));
+        })?;
+        let (least, greatest) =
+            found.ok_or_else(|| cannot(doing, io::Error::from_raw_os_error(IPSET_ERR_FIND_TYPE)))?;
+        Ok(greatest.min(REVISION_MAX).max(least))
+    }
+
+    /// One message; refusals in `fine` are none.
+    fn call(
+        &mut self,
+        doing: &str,
+        fine: &[i32],
+        write: impl FnOnce(&mut Messages<'_>, u32),
+    ) -> Result<(), Fault> {
+        let seq = self.netlink.sequence(0);
+        let mut messages = Messages::new(&mut self.send);
+        write(&mut messages, seq);
+        let bytes = messages.finish().unwrap_or_default();
+        let mut refused = 0;
+        let reply = self
+            .netlink
+            .request(bytes, seq, seq, &mut |answer| refused = answer.code);
+        match reply {
+            Ok(Reply::Done) => Ok(()),
+            Ok(Reply::Refused) if fine.contains(&refused) => Ok(()),
+            Ok(Reply::Refused | Reply::Lost) => Err(cannot(doing, io::Error::from_raw_os_error(refused))),
+            Err(error) => Err(cannot(doing, error)),
+        }
+    }
+
+    /// One question.
+    fn ask(
+        &mut self,
+        doing: &str,
+        write: impl FnOnce(&mut Messages<'_>, u32),
+        each: &mut dyn FnMut(&crate::wire::nlmsg::Message<'_>),
+    ) -> Result<(), Fault> {
+        let seq = self.netlink.sequence(0);
+        let mut messages = Messages::new(&mut self.send);
+        write(&mut messages, seq);
+        let bytes = messages.finish().unwrap_or_default();
+        self.netlink
+            .ask(bytes, seq, each)
+            .map_err(|error| cannot(doing, error))
+    }
+}
+
+/// Where outcomes go.
+type Outcome<'a> = dyn FnMut(Slot, Result<(), Refusal>) + 'a;
+
+/// What shall be dropped.
+fn rules(family: Family, layout: &Layout) -> io::Result<Vec<DropRule>> {
+    // Whichever family the socket is of, it knows all sets.
+    let numbers = Xtables::open(Family::V4)?;
+    let mut rules = Vec::new();
+    for jail in &layout.jails {
+        for set in jail.sets().filter(|set| set.family == family) {
+            let set = numbers
+                .set_number(&set.name)?
+                .ok_or_else(|| io::Error::from_raw_os_error(ENOENT))?;
+            match &jail.scope {
+                Scope::Nothing => {}
+                Scope::Everything => rules.push(DropRule { set, only: None }),
+                Scope::Ports(all) => rules.extend(all.iter().map(|ports| DropRule {
+                    set,
+                    only: Some((ports.protocol, ports.range)),
+                })),
+            }
+        }
+    }
+    Ok(rules)
+}
+
+/// `maxelem` is checked by region of the hash, and chance does not fill all regions alike.
+fn maxelem(layout: &Layout) -> u32 {
+    layout
+        .maxbans
+        .saturating_add(layout.maxbans / 8)
+        .saturating_add(1_024)
+}
+
+/// Whole seconds, rather one more than one less; 0 is for ever.
+fn seconds(timeout_ms: Option<u64>) -> u32 {
+    match timeout_ms {
+        None => 0,
+        Some(ms) => u32::try_from(ms.div_ceil(1_000))
+            .unwrap_or(u32::MAX)
+            .clamp(1, TIMEOUT_S_MAX),
+    }
+}
+
+fn refusal(code: i32) -> Refusal {
+    match code {
+        IPSET_ERR_HASH_FULL => Refusal::Full,
+        IPSET_ERR_HASH_ELEM => Refusal::Impossible("ipset cannot hold that address"),
+        EINVAL => Refusal::Gone, // the module is gone, and all sets with it
+        _ => Refusal::from_errno(code),
+    }
+}
+
+fn cannot(doing: &str, error: io::Error) -> Fault {
+    let (error, hint) = match error.raw_os_error() {
+        Some(EPERM) => (error, Some("needs CAP_NET_ADMIN: start as root")),
+        Some(EPROTONOSUPPORT) => (
+            error,
+            Some("the kernel lacks nfnetlink: on OpenWrt install kmod-nfnetlink"),
+        ),
+        Some(EINVAL) => (
+            error,
+            Some("the kernel lacks ip_set: on OpenWrt install kmod-ipt-ipset"),
+        ),
+        Some(IPSET_ERR_FIND_TYPE) => (
+            io::Error::other("the kernel does not know this type of set"),
+            Some("it lacks ip_set_hash_ip: on OpenWrt install kmod-ipt-ipset"),
+        ),
+        Some(code @ 4096..) => (io::Error::other(format!("ipset error {code}")), None),
+        _ => (error, None),
+    };
+    let fault = Fault::new(format!("cannot {doing}"), error);
+    match hint {
+        Some(hint) => fault.hint(hint),
+        None => fault,
+    }
+}

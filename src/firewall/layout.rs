@@ -1,0 +1,280 @@
+//! What the kernel shall hold for each jail, whichever part of the kernel holds it.
+
+use std::net::IpAddr;
+
+use crate::config::{Block, Protocol};
+use crate::firewall::{JailRule, Refusal};
+use crate::guard::Effect;
+use crate::limits::KERNEL_NAME_BYTES_MAX;
+use crate::sys::uapi::{IPPROTO_TCP, IPPROTO_UDP};
+use crate::wire::nft::Family;
+
+/// All jails, in the order of their numbers.
+#[derive(Debug)]
+pub(super) struct Layout {
+    pub(super) jails: Vec<Jail>,
+    /// Elements that one set has to hold.
+    pub(super) maxbans: u32,
+}
+
+/// One jail's sets and what they are good for.
+#[derive(Debug)]
+pub(super) struct Jail {
+    /// Its name, as the kernel's programs accept it; no other jail has it.
+    pub(super) name: String,
+    /// The sets: IPv4 addresses, IPv6 addresses, and IPv6 networks unless these are single addresses.
+    sets: Vec<Set>,
+    /// Which packets of a banned source are dropped.
+    pub(super) scope: Scope,
+}
+
+/// One set of the kernel's.
+#[derive(Debug)]
+pub(super) struct Set {
+    pub(super) name: String,
+    pub(super) family: Family,
+    /// Sources are looked up by so many leading bits of their address.
+    pub(super) prefix: u8,
+}
+
+/// Which packets of a banned source are dropped.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// None: the jail has no firewall action, and needs no sets.
+    Nothing,
+    /// All.
+    Everything,
+    /// Those of these protocols and ports.
+    Ports(Vec<Ports>),
+}
+
+/// A protocol, and a range of its destination ports or all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ports {
+    pub(super) protocol: u8,
+    pub(super) range: Option<(u16, u16)>,
+}
+
+impl Layout {
+    /// `prefix` begins the names of all sets.
+    pub(super) fn new(jails: &[JailRule], prefix: &str, ipv6prefix: u8, maxbans: u32) -> Layout {
+        let mut layout = Layout {
+            jails: Vec::with_capacity(jails.len()),
+            maxbans,
+        };
+        let kinds = [
+            ("4", Family::V4, 32),
+            ("6", Family::V6, 128),
+            ("6net", Family::V6, ipv6prefix),
+        ];
+        let kinds = if ipv6prefix < 128 { &kinds[..] } else { &kinds[..2] };
+        for jail in jails {
+            let name = layout.free_name(&kernel_name(&jail.name));
+            let set = |&(end, family, bits): &(&str, Family, u8)| Set {
+                name: format!("{prefix}{name}{end}"),
+                family,
+                prefix: bits,
+            };
+            layout.jails.push(Jail {
+                sets: kinds.iter().map(set).collect(),
+                name,
+                scope: scope(&jail.blocks),
+            });
+        }
+        layout
+    }
+
+    /// The set and the address in it that an effect is about; `None` if its jail has no sets.
+    pub(super) fn element(&self, effect: &Effect) -> Result<Option<(&str, IpAddr)>, Refusal> {
+        let Some(jail) = self.jails.get(usize::from(effect.jail.0)) else {
+            return Err(Refusal::Impossible("no such jail"));
+        };
+        if jail.scope == Scope::Nothing {
+            return Ok(None);
+        }
+        let address = effect.net.network();
+        let family = if address.is_ipv4() { Family::V4 } else { Family::V6 };
+        let fits = |set: &&Set| set.family == family && set.prefix == effect.net.prefix_len();
+        match jail.sets().find(fits) {
+            Some(set) => Ok(Some((&set.name, address))),
+            None => Err(Refusal::Impossible(
+                "only single addresses and IPv6 networks of ipv6prefix can be banned",
+            )),
+        }
+    }
+
+    /// `wanted`, or with a number in place of its end if another jail has that name.
+    fn free_name(&self, wanted: &str) -> String {
+        let mut name = wanted.to_owned();
+        let mut number = 2;
+        while self.jails.iter().any(|jail| jail.name == name) {
+            let tail = format!("-{number}");
+            let head = wanted.get(..KERNEL_NAME_BYTES_MAX - tail.len()).unwrap_or(wanted);
+            name = format!("{head}{tail}");
+            number += 1;
+        }
+        name
+    }
+}
+
+impl Jail {
+    /// The sets that the jail needs.
+    pub(super) fn sets(&self) -> impl Iterator<Item = &Set> {
+        let none = self.scope == Scope::Nothing;
+        self.sets.iter().filter(move |_| !none)
+    }
+}
+
+/// `name` as nft and ipset accept it: letters, digits, `_`, `-` and `.`, a letter first.
+fn kernel_name(name: &str) -> String {
+    let mut kernel: String = name
+        .chars()
+        .map(|c| match c {
+            'a'..='z' | 'A'..='Z' | '0'..='9' | '_' | '-' | '.' => c,
+            _ => '-',
+        })
+        .collect();
+    if !kernel.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        kernel.insert(0, 'j');
+    }
+    kernel.truncate(KERNEL_NAME_BYTES_MAX);
+    kernel
+}
+
+fn scope(blocks: &[Block]) -> Scope {
+    if blocks.is_empty() {
+        return Scope::Nothing;
+    }
+    let mut all = Vec::new();
+    for block in blocks {
+        let protocols: &[u8] = match block.protocol {
+            Protocol::All => return Scope::Everything,
+            Protocol::Tcp => &[IPPROTO_TCP],
+            Protocol::Udp => &[IPPROTO_UDP],
+            Protocol::TcpUdp => &[IPPROTO_TCP, IPPROTO_UDP],
+        };
+        for &protocol in protocols {
+            let mut add = |range| {
+                let ports = Ports { protocol, range };
+                if !all.contains(&ports) {
+                    all.push(ports);
+                }
+            };
+            if block.ports.is_empty() {
+                add(None);
+            }
+            for &range in &block.ports {
+                add(Some(range));
+            }
+        }
+    }
+    Scope::Ports(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guard::{Change, JailId, Slot};
+
+    fn rule(name: &str, blocks: &[(Protocol, &[(u16, u16)])]) -> JailRule {
+        JailRule {
+            name: name.to_owned(),
+            blocks: blocks
+                .iter()
+                .map(|(protocol, ports)| Block {
+                    protocol: *protocol,
+                    ports: ports.to_vec(),
+                })
+                .collect(),
+        }
+    }
+
+    fn check_names(jails: &[&str], want: &[&str]) {
+        let rules: Vec<_> = jails
+            .iter()
+            .map(|name| rule(name, &[(Protocol::All, &[])]))
+            .collect();
+        let layout = Layout::new(&rules, "sipguard-", 64, 10);
+        let names: Vec<_> = layout.jails.iter().map(|jail| jail.name.as_str()).collect();
+        assert_eq!(names, want);
+        let mut sets: Vec<_> = layout
+            .jails
+            .iter()
+            .flat_map(|j| j.sets().map(|set| set.name.clone()))
+            .collect();
+        assert!(sets.iter().all(|set| set.len() <= 31), "ipset's limit: {sets:?}");
+        sets.sort();
+        sets.dedup();
+        assert_eq!(sets.len(), 3 * jails.len());
+    }
+
+    #[test]
+    fn names_are_made_acceptable_and_stay_different() {
+        check_names(&["asterisk", "sshd"], &["asterisk", "sshd"]);
+        check_names(&["a b", "a/b", "a;b"], &["a-b", "a-b-2", "a-b-3"]);
+        check_names(&["3com", "", "ü", "_x"], &["j3com", "j", "j-", "j_x"]);
+        check_names(
+            &["a-very-long-jail-name-1", "a-very-long-jail-name-2"],
+            &["a-very-long-jail-n", "a-very-long-jail-2"],
+        );
+        check_names(&["x", "x4", "x6"], &["x", "x4", "x6"]);
+    }
+
+    #[test]
+    fn blocks_become_protocols_and_ports() {
+        let check = |blocks: &[(Protocol, &[(u16, u16)])], want: Scope| {
+            assert_eq!(scope(&rule("x", blocks).blocks), want);
+        };
+        let ports = |protocol, range| Ports { protocol, range };
+        check(&[], Scope::Nothing);
+        check(
+            &[(Protocol::Udp, &[(1, 2)]), (Protocol::All, &[])],
+            Scope::Everything,
+        );
+        check(&[(Protocol::Tcp, &[])], Scope::Ports(vec![ports(6, None)]));
+        check(
+            &[
+                (Protocol::TcpUdp, &[(5060, 5061)]),
+                (Protocol::Udp, &[(5060, 5061), (4569, 4569)]),
+            ],
+            Scope::Ports(vec![
+                ports(6, Some((5060, 5061))),
+                ports(17, Some((5060, 5061))),
+                ports(17, Some((4569, 4569))),
+            ]),
+        );
+    }
+
+    #[test]
+    fn addresses_and_nets_of_the_one_length_have_an_element() {
+        let jails = [rule("asterisk", &[(Protocol::All, &[])]), rule("mail-only", &[])];
+        let layout = Layout::new(&jails, "", 64, 10);
+        let element = |jail, net: &str| {
+            let effect = Effect {
+                slot: Slot(0),
+                jail: JailId(jail),
+                net: net.parse().unwrap(),
+                change: Change::Delete,
+            };
+            layout
+                .element(&effect)
+                .map(|e| e.map(|(set, addr)| format!("{set} {addr}")))
+        };
+        assert_eq!(
+            element(0, "192.0.2.1/32").unwrap().unwrap(),
+            "asterisk4 192.0.2.1"
+        );
+        assert_eq!(
+            element(0, "2001:db8::5/64").unwrap().unwrap(),
+            "asterisk6net 2001:db8::"
+        );
+        assert_eq!(
+            element(0, "2001:db8::5/128").unwrap().unwrap(),
+            "asterisk6 2001:db8::5"
+        );
+        assert_eq!(element(1, "192.0.2.1/32").unwrap(), None);
+        for (jail, net) in [(0, "192.0.2.0/24"), (0, "2001:db8::/48"), (2, "192.0.2.1/32")] {
+            assert!(matches!(element(jail, net), Err(Refusal::Impossible(_))), "{net}");
+        }
+    }
+}
