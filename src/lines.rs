@@ -72,7 +72,7 @@ impl<'a> Iterator for Lines<'a> {
     #[inline]
     fn next(&mut self) -> Option<Cut<'a>> {
         let rest = self.bytes.get(self.start..)?;
-        let length = newline(rest)?;
+        let length = memchr::memchr(b'\n', rest)?;
         self.start += length + 1;
         let inside_long = core::mem::replace(&mut self.inside_long, false);
         if inside_long || length > LINE_BYTES_MAX {
@@ -125,7 +125,7 @@ impl Splitter {
         let fresh = buffer.get(self.filled..).unwrap_or_default();
         let fresh = fresh.get(..count).unwrap_or(fresh);
         let inside_long = self.inside_long;
-        self.cut = match fresh.iter().rposition(|&byte| byte == b'\n') {
+        self.cut = match memchr::memrchr(b'\n', fresh) {
             Some(at) => self.filled + at + 1,
             None => 0,
         };
@@ -155,27 +155,6 @@ impl Splitter {
         self.filled > self.cut || self.inside_long
     }
 }
-
-/// Where the first newline is. Looks at a machine word at a time: a byte of `word` is zero where the text
-/// has a newline, and the lowest such byte is exact (the borrow only spoils higher ones).
-#[inline]
-fn newline(bytes: &[u8]) -> Option<usize> {
-    let mut rest = bytes;
-    let mut at = 0;
-    while let Some((chunk, after)) = rest.split_first_chunk::<WORD>() {
-        let word = usize::from_le_bytes(*chunk) ^ (ONES * b'\n' as usize);
-        let zero = word.wrapping_sub(ONES) & !word & (ONES << 7);
-        if zero != 0 {
-            return Some(at + zero.trailing_zeros() as usize / 8);
-        }
-        at += WORD;
-        rest = after;
-    }
-    rest.iter().position(|&byte| byte == b'\n').map(|more| at + more)
-}
-
-const WORD: usize = size_of::<usize>();
-const ONES: usize = usize::MAX / 255;
 
 #[cfg(test)]
 mod tests {
@@ -220,20 +199,6 @@ mod tests {
             &[Cut::Line(&longest), Cut::Long, Cut::Line(b"after")],
             b"",
         );
-    }
-
-    #[test]
-    fn the_newline_is_found_at_every_place_and_among_every_byte() {
-        for length in 0..40 {
-            for other in [0, 1, 9, 11, 0x8a, 0xff, b'\n' ^ 0x80] {
-                let mut bytes = vec![other; length];
-                assert_eq!(newline(&bytes), None);
-                for at in (0..length).rev() {
-                    bytes[at] = b'\n';
-                    assert_eq!(newline(&bytes), Some(at), "{other} {length}");
-                }
-            }
-        }
     }
 
     /// What the splitter makes of `input` when it arrives in pieces of these sizes, again and again.

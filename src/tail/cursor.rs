@@ -98,7 +98,7 @@ impl Cursor {
     /// `bytes` are the file's last ones, from offset `from` on: [`END_BYTES`] of them, or all.
     #[must_use]
     pub fn end(bytes: &[u8], from: u64) -> Cursor {
-        let newline = bytes.iter().rposition(|&byte| byte == b'\n');
+        let newline = memchr::memrchr(b'\n', bytes);
         let line = newline.map_or(0, |at| at + 1);
         let long = bytes.len() - line > LINE_BYTES_MAX || (line < FINGERPRINT_BYTES && from > 0);
         let before = bytes

@@ -300,3 +300,34 @@ fn a_file_that_cannot_be_read_for_a_while_is_said_once_and_read_on() {
     ];
     assert_eq!(said, expect);
 }
+
+#[test]
+fn a_new_file_with_the_number_of_one_let_go_is_nobody_elses() {
+    let mut table = Table::default();
+    let inode = |number| Inode { device: 1, number };
+    let mut readers = Vec::new();
+    let mut turn = |table: &mut Table<()>, now, seen: &[(&str, u32, u64)]| {
+        table.want_nothing();
+        for &(name, bit, number) in seen {
+            let file = table.want(Path::new(name), bit, Start::Beginning).unwrap();
+            if !table.saw(file, inode(number)) {
+                table.open(file, inode(number), (), Cursor::beginning());
+                table.saw(file, inode(number));
+            }
+        }
+        table.settle(Mono(now), |()| false);
+        let mut read_at = |(): &(), buffer: &mut [u8], offset: u64| {
+            let bytes = b"line\n".get(offset as usize..).unwrap_or_default();
+            buffer[..bytes.len()].copy_from_slice(bytes);
+            Ok(bytes.len())
+        };
+        let mut buffer = vec![0; END_BYTES + 1];
+        table.read(&mut buffer, &mut read_at, &mut |line| readers.push(line.readers));
+        table.settle(Mono(now), |()| false);
+    };
+    turn(&mut table, 1, &[("/a", 1, 1), ("/b", 2, 2)]);
+    turn(&mut table, 2, &[("/a", 1, 3), ("/b", 2, 2)]);
+    turn(&mut table, 100_000, &[("/a", 1, 3), ("/b", 2, 2)]);
+    turn(&mut table, 100_001, &[("/a", 1, 3), ("/b", 2, 1)]);
+    assert_eq!(readers, [1, 2, 1, 2]);
+}
