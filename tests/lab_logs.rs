@@ -97,7 +97,6 @@ fn the_lab_makes_nothing_suspicious() {
 type Exception = (&'static str, &'static [(&'static str, usize)], &'static str);
 
 /// Where the lab's attempts and the log differ, and why. Without an entry they must be equal.
-#[expect(clippy::type_complexity, reason = "a table")]
 const EXCEPTIONS: &[Exception] = &[
     (
         "11-sip/ami-noise",
