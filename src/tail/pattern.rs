@@ -1,7 +1,6 @@
 //! One `logpath` of the configuration, and the directory it looks into.
 
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::names;
@@ -37,7 +36,7 @@ impl Pattern {
         if !path.is_absolute() {
             return wrong("the path does not begin with /");
         }
-        if names::is_glob(directory.as_os_str().as_bytes()) {
+        if names::is_glob(directory.as_os_str().as_encoded_bytes()) {
             return wrong("only the last part of a path may be a pattern");
         }
         if count >= PATTERNS_MAX {
@@ -46,14 +45,14 @@ impl Pattern {
         Ok(Pattern {
             text: path.to_owned(),
             directory: directory.to_owned(),
-            glob: names::is_glob(name.as_bytes()).then(|| name.as_bytes().to_vec()),
+            glob: names::is_glob(name.as_encoded_bytes()).then(|| name.as_encoded_bytes().to_vec()),
             readers,
             start,
         })
     }
 
     pub(super) fn matches(&self, path: &Path) -> bool {
-        let name = path.file_name().unwrap_or_default().as_bytes();
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
         path.parent() == Some(&self.directory)
             && self
                 .glob
@@ -80,6 +79,6 @@ impl Pattern {
 
 /// Whether a path is what log rotation calls an old file of another path in the same directory.
 pub(super) fn is_rotation(base: &Path, path: &Path) -> bool {
-    let name = |path: &Path| path.file_name().unwrap_or_default().as_bytes().to_vec();
+    let name = |path: &Path| path.file_name().unwrap_or_default().as_encoded_bytes().to_vec();
     base.parent() == path.parent() && names::is_rotation_of(&name(base), &name(path))
 }

@@ -10,7 +10,6 @@
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use super::cursor::Inode;
@@ -55,7 +54,7 @@ impl Watches {
         self.interests.iter().any(|(id, interest)| {
             *id == watch
                 && match interest {
-                    Interest::Name(name) => name.as_bytes() == entry,
+                    Interest::Name(name) => name.as_encoded_bytes() == entry,
                     Interest::Glob(pattern) => glob_matches(pattern, entry),
                 }
         })
