@@ -7,8 +7,15 @@ use std::path::{Path, PathBuf};
 
 /// Files and folders of `src/` that touch the system. Everything else is pure.
 const RIM: [&str; 7] = ["main.rs", "cli", "daemon", "firewall", "sys", "tail", "lib.rs"];
-/// The one pure file inside a folder of the rim.
-const PURE_INSIDE_RIM: [&str; 1] = ["tail/state.rs"];
+/// The pure files inside a folder of the rim.
+const PURE_INSIDE_RIM: [&str; 6] = [
+    "tail/cursor.rs",
+    "tail/table.rs",
+    "tail/settle.rs",
+    "tail/read.rs",
+    "tail/report.rs",
+    "tail/names.rs",
+];
 
 const LINES_PER_FILE_MAX: usize = 500;
 const LINES_PER_FUNCTION_MAX: usize = 70;
