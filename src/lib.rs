@@ -4,7 +4,8 @@
 //! kernel over netlink. ARCHITECTURE.md has the picture; in short:
 //!
 //! * the **pure core** takes bytes, events and a `now`, and returns values: [`addr`], [`config`],
-//!   [`escape`], [`filter`], [`guard`], [`limits`], [`lines`], [`time`], [`wire`];
+//!   [`escape`], [`filter`], [`guard`], [`limits`], [`lines`], [`time`], [`wire`],
+//!   [`zone`];
 //! * the **rim** touches the system and holds no policy: [`daemon`], [`firewall`], [`sys`], [`tail`].
 
 pub mod addr;
@@ -21,3 +22,4 @@ pub mod sys;
 pub mod tail;
 pub mod time;
 pub mod wire;
+pub mod zone;

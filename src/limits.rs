@@ -47,9 +47,37 @@ pub const MAXRETRY_MAX: u32 = 1_000;
 /// Changes handed to the kernel in one batch.
 pub const CHANGES_PER_BATCH: usize = 1_024;
 
-/// Longest jail name: an ipset name holds 31 characters, of which `sipguard-` and one digit are ours.
-pub const JAIL_NAME_BYTES_MAX: usize = 20;
+/// Longest jail name.
+pub const JAIL_NAME_BYTES_MAX: usize = 64;
 
+/// So much of a jail's name goes into names in the kernel: an ipset name holds 31 characters, of which
+/// `sipguard-` and `6net` are ours.
+pub const KERNEL_NAME_BYTES_MAX: usize = 18;
+
+/// Configuration files read together: jail.local and what its `[INCLUDES]` name, over all levels.
+pub const CONFIG_FILES_MAX: usize = 16;
+
+/// Keys in one configuration file. fail2ban's own jail.conf, which many copy to jail.local, has about 400.
+pub const CONFIG_KEYS_MAX: usize = 4_096;
+
+/// How deep `%(name)s` may refer to a value that refers to another: Python's configparser stops at 10, too.
+pub const INTERPOLATION_DEPTH_MAX: usize = 10;
+
+/// References resolved for one value; bounds the time that values which refer to each other can take.
+pub const INTERPOLATIONS_MAX: usize = 1_024;
+
+/// Longest value after interpolation, in bytes. Holds the longest `ignoreip` of addresses and networks.
+pub const VALUE_BYTES_MAX: usize = 256 * 1024;
+const _: () = assert!(CONFIG_BYTES_MAX <= VALUE_BYTES_MAX);
+
+/// Mistakes of one configuration that are told at once; more do not help to mend it.
+pub const CONFIG_MISTAKES_MAX: usize = 10;
+
+/// Warnings of one configuration; more are left out, and how many is said.
+pub const CONFIG_WARNINGS_MAX: usize = 64;
+
+/// Longest `findtime`, `bantime` and other span, in seconds: ten years. Longer is `-1`, for ever.
+pub const SPAN_SECONDS_MAX: u64 = 3_653 * 86_400;
 /// Bytes of one message, or one batch of messages, to the kernel. A socket takes 212,960 without
 /// being asked for more.
 pub const NETLINK_SEND_BYTES: usize = 48 * 1024;
@@ -90,3 +118,38 @@ pub const EVENTS_PER_TURN: usize = 64;
 /// milliseconds. They stop matching at once in any case. The kernel's default of one second costs a
 /// router 11 million instructions per second with 100,000 bans.
 pub const SET_GC_INTERVAL_MS: u32 = 60_000;
+/// Rotated or removed files that are still read until their writer has surely left them, over all names.
+/// One rotation of every name leaves so many; beyond it the oldest is let go.
+pub const OLD_FILES_MAX: usize = FILES_MAX;
+
+/// Bytes before the reading position that must be found again at every read: else the file was truncated
+/// and written again. Long enough for a whole line of Asterisk's, with its date.
+pub const FINGERPRINT_BYTES: usize = 256;
+const _: () = assert!(FINGERPRINT_BYTES + LINE_BYTES_MAX < READ_BUFFER_BYTES);
+
+/// Bytes taken from all log files before the loop does something else: some milliseconds of work.
+pub const READ_BYTES_PER_LOOP: usize = 1024 * 1024;
+const _: () = assert!(READ_BYTES_PER_TURN <= READ_BYTES_PER_LOOP);
+
+/// `logpath` entries over all jails.
+pub const PATTERNS_MAX: usize = 64;
+
+/// Names listed in one directory when a glob pattern is looked at; the rest is not seen.
+pub const DIRECTORY_ENTRIES_MAX: usize = 16 * 1024;
+
+/// Symbolic links followed on the way to one file (the kernel allows 40).
+pub const LINKS_MAX: usize = 16;
+
+/// Notices about log files waiting to be logged; more are counted and dropped.
+pub const NOTICES_MAX: usize = 64;
+
+/// A rotated file is still read until it was quiet for this long after its successor was first written:
+/// the writer reopens all its files at once, but a second writer may be late.
+pub const OLD_FILE_SECONDS: u64 = 60;
+
+/// A deleted file without successor is still read until it was quiet for this long: its writer may have it
+/// open. Held open it keeps its blocks, which are memory on a tmpfs.
+pub const DELETED_FILE_SECONDS: u64 = 86_400;
+
+/// What inotify cannot tell (no watch left, an I/O error) is tried again after this long.
+pub const LOG_RETRY_SECONDS: u64 = 30;

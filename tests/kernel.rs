@@ -48,7 +48,7 @@ fn bans_are_listed_with_their_time() {
             &[add("192.0.2.1/32", 600_000), add("2001:db8:1:2::/64", 0), second],
         );
         check_time(backend, "asterisk4", "192.0.2.1", 600);
-        assert_eq!(listed(backend, "asterisk6", "2001:db8:1:2::"), Listed::ForEver);
+        assert_eq!(listed(backend, "asterisk6net", "2001:db8:1:2::"), Listed::ForEver);
         check_time(backend, "a-jail4", "203.0.113.5", 90);
         assert_eq!(listed(backend, "asterisk4", "203.0.113.5"), Listed::Absent);
         assert!(firewall.check_intact().unwrap());
@@ -63,7 +63,7 @@ fn a_ban_takes_the_time_it_was_given_last() {
         let mut firewall = open(backend, &[asterisk()]);
         for net in ["192.0.2.1/32", "2001:db8::/64"] {
             let set = if net.contains(':') {
-                "asterisk6"
+                "asterisk6net"
             } else {
                 "asterisk4"
             };
@@ -136,7 +136,7 @@ fn deleting_is_fine_whether_it_is_there_or_not() {
         assert_eq!(listed(backend, "asterisk4", "192.0.2.1"), Listed::Absent);
         assert_eq!(listed(backend, "asterisk4", "192.0.2.9"), Listed::Absent);
         assert_eq!(listed(backend, "asterisk4", "192.0.2.2"), Listed::ForEver);
-        assert_eq!(listed(backend, "asterisk6", "2001:db8::"), Listed::Absent);
+        assert_eq!(listed(backend, "asterisk6net", "2001:db8::"), Listed::Absent);
         firewall.teardown().unwrap();
     });
 }
@@ -160,7 +160,7 @@ fn a_change_that_is_refused_does_not_keep_the_others() {
             add("192.0.2.1/32", 600_000),
             effect(9, "192.0.2.8/32", Change::Delete),
             effect(1, "192.0.2.8/32", Change::Delete),
-            add("2001:db8::1/128", 0),
+            add("2001:db8::/48", 0),
             delete("192.0.2.77/32"),
             add("192.0.2.2/32", 60_000),
             add("192.0.2.2/32", 600_000),

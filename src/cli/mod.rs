@@ -1,1 +1,107 @@
-//! (being written)
+//! The command line: one file a subcommand. What is here parses words and turns results into exit codes.
+
+mod check;
+mod run;
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use argh::{EarlyExit, FromArgs};
+
+use crate::config;
+use crate::sys::Fault;
+
+/// Keeps SIP attackers off the box that people's phones depend on.
+#[derive(FromArgs)]
+struct Arguments {
+    /// print the version and exit
+    #[argh(switch, short = 'V')]
+    version: bool,
+    #[argh(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(FromArgs)]
+#[argh(subcommand)]
+enum Command {
+    Run(run::Run),
+    Check(check::Check),
+    Version(Version),
+}
+
+/// print the version
+#[derive(FromArgs)]
+#[argh(subcommand, name = "version")]
+struct Version {}
+
+/// Why a command did not do what was asked. The exit code is the number behind each.
+pub enum Failed {
+    /// 1: the machine refused.
+    Machine(Fault),
+    /// 2: the configuration is wrong.
+    Config(config::Error),
+    /// 2: the words of the command line are.
+    Usage(String),
+}
+
+impl From<Fault> for Failed {
+    fn from(fault: Fault) -> Failed {
+        Failed::Machine(fault)
+    }
+}
+
+impl From<config::Error> for Failed {
+    fn from(error: config::Error) -> Failed {
+        Failed::Config(error)
+    }
+}
+
+/// Does what the words say. Exit codes: 0 done, 1 not done, 2 wrong usage or configuration.
+#[must_use]
+pub fn main(words: &[String]) -> ExitCode {
+    let words: Vec<&str> = words.iter().skip(1).map(String::as_str).collect();
+    let done = match Arguments::from_args(&["sipguard"], &words) {
+        Ok(arguments) => arguments.run(),
+        Err(EarlyExit {
+            output,
+            status: Ok(()),
+        }) => say(&output),
+        Err(EarlyExit {
+            output,
+            status: Err(()),
+        }) => Err(Failed::Usage(output)),
+    };
+    let Err(failed) = done else {
+        return ExitCode::SUCCESS;
+    };
+    let (text, code) = match failed {
+        Failed::Machine(fault) => (fault.to_string(), 1),
+        Failed::Config(error) => (error.to_string(), 2),
+        Failed::Usage(text) => (text, 2),
+    };
+    // Nobody is left to tell if stderr is closed.
+    let _ = writeln!(io::stderr(), "sipguard: {}", text.trim_end());
+    ExitCode::from(code)
+}
+
+impl Arguments {
+    fn run(self) -> Result<(), Failed> {
+        match self.command {
+            _ if self.version => version(),
+            Some(Command::Run(run)) => run.run(),
+            Some(Command::Check(check)) => check.run(),
+            Some(Command::Version(Version {})) => version(),
+            None => Err(Failed::Usage("no command given; try: sipguard --help".into())),
+        }
+    }
+}
+
+fn version() -> Result<(), Failed> {
+    say(concat!("sipguard ", env!("CARGO_PKG_VERSION")))
+}
+
+/// Writes one answer to standard output.
+fn say(text: &str) -> Result<(), Failed> {
+    let written = writeln!(io::stdout(), "{}", text.trim_end());
+    written.map_err(|source| Fault::new("cannot write to standard output", source).into())
+}

@@ -1,7 +1,10 @@
 //! fail2ban's `jail.local`, read as it is.
 //!
 //! Pure: files are read by the caller, and what is here turns text into settings or into an error
-//! that names file, line and key.
+//! that names file, line and key. From the text inwards: `parse` is the grammar, [`ini`] and
+//! `include` the files in layers, [`interpolate`] resolves `%(name)s`, `settings` is the table of keys,
+//! `value` and `ports` read one value and `reading` says what is wrong with it, `action` is the list of
+//! actions, `jail` puts a jail together, `load` the whole, and [`mod@describe`] shows what came out.
 #![forbid(unsafe_code)]
 #![deny(
     clippy::indexing_slicing,
@@ -10,7 +13,29 @@
     clippy::panic
 )]
 
+use std::io;
+use std::path::Path;
+
 use ipnet::IpNet;
+
+mod action;
+pub mod describe;
+pub mod error;
+mod include;
+pub mod ini;
+pub mod interpolate;
+mod jail;
+mod load;
+mod parse;
+mod ports;
+mod reading;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use describe::describe;
+pub use error::{Error, Origin, Warning};
 
 /// A whole configuration, resolved: no names, no interpolation, no inheritance left.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +52,8 @@ pub struct Config {
     pub ipv6prefix: u8,
     /// `dbfile`: where bans survive a reboot; `None` is fail2ban's `None` or `:memory:`.
     pub dbfile: Option<String>,
+    /// Where these settings are written.
+    pub origins: Origins,
 }
 
 /// One enabled jail.
@@ -38,6 +65,8 @@ pub struct Jail {
     pub filter: FilterName,
     /// `logpath`: files and glob patterns, absolute.
     pub logpaths: Vec<String>,
+    /// Whether `logpaths` are built in: places where the log may be, of which one is enough.
+    pub logpaths_guessed: bool,
     /// `maxretry`: so many failures within `findtime` bring a ban.
     pub maxretry: u32,
     /// `findtime`, in seconds.
@@ -46,8 +75,25 @@ pub struct Jail {
     pub bantime: Option<u64>,
     /// `ignoreip`: never banned.
     pub ignoreip: Vec<IpNet>,
-    /// What its firewall actions block; empty if the jail has no firewall action.
+    /// What its firewall actions block; empty if the jail has no firewall action. At most one block for
+    /// each protocol, its ports sorted and merged, at most [`crate::limits::PORTS_MAX`] ranges in each.
     pub blocks: Vec<Block>,
+    /// Where these settings are written.
+    pub origins: Origins,
+}
+
+/// Where settings are written, by key; what is not in it is built in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origins(pub(self) Vec<(&'static str, Origin)>);
+
+impl Origins {
+    /// Where `key` is written; `None` if its value is built in.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Origin> {
+        self.0
+            .iter()
+            .find_map(|(name, origin)| (*name == key).then_some(origin))
+    }
 }
 
 /// Who reads the lines of a jail.
@@ -59,6 +105,21 @@ pub enum FilterName {
     Sshd,
     /// The built-in filter `dropbear`.
     Dropbear,
+}
+
+impl FilterName {
+    /// Every built-in filter.
+    pub const ALL: [FilterName; 3] = [FilterName::Asterisk, FilterName::Sshd, FilterName::Dropbear];
+
+    /// The name in the file.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            FilterName::Asterisk => "asterisk",
+            FilterName::Sshd => "sshd",
+            FilterName::Dropbear => "dropbear",
+        }
+    }
 }
 
 /// What one firewall action blocks: all of a protocol, or some ports of it.
@@ -92,4 +153,69 @@ pub enum Backend {
     Nftables,
     /// ipset, and rules in the iptables tables.
     Ipset,
+}
+
+impl Backend {
+    /// The name in the file.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Backend::Auto => "auto",
+            Backend::Nftables => "nftables",
+            Backend::Ipset => "ipset",
+        }
+    }
+}
+
+/// Where the bans are kept over a reboot if the file does not say.
+pub const DBFILE_DEFAULT: &str = "/var/lib/sipguard/bans";
+
+/// Reads the configuration at `path`, and what it includes, through `read`.
+///
+/// A file without any jail configures the built-in jail `asterisk`. A file whose jails are all disabled is
+/// an error: a guard that guards nothing must not look like one that does.
+///
+/// # Errors
+/// The user's mistakes, as many as are found at once; or the file that could not be read.
+pub fn load(
+    path: &Path,
+    read: &mut dyn FnMut(&Path) -> io::Result<Vec<u8>>,
+) -> Result<(Config, Vec<Warning>), Error> {
+    load::load(path, read)
+}
+
+impl Config {
+    /// The configuration without any file: one jail, `asterisk`, on the log files where Asterisk puts what a
+    /// guard needs; never `full`, where debug output may hold forged lines.
+    ///
+    /// The numbers are fail2ban's: 5 failures within 10 minutes, 10 minutes of ban. A phone whose password
+    /// was mistyped once stays, one that retries a wrong password for ever comes back when it is mended,
+    /// and a scanner has some 360 guesses a day. Both of SIP's ports are closed to it, over UDP and TCP.
+    #[must_use]
+    pub fn built_in() -> Config {
+        let jail = Jail {
+            name: "asterisk".to_owned(),
+            filter: FilterName::Asterisk,
+            logpaths: settings::ASTERISK_LOGS.split('\n').map(str::to_owned).collect(),
+            logpaths_guessed: true,
+            maxretry: 5,
+            findtime: 600,
+            bantime: Some(600),
+            ignoreip: Vec::new(),
+            blocks: vec![Block {
+                protocol: Protocol::TcpUdp,
+                ports: vec![(5060, 5061)],
+            }],
+            origins: Origins::default(),
+        };
+        Config {
+            jails: vec![jail],
+            firewall: Backend::Auto,
+            ring: crate::limits::RING_DEFAULT,
+            maxbans: crate::limits::MAXBANS_DEFAULT,
+            ipv6prefix: 64,
+            dbfile: Some(DBFILE_DEFAULT.to_owned()),
+            origins: Origins::default(),
+        }
+    }
 }

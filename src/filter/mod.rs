@@ -10,10 +10,44 @@
     clippy::panic
 )]
 
+pub mod asterisk;
+mod cursor;
+pub mod dropbear;
+pub mod sshd;
+mod stamp;
+pub mod syslog;
+mod trail;
+
+pub use stamp::Context;
+pub use trail::Trail;
+
 use core::fmt;
 use core::net::IpAddr;
 
 use crate::time::Wall;
+
+/// Which program's lines are read, and how.
+#[derive(Clone, Copy, Debug)]
+pub enum Filter {
+    /// Asterisk, in every layout.
+    Asterisk(asterisk::Asterisk),
+    /// OpenSSH's server.
+    Sshd(sshd::Sshd),
+    /// dropbear.
+    Dropbear(dropbear::Dropbear),
+}
+
+impl Filter {
+    /// Reads one line, without its newline. `trail` belongs to the file that the line stands in and sees all of
+    /// its lines, in order.
+    pub fn read(&self, line: &[u8], trail: &mut Trail, context: &Context) -> Reading {
+        match self {
+            Filter::Asterisk(asterisk) => asterisk.read(line, trail, context),
+            Filter::Sshd(sshd) => sshd.read(line, context),
+            Filter::Dropbear(dropbear) => dropbear.read(line, context),
+        }
+    }
+}
 
 /// What one line says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +93,11 @@ pub struct Failure {
 }
 
 /// What ties the lines of one attempt together.
+///
+/// The rule for whoever counts: a stream is a file and a witness. Per address and id, a line joins the oldest
+/// attempt of the last ten seconds in which its own stream has not yet reported its step; an `Opening` may come
+/// twice, but not behind a `Closing` or a `Whole` of its own stream. If there is none, it begins a new attempt. So
+/// copies of a line in several files meet, and an id that its sender uses again counts again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempt {
     /// A hash of what identifies the attempt beside the address: the Call-ID or SessionID, or what else both
@@ -80,7 +119,7 @@ pub enum Witness {
 }
 
 /// How far an attempt had come. One attempt goes from `Opening` to `Closing`; a channel may write the
-/// opening twice (PJSIP: once for the request without credentials, once for the one with them).
+/// opening twice (once for the request without credentials, once for the one with them).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Refused before or without credentials; the same attempt may go on.

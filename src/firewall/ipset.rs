@@ -6,7 +6,7 @@ use std::io;
 use crate::firewall::Refusal;
 use crate::firewall::compat::Compat;
 use crate::firewall::iptables::{Iptables, NotInstalled, lock};
-use crate::firewall::layout::{Layout, Scope};
+use crate::firewall::layout::{Layout, Scope, Set};
 use crate::guard::{Change, Effect, Slot};
 use crate::limits::{CHANGES_PER_TRANSACTION, NETLINK_SEND_BYTES};
 use crate::sys::Fault;
@@ -100,8 +100,8 @@ impl Ipset {
     fn set_up(&mut self, layout: &Layout, patient: bool) -> Result<(), Fault> {
         let _lock = lock(patient)?;
         for jail in &layout.jails {
-            for (family, name) in jail.sets() {
-                self.fresh_set(layout, family, name)?;
+            for set in jail.sets() {
+                self.fresh_set(layout, set)?;
             }
         }
         self.rules.clear();
@@ -117,7 +117,7 @@ impl Ipset {
         let ours: Vec<&str> = layout
             .jails
             .iter()
-            .flat_map(|jail| jail.sets().map(|(_, set)| set))
+            .flat_map(|jail| jail.sets().map(|set| set.name.as_str()))
             .collect();
         self.destroy_sets(&ours)
     }
@@ -227,11 +227,13 @@ impl Ipset {
 
     /// An empty set of that name with the properties that we want, whatever has the name; rules that
     /// refer to it keep doing so.
-    fn fresh_set(&mut self, layout: &Layout, family: Family, name: &str) -> Result<(), Fault> {
-        let (prefix, maxelem) = match family {
-            Family::V4 => (32, maxelem(layout)),
-            Family::V6 => (layout.ipv6prefix, maxelem(layout)),
-        };
+    fn fresh_set(&mut self, layout: &Layout, set: &Set) -> Result<(), Fault> {
+        let &Set {
+            ref name,
+            family,
+            prefix,
+        } = set;
+        let maxelem = maxelem(layout);
         let revision = self.revision(family)?;
         let doing = format!("create ipset {name}");
         self.call(&doing, &[ENOENT], |m, seq| m.destroy(seq, SPARE))?;
@@ -329,9 +331,9 @@ fn rules(family: Family, layout: &Layout) -> io::Result<Vec<DropRule>> {
     let numbers = Xtables::open(Family::V4)?;
     let mut rules = Vec::new();
     for jail in &layout.jails {
-        for (_, name) in jail.sets().filter(|(of, _)| *of == family) {
+        for set in jail.sets().filter(|set| set.family == family) {
             let set = numbers
-                .set_number(name)?
+                .set_number(&set.name)?
                 .ok_or_else(|| io::Error::from_raw_os_error(ENOENT))?;
             match &jail.scope {
                 Scope::Nothing => {}

@@ -29,7 +29,7 @@ use crate::sys::Fault;
 use crate::sys::uapi::{EINVAL, ENOENT, EOPNOTSUPP, EPROTONOSUPPORT};
 
 /// One jail as the kernel needs to know it. Its index is its [`crate::guard::JailId`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JailRule {
     /// The jail's name; names of sets are made from it.
     pub name: String,
@@ -127,6 +127,22 @@ impl Firewall {
             Kernel::Nftables(nftables) => nftables.rebuild(&self.layout),
             Kernel::Ipset(ipset) => ipset.rebuild(&self.layout),
         }
+    }
+
+    /// The same part of the kernel for other jails: sets and rules again, all sets empty. After an error
+    /// the old ones are in force, as empty.
+    pub fn relayout(&mut self, jails: &[JailRule], ipv6prefix: u8, maxbans: u32) -> Result<(), Fault> {
+        let prefix = match &self.kernel {
+            Kernel::Nftables(_) => "",
+            Kernel::Ipset(_) => ipset::PREFIX,
+        };
+        let new = Layout::new(jails, prefix, ipv6prefix, maxbans);
+        let old = core::mem::replace(&mut self.layout, new);
+        self.rebuild().inspect_err(|_| {
+            self.layout = old;
+            // If that fails too, the next ban is refused as gone, and it is tried again then.
+            let _ = self.rebuild();
+        })
     }
 
     /// Removes everything of ours from the kernel, and with it all bans. For the end: with ipset it may

@@ -292,7 +292,7 @@ mod tests {
             })
             .collect();
         nftables.apply(&layout(), &effects, &mut |_, outcome| outcome.unwrap());
-        ["sip4", "sip6"].map(|set| {
+        ["sip4", "sip6net"].map(|set| {
             let shown = run(&format!("nft list set inet sipguard {set}"));
             let elements = shown.split_once("elements = { ").map_or("", |(_, rest)| rest);
             let first = elements.split([',', '}']).next().unwrap();

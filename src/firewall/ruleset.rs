@@ -4,10 +4,12 @@
 //! table inet sipguard {
 //!     set asterisk4 { type ipv4_addr; flags timeout; }
 //!     set asterisk6 { type ipv6_addr; flags timeout; }
+//!     set asterisk6net { type ipv6_addr; flags timeout; }
 //!     chain prerouting {
 //!         type filter hook prerouting priority raw; policy accept;
 //!         ip saddr @asterisk4 counter drop
-//!         ip6 saddr & ffff:ffff:ffff:ffff:: @asterisk6 counter drop
+//!         ip6 saddr @asterisk6 counter drop
+//!         ip6 saddr & ffff:ffff:ffff:ffff:: @asterisk6net counter drop
 //!     }
 //! }
 //! ```
@@ -16,7 +18,7 @@
 //! once, and all of them count elements that timed out until they collect them, so a set could be
 //! full of nothing. The guard's table is the bound.
 
-use crate::firewall::layout::{Jail, Layout, Ports, Scope};
+use crate::firewall::layout::{self, Jail, Layout, Ports, Scope};
 use crate::firewall::transaction::Steps;
 use crate::limits::SET_GC_INTERVAL_MS;
 use crate::wire::nft::{Family, Rule, Set};
@@ -30,21 +32,21 @@ pub(super) fn write(steps: &mut Steps<'_, '_>, layout: &Layout) {
         .add_base_chain(CHAIN);
     let mut id = 0;
     for jail in &layout.jails {
-        for (family, name) in jail.sets() {
+        for layout::Set { name, family, .. } in jail.sets() {
             id += 1;
             let set = Set {
                 name,
-                family,
+                family: *family,
                 gc_interval_ms: SET_GC_INTERVAL_MS,
             };
             steps.step(format!("create set {name} in")).add_set(&set, id);
         }
         let ports = write_ports(steps, jail);
-        for (family, name) in jail.sets() {
+        for set in jail.sets() {
             let ports = ports.as_deref();
             steps
-                .step(format!("create the rule for set {name} in"))
-                .add_rule(CHAIN, |rule| write_lookup(rule, layout, family, name, ports));
+                .step(format!("create the rule for set {} in", set.name))
+                .add_rule(CHAIN, |rule| write_lookup(rule, set, ports));
         }
     }
 }
@@ -52,9 +54,8 @@ pub(super) fn write(steps: &mut Steps<'_, '_>, layout: &Layout) {
 /// How many rules the table has.
 pub(super) fn rules(layout: &Layout) -> usize {
     let of_jail = |jail: &Jail| match &jail.scope {
-        Scope::Nothing => 0,
-        Scope::Everything => 2,
-        Scope::Ports(all) => 2 + all.len(),
+        Scope::Nothing | Scope::Everything => jail.sets().count(),
+        Scope::Ports(all) => jail.sets().count() + all.len(),
     };
     layout.jails.iter().map(of_jail).sum()
 }
@@ -74,11 +75,11 @@ fn write_ports(steps: &mut Steps<'_, '_>, jail: &Jail) -> Option<String> {
     Some(chain)
 }
 
-fn write_lookup(rule: &mut Rule<'_, '_>, layout: &Layout, family: Family, set: &str, ports: Option<&str>) {
-    rule.family(family);
-    match family {
-        Family::V4 => rule.source4_in(set),
-        Family::V6 => rule.source6_in(set, layout.ipv6prefix),
+fn write_lookup(rule: &mut Rule<'_, '_>, set: &layout::Set, ports: Option<&str>) {
+    rule.family(set.family);
+    match set.family {
+        Family::V4 => rule.source4_in(&set.name),
+        Family::V6 => rule.source6_in(&set.name, set.prefix),
     }
     match ports {
         Some(chain) => rule.jump(chain),

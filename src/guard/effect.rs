@@ -17,7 +17,8 @@ pub struct Effect {
     pub slot: Slot,
     /// Which jail's sets it concerns.
     pub jail: JailId,
-    /// Which address or network. IPv6 networks are of one length per configuration (`ipv6prefix`).
+    /// Which address or network: an address of either family, or an IPv6 network of the one length that the
+    /// configuration has (`ipv6prefix`).
     pub net: IpNet,
     /// What to do.
     pub change: Change,

@@ -1,4 +1,8 @@
 //! The truth about failures and bans.
+//!
+//! The guard takes failures and a `now`, and decides; it returns what happened. It cannot fail, reads no
+//! clock and knows neither files nor sockets: [`Guard::observe`] takes what a filter read,
+//! [`Guard::poll_effect`] gives what the kernel needs, [`Guard::acked`] takes the kernel's answer.
 #![forbid(unsafe_code)]
 #![deny(
     clippy::indexing_slicing,
@@ -7,6 +11,336 @@
     clippy::panic
 )]
 
+mod bans;
+mod deadlines;
 mod effect;
+mod failures;
+mod index;
+mod slab;
+mod trust;
 
+use core::net::IpAddr;
+
+use ipnet::IpNet;
+
+pub use bans::Ban;
 pub use effect::{Change, Effect, JailId, Slot};
+pub use failures::{Source, Summary};
+pub use index::Seed;
+pub use trust::Trust;
+
+use crate::addr;
+use crate::filter::{Failure, Proof};
+use crate::time::Mono;
+use bans::{Bans, Entered};
+use failures::{Failures, Noted, number};
+use index::Key;
+
+/// Rows of the failure ring that one source may fill, beyond twice its jail's `maxretry`: claimed attempts
+/// wait there for the NOTICE that they support.
+const KEEP_EXTRA: u32 = 8;
+
+/// What a jail decides by.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// So many failures within `findtime` bring a ban; at least 1.
+    pub maxretry: u32,
+    /// How far back failures count, in seconds.
+    pub findtime: u64,
+    /// How long a ban lasts, in seconds; `None` is for ever.
+    pub bantime: Option<u64>,
+    /// `ignoreip`.
+    pub trust: Trust,
+}
+
+/// What is the same for all jails.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Recent failures kept.
+    pub ring: u32,
+    /// Bans kept at the same time.
+    pub maxbans: u32,
+    /// IPv6 sources are counted and banned by networks of this length.
+    pub ipv6prefix: u8,
+    /// The box's own addresses, gateways and resolvers.
+    pub own: Trust,
+    /// Random, so that nobody outside can choose addresses that collide in our tables.
+    pub seed: Seed,
+}
+
+/// What became of a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its source is never banned: in `ignoreip`, or of our own.
+    Trusted,
+    /// A further line of an attempt that is counted.
+    Joined,
+    /// Evidence that the sender could have chosen: it counts once other evidence supports it.
+    Claimed,
+    /// Counted: the source has so many failures within findtime.
+    Counted(u32),
+    /// The source is banned already.
+    Banned,
+    /// It brought a ban.
+    Ban(Verdict),
+    /// It would have brought a ban, and the table is full of bans that this one may not displace.
+    TableFull(Verdict),
+    /// The ring is full of better evidence.
+    Dropped,
+}
+
+/// A ban and its reasons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The ban.
+    pub ban: Ban,
+    /// What the failures came to.
+    pub why: Summary,
+    /// The ban that had to end because the table was full.
+    pub displaced: Option<Ban>,
+}
+
+/// Counters for `status`, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Failures that counted.
+    pub failures: u64,
+    /// Failures of trusted sources.
+    pub trusted: u64,
+    /// Failures of banned sources.
+    pub while_banned: u64,
+    /// Bans made.
+    pub bans: u64,
+    /// Failures dropped because the ring was full of better evidence.
+    pub dropped: u64,
+    /// Bans that ended early because the table was full.
+    pub displaced: u64,
+    /// Bans not made because the table was full.
+    pub table_full: u64,
+}
+
+/// All failures and bans.
+pub struct Guard {
+    policies: Vec<Policy>,
+    settings: Settings,
+    failures: Failures,
+    bans: Bans,
+    stats: Stats,
+}
+
+impl Guard {
+    /// A guard that has seen nothing; the policies' order gives the [`JailId`]s.
+    #[must_use]
+    pub fn new(policies: Vec<Policy>, settings: Settings) -> Guard {
+        Guard {
+            failures: Failures::new(settings.ring, settings.seed),
+            bans: Bans::new(settings.maxbans, settings.seed),
+            policies,
+            settings,
+            stats: Stats::default(),
+        }
+    }
+
+    /// Takes one failure that a file of this jail reported.
+    pub fn observe(&mut self, jail: JailId, source: Source, failure: &Failure, now: Mono) -> Outcome {
+        let Some(policy) = self.policies.get(usize::from(jail.0)) else {
+            return Outcome::Trusted;
+        };
+        let net = self.source_net(failure.addr, policy);
+        if self.is_trusted(failure.addr, policy) {
+            self.stats.trusted += 1;
+            return Outcome::Trusted;
+        }
+        if self.bans.find(net, jail, now).is_some() {
+            self.stats.while_banned += 1;
+            return Outcome::Banned;
+        }
+        let key = Key {
+            source: number(net.addr()),
+            jail,
+        };
+        let keep = policy.maxretry.saturating_mul(2).saturating_add(KEEP_EXTRA);
+        match self
+            .failures
+            .note(key, source, failure, now, policy.findtime, keep)
+        {
+            Noted::Joined => Outcome::Joined,
+            Noted::Claimed => Outcome::Claimed,
+            Noted::Dropped => {
+                self.stats.dropped += 1;
+                Outcome::Dropped
+            }
+            Noted::Counted(count) => {
+                self.stats.failures += 1;
+                if count < policy.maxretry {
+                    return Outcome::Counted(count);
+                }
+                let until = policy.bantime.map(|bantime| now.plus_seconds(bantime));
+                self.convict(key, net, jail, until, now)
+            }
+        }
+    }
+
+    /// Enters a ban that was not made here: one from the store.
+    pub fn restore(&mut self, ban: Ban) {
+        self.bans.enter(ban);
+    }
+
+    /// Ends a ban before its time. `None` if there is none.
+    pub fn unban(&mut self, net: IpNet, jail: JailId) -> Option<Ban> {
+        self.bans.lift(net, jail)
+    }
+
+    /// The next ban whose time is over. Called until it returns `None`.
+    pub fn expire(&mut self, now: Mono) -> Option<Ban> {
+        self.bans.expire(now)
+    }
+
+    /// The next change that the kernel needs, if any. Called until it returns `None` or the batch is full;
+    /// each one taken is answered with [`Guard::acked`].
+    pub fn poll_effect(&mut self, now: Mono) -> Option<Effect> {
+        self.bans.poll_effect(now)
+    }
+
+    /// Whether [`Guard::poll_effect`] has something to give without waiting.
+    #[must_use]
+    pub fn has_effects(&self) -> bool {
+        self.bans.has_effects()
+    }
+
+    /// The kernel's answer to an effect: whether it took it. What it did not take is asked for again.
+    pub fn acked(&mut self, slot: Slot, taken: bool, now: Mono) {
+        self.bans.acked(slot, taken, now);
+    }
+
+    /// Somebody emptied the kernel: every ban is wanted again.
+    pub fn kernel_lost_all(&mut self) {
+        self.bans.kernel_lost_all();
+    }
+
+    /// The longest time the kernel can hold a ban, in milliseconds; longer bans are sent again in time.
+    pub fn set_longest_timeout(&mut self, longest_ms: u64) {
+        self.bans.set_longest(longest_ms);
+    }
+
+    /// When to call again although nothing happened.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Mono> {
+        self.bans.next_deadline()
+    }
+
+    /// All bans, in no order.
+    pub fn bans(&self) -> impl Iterator<Item = &Ban> {
+        self.bans.iter()
+    }
+
+    /// Bans in the table.
+    #[must_use]
+    pub fn ban_count(&self) -> u32 {
+        self.bans.len()
+    }
+
+    /// Bans that the kernel is not known to hold.
+    #[must_use]
+    pub fn not_in_force(&self) -> u32 {
+        self.bans.not_in_force()
+    }
+
+    /// Attempts in the ring.
+    #[must_use]
+    pub fn failures_kept(&self) -> u32 {
+        self.failures.len()
+    }
+
+    /// Counters since the start.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// Takes over the bans of a guard with another configuration; `jail` says what became of a jail
+    /// (`None`: it is gone, and its bans with it). Bans of who is trusted by now are lifted. Failures are taken
+    /// over if the jails are the same.
+    pub fn inherit(&mut self, old: &mut Guard, jail: impl Fn(JailId) -> Option<JailId>) {
+        let same = |number: usize| jail(JailId(number as u16)) == Some(JailId(number as u16));
+        let keyed_alike =
+            (old.settings.ring, old.settings.ipv6prefix) == (self.settings.ring, self.settings.ipv6prefix);
+        if keyed_alike && self.policies.len() == old.policies.len() && (0..self.policies.len()).all(same) {
+            core::mem::swap(&mut self.failures, &mut old.failures);
+        }
+        for ban in old.bans.iter() {
+            let Some(jail) = jail(ban.jail) else { continue };
+            let Some(policy) = self.policies.get(usize::from(jail.0)) else {
+                continue;
+            };
+            let trusted = self.overlaps_trusted(ban.net, policy);
+            self.bans.enter(Ban { jail, ..*ban });
+            if trusted {
+                self.bans.lift(ban.net, jail);
+            }
+        }
+        self.stats = old.stats;
+    }
+
+    fn convict(&mut self, key: Key, net: IpNet, jail: JailId, until: Option<Mono>, now: Mono) -> Outcome {
+        let Some(why) = self.failures.take(key) else {
+            return Outcome::Dropped;
+        };
+        let ban = Ban {
+            net,
+            jail,
+            since: now,
+            until,
+            proof: why.proof,
+        };
+        let displaced = match self.bans.enter(ban) {
+            Entered::New => None,
+            Entered::Displaced(other) => {
+                self.stats.displaced += 1;
+                Some(other)
+            }
+            Entered::Full => {
+                self.stats.table_full += 1;
+                return Outcome::TableFull(Verdict {
+                    ban,
+                    why,
+                    displaced: None,
+                });
+            }
+        };
+        self.stats.bans += 1;
+        Outcome::Ban(Verdict { ban, why, displaced })
+    }
+
+    /// Rule R2.
+    fn is_trusted(&self, address: IpAddr, policy: &Policy) -> bool {
+        addr::is_never_remote(address) || self.overlaps_trusted(IpNet::from(addr::unmap(address)), policy)
+    }
+
+    fn overlaps_trusted(&self, net: IpNet, policy: &Policy) -> bool {
+        policy.trust.overlaps(net) || self.settings.own.overlaps(net)
+    }
+
+    /// What a source is counted and banned by: an IPv4 address, or an IPv6 network. If that network holds a
+    /// trusted address, as the one of our own LAN does, it is the single address.
+    fn source_net(&self, address: IpAddr, policy: &Policy) -> IpNet {
+        let address = addr::unmap(address);
+        let host = IpNet::from(address);
+        let bits = self.settings.ipv6prefix;
+        if address.is_ipv4() || bits >= host.max_prefix_len() {
+            return host;
+        }
+        match IpNet::new(addr::network(address, bits), bits) {
+            Ok(net) if !self.overlaps_trusted(net, policy) => net,
+            Ok(_) | Err(_) => host,
+        }
+    }
+}
+
+impl Verdict {
+    /// Whether the address is known to be the attacker's.
+    #[must_use]
+    pub fn is_proven(&self) -> bool {
+        self.why.proof > Proof::Blind
+    }
+}

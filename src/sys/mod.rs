@@ -1,9 +1,15 @@
 //! The system, one file a kind of descriptor. The only folder that names `nix` or `libc`.
 
+pub mod clock;
 mod fault;
+pub mod file;
 mod kernel;
 pub mod netlink;
+pub mod own;
+pub mod poll;
+pub mod signals;
 pub mod uapi;
+pub mod watch;
 pub mod xtables;
 
 pub use fault::Fault;

@@ -92,6 +92,11 @@ impl Namespace {
         namespace
     }
 
+    /// Where the kernel shows it: what setns(2) takes.
+    pub fn path(&self) -> String {
+        format!("/run/netns/{}", self.name)
+    }
+
     /// Gives the machine one more address: .HOST and ::HOST of its networks.
     pub fn address(&self, host: u8) {
         self.exec(&format!("ip addr add {}/24 dev eth0", self.v4(host)));

@@ -1,0 +1,55 @@
+# make run     guard this machine, in the foreground (as root)
+# make test    install what the tests need, and run them all
+# make         build the static binary and print its size
+#
+# TARGET may name any target that rustc has a standard library for; cross/ builds the routers' ones.
+TARGET  ?= $(shell uname -m)-unknown-linux-gnu
+BINARY   = target/$(TARGET)/release/sipguard
+ARGS    ?=
+DESTDIR ?=
+PREFIX  ?= /usr/local
+# What the tests look at the kernel with, and play the network with.
+PACKAGES = nftables ipset iptables iproute2 strace util-linux
+
+.PHONY: build run test lint bench fuzz install packages clean
+
+build:
+	RUSTFLAGS="-Ctarget-feature=+crt-static" cargo build --release --locked --target $(TARGET)
+	@echo "$(BINARY): $$(stat -c %s $(BINARY)) bytes, static, stripped"
+
+run: build
+	$(BINARY) run $(ARGS)
+
+test: packages
+	cargo test --locked --no-fail-fast
+
+lint:
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+bench: build packages
+	cargo bench --locked
+
+# Needs a nightly compiler. Each target runs so long; what it finds new stays in fuzz/corpus.
+FUZZ_SECONDS ?= 600
+FUZZ_SEEDS_line   = tests/golden
+FUZZ_SEEDS_config = tests/data/article tests/data/howto
+fuzz:
+	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
+	@for target in $$(cargo +nightly fuzz list); do \
+	  case $$target in line) seeds="$(FUZZ_SEEDS_line)";; config) seeds="$(FUZZ_SEEDS_config)";; *) seeds=;; esac; \
+	  mkdir -p fuzz/corpus/$$target; \
+	  cargo +nightly fuzz run $$target fuzz/corpus/$$target $$seeds -- \
+	    -max_total_time=$(FUZZ_SECONDS) -max_len=9000 -timeout=10 -print_final_stats=1 || exit 1; done
+
+install: build
+	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/sbin/sipguard
+
+# Debian and its children; elsewhere the programs have to be there already.
+packages:
+	@dpkg -s $(PACKAGES) >/dev/null 2>&1 || { \
+	  command -v apt-get >/dev/null || { echo "please install: $(PACKAGES)"; exit 1; }; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(PACKAGES); }
+
+clean:
+	cargo clean

@@ -1,0 +1,102 @@
+//! What a configuration amounts to, for a person: every jail, what it reads, and what happens on a ban.
+
+use core::fmt;
+
+use super::{Block, Config, Jail, Origins, Protocol};
+use crate::escape::Escaped;
+use crate::time::Span;
+
+/// The effective settings, each with the file and line it comes from; many lines, the last without newline.
+#[must_use]
+pub fn describe(config: &Config) -> impl fmt::Display + '_ {
+    Description(config)
+}
+
+struct Description<'c>(&'c Config);
+
+impl fmt::Display for Description<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let config = self.0;
+        for jail in &config.jails {
+            write_jail(f, jail)?;
+        }
+        write!(f, "all jails")?;
+        let origins = &config.origins;
+        line(f, origins, "firewall", &config.firewall.name())?;
+        line(f, origins, "ring", &format_args!("{} failures", config.ring))?;
+        line(f, origins, "maxbans", &config.maxbans)?;
+        line(f, origins, "ipv6prefix", &format_args!("/{}", config.ipv6prefix))?;
+        match &config.dbfile {
+            Some(path) => line(f, origins, "dbfile", &Escaped(path.as_bytes())),
+            None => line(f, origins, "dbfile", &"none: bans end with a reboot"),
+        }
+    }
+}
+
+fn write_jail(f: &mut fmt::Formatter<'_>, jail: &Jail) -> fmt::Result {
+    let origins = &jail.origins;
+    write!(f, "jail {}", jail.name)?;
+    line(f, origins, "filter", &jail.filter.name())?;
+    for path in &jail.logpaths {
+        line(f, origins, "logpath", &Escaped(path.as_bytes()))?;
+    }
+    line(
+        f,
+        origins,
+        "maxretry",
+        &format_args!("{} failures", jail.maxretry),
+    )?;
+    line(
+        f,
+        origins,
+        "findtime",
+        &format_args!("within {}", Span(jail.findtime)),
+    )?;
+    match jail.bantime {
+        Some(seconds) => line(f, origins, "bantime", &Span(seconds))?,
+        None => line(f, origins, "bantime", &"for ever")?,
+    }
+    for net in &jail.ignoreip {
+        line(f, origins, "ignoreip", net)?;
+    }
+    if jail.blocks.is_empty() {
+        line(f, origins, "action", &"blocks nothing")?;
+    }
+    for block in &jail.blocks {
+        line(f, origins, "action", block)?;
+    }
+    f.write_str("\n\n")
+}
+
+/// `  findtime    within 10m                          /etc/sipguard/jail.local:7`
+fn line(f: &mut fmt::Formatter<'_>, origins: &Origins, key: &str, value: &dyn fmt::Display) -> fmt::Result {
+    let value = value.to_string();
+    match origins.get(key) {
+        Some(origin) => write!(f, "\n  {key:<11} {value:<40} {origin}"),
+        None => write!(f, "\n  {key:<11} {value:<40} built in"),
+    }
+}
+
+impl fmt::Display for Block {
+    /// `drops tcp and udp to port 5060-5061`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.protocol {
+            Protocol::All => return f.write_str("drops everything from the source"),
+            Protocol::Tcp => "drops tcp to ",
+            Protocol::Udp => "drops udp to ",
+            Protocol::TcpUdp => "drops tcp and udp to ",
+        })?;
+        if self.ports.is_empty() {
+            return f.write_str("every port");
+        }
+        f.write_str("port ")?;
+        for (number, (first, last)) in self.ports.iter().enumerate() {
+            f.write_str(if number == 0 { "" } else { "," })?;
+            write!(f, "{first}")?;
+            if last > first {
+                write!(f, "-{last}")?;
+            }
+        }
+        Ok(())
+    }
+}

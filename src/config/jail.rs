@@ -1,0 +1,167 @@
+//! One jail: which log, which filter, how many failures, for how long, and who is never banned.
+
+use ipnet::IpNet;
+
+use super::ini::Place;
+use super::reading::{Reading, shown};
+use super::value::{Ignored, ignored};
+use super::{FilterName, Jail, action, settings};
+use crate::limits::{FILES_MAX, IGNOREIP_MAX, JAIL_NAME_BYTES_MAX};
+
+/// Reads an enabled jail; `None` after a mistake, or if we have no such filter.
+pub(super) fn jail(reading: &mut Reading<'_>, name: &str, place: Option<Place>) -> Option<Jail> {
+    name_is_sound(reading, name, place)?;
+    let filter = filter(reading, name)?;
+    let (logpaths, logpaths_guessed) = logpaths(reading, name, filter).unwrap_or_default();
+    let maxretry = reading.number(name, "maxretry");
+    let findtime = reading.seconds(name, "findtime").flatten();
+    let bantime = reading.seconds(name, "bantime");
+    let ignoreip = ignoreip(reading, name);
+    let blocks = action::blocks(reading, name);
+    if blocks.is_empty() {
+        let what = format!("[{name}] has no firewall action: it bans, but nothing is blocked");
+        reading.warn(place, what);
+    }
+    Some(Jail {
+        name: name.to_owned(),
+        filter,
+        logpaths,
+        logpaths_guessed,
+        maxretry: maxretry?,
+        findtime: findtime?,
+        bantime: bantime?,
+        ignoreip,
+        blocks,
+        origins: reading.origins(),
+    })
+}
+
+/// The name becomes part of a kernel set's name, of log lines and of commands.
+fn name_is_sound(reading: &mut Reading<'_>, name: &str, place: Option<Place>) -> Option<()> {
+    let sound = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if name.len() <= JAIL_NAME_BYTES_MAX && name.bytes().all(sound) && !name.starts_with('-') {
+        return Some(());
+    }
+    let what = format!(
+        "\"{}\" cannot be a jail's name; use up to {JAIL_NAME_BYTES_MAX} letters, digits, dots, - and _",
+        shown(name)
+    );
+    match place {
+        Some(place) => reading.wrong(super::ini::Wrong {
+            place,
+            length: name.len(),
+            what,
+        }),
+        None => reading.whole_wrong(&what),
+    }
+    None
+}
+
+fn filter(reading: &mut Reading<'_>, section: &str) -> Option<FilterName> {
+    let value = reading.value(section, "filter")?;
+    let text = value.text().trim();
+    let (name, options) = match text.split_once('[') {
+        None => (text, ""),
+        Some((name, options)) => (name.trim_end(), options.trim_end_matches(']').trim()),
+    };
+    let built_in = FilterName::ALL.into_iter().find(|filter| filter.name() == name);
+    if built_in.is_some() {
+        if !matches!(options, "" | "mode=normal" | "mode=\"normal\"") {
+            let what = format!("filter {name}: its options are not yet in force");
+            reading.warn(Some(value.wrong(options, "").place), what);
+        }
+        return built_in;
+    }
+    match settings::nearest(name, FilterName::ALL.into_iter().map(FilterName::name)) {
+        Some(near) => {
+            let what = format!("filter: there is no \"{}\"; did you mean {near}?", shown(name));
+            reading.wrong(value.wrong(name, what));
+        }
+        None => {
+            let what = format!(
+                "[{}] is not guarded: filter {} is not yet in force",
+                shown(section),
+                shown(name)
+            );
+            reading.warn(Some(value.place()), what);
+        }
+    }
+    // What was read for a jail that is left out belongs to no jail.
+    let _ = reading.origins();
+    None
+}
+
+/// The files and patterns of `logpath`, and whether they are only built in.
+fn logpaths(reading: &mut Reading<'_>, section: &str, filter: FilterName) -> Option<(Vec<String>, bool)> {
+    let Some(value) = reading.value(section, "logpath") else {
+        if reading.ini.resolve(section, "logpath").is_ok() {
+            reading.whole_wrong(&format!(
+                "[{section}] has no logpath; name the log files it reads"
+            ));
+        }
+        return None;
+    };
+    let mut paths: Vec<String> = Vec::new();
+    for word in value.words() {
+        // fail2ban lets a path be followed by where to begin in it; we go on where we stopped.
+        if matches!(word, "tail" | "head") && !paths.is_empty() {
+            continue;
+        }
+        if !word.starts_with('/') {
+            let what = format!(
+                "logpath: \"{}\" is not a path from the root; begin it with /",
+                shown(word)
+            );
+            reading.wrong(value.wrong(word, what));
+            return None;
+        }
+        if filter == FilterName::Asterisk && word.ends_with("/full") {
+            let what = "asterisk's full log holds debug output, which anyone can forge; \
+                        name messages and security in logpath";
+            reading.warn(Some(value.wrong(word, "").place), what.to_owned());
+        }
+        if !paths.iter().any(|path| path == word) {
+            paths.push(word.to_owned());
+        }
+    }
+    if paths.is_empty() || paths.len() > FILES_MAX {
+        let what = format!("logpath: {} paths; name 1 to {FILES_MAX}", paths.len());
+        reading.wrong(value.wrong(value.text(), what));
+        return None;
+    }
+    let guessed = value.is_built_in();
+    Some((paths, guessed))
+}
+
+fn ignoreip(reading: &mut Reading<'_>, section: &str) -> Vec<IpNet> {
+    let Some(value) = reading.value(section, "ignoreip") else {
+        return Vec::new();
+    };
+    let mut nets: Vec<IpNet> = Vec::new();
+    let words = value.text().split(|c: char| c == ',' || c.is_whitespace());
+    for word in words.filter(|word| !word.is_empty()) {
+        match ignored(word) {
+            Some(Ignored::Net(net)) => nets.push(net),
+            Some(Ignored::Named) => {
+                let what = format!(
+                    "ignoreip: names are not yet in force: {} may be banned",
+                    shown(word)
+                );
+                reading.warn(Some(value.wrong(word, "").place), what);
+            }
+            None => {
+                let what = format!("ignoreip: \"{}\" is not an address, network or name", shown(word));
+                reading.wrong(value.wrong(word, what));
+            }
+        }
+        if nets.len() > IGNOREIP_MAX {
+            let what = format!("ignoreip: more than {IGNOREIP_MAX} entries; join them into networks");
+            reading.wrong(value.wrong(word, what));
+            break;
+        }
+    }
+    let mut sorted = nets;
+    sorted.sort_unstable();
+    sorted.dedup();
+    sorted
+}

@@ -1,0 +1,275 @@
+//! What jails amount to: small cases, one line each.
+
+use super::*;
+
+/// `[name]` with these lines below its `enabled`, and what its actions block, with the warnings.
+fn check(name: &str, lines: &str, want: &str) {
+    let text = format!("[{name}]\nenabled = true\n{lines}\n");
+    let (config, warnings) = match read(&text) {
+        Ok(read) => read,
+        Err(error) => panic!("{text}\n{error}"),
+    };
+    let blocks: Vec<String> = config.jails[0].blocks.iter().map(Block::to_string).collect();
+    let mut got = blocks.join("; ");
+    for warning in &warnings {
+        got = format!("{got}\n{}", warning.what);
+    }
+    assert_eq!(got, want, "{text}");
+}
+
+const SIP: &str = "drops tcp and udp to port 5060-5061";
+const ALL: &str = "drops everything from the source";
+
+#[test]
+fn what_the_kernel_blocks() {
+    check("asterisk", "", SIP);
+    check("sshd", "", "drops tcp to port 22");
+    check("ssh", "", "drops tcp to port 22");
+    check("dropbear", "port = 22,2222", "drops tcp to port 22,2222");
+    check(
+        "asterisk",
+        "port = 5060:5080",
+        "drops tcp and udp to port 5060-5080",
+    );
+    check("asterisk", "port = all", "drops tcp and udp to every port");
+    check(
+        "asterisk",
+        "banaction = iptables-allports",
+        "drops tcp and udp to every port",
+    );
+    check(
+        "asterisk",
+        "banaction = %(banaction_allports)s",
+        "drops tcp and udp to every port",
+    );
+    check(
+        "asterisk",
+        "banaction = nftables[type=allports]",
+        "drops tcp and udp to every port",
+    );
+    check("asterisk", "banaction = nftables-multiport", SIP);
+    check(
+        "asterisk",
+        "banaction = iptables-ipset-proto6-allports",
+        "drops tcp and udp to every port",
+    );
+    check(
+        "asterisk",
+        "banaction = firewallcmd-ipset[actiontype=<allports>]",
+        SIP,
+    );
+    check("asterisk", "action = %(action_)s", SIP);
+    check(
+        "asterisk",
+        "action = iptables-asterisk[name=ASTERISK, protocol=all]",
+        ALL,
+    );
+    check(
+        "asterisk",
+        "action = iptables[type=multiport, port=\"5060\", protocol=udp]",
+        "drops udp to port 5060",
+    );
+    check(
+        "asterisk",
+        "action = iptables[port=5060, protocol=udp][port=5070]",
+        "drops udp to port 5070",
+    );
+    check("asterisk", "action = nftables [protocol='tcp,udp']", SIP);
+    check(
+        "asterisk",
+        "action = nftables[port=sip,\n  protocol=udp,]",
+        "drops udp to port 5060",
+    );
+    check("asterisk", "action = ufw", ALL);
+    check("asterisk", "action = ufw[application=sip]\n  iptables", ALL);
+    check(
+        "sshd",
+        "action = iptables\n\n  iptables[port=5060, protocol=udp]",
+        "drops tcp to port 22; drops udp to port 5060",
+    );
+    check(
+        "sshd",
+        "action = iptables-allports iptables[protocol=udp]",
+        "drops tcp to every port; drops udp to port 22",
+    );
+    check("sshd", "protocol = tcp,udp", "drops tcp and udp to port 22");
+    check("sshd", "protocol = all", ALL);
+    check("gate", "filter = sshd\nlogpath = /l", "drops tcp to every port");
+    check("asterisk-udp", "", "drops udp to port 5060-5061");
+    check("asterisk-iptables", "", SIP);
+}
+
+#[test]
+fn what_is_accepted_and_not_in_force_is_said() {
+    let mail = |name: &str| format!("{SIP}\naction {name} is not yet in force");
+    check("asterisk", "action = %(action_mw)s", &mail("sendmail-whois"));
+    check(
+        "asterisk",
+        "action = %(action_mwl)s",
+        &mail("sendmail-whois-lines"),
+    );
+    check(
+        "asterisk",
+        "action = %(action_)s\n  smtp.py[host=mail, sendername=\"a, b\"]",
+        &mail("smtp.py"),
+    );
+    check(
+        "asterisk",
+        "action = %(action_abuseipdb)s[abuseipdb_category=\"18\"]\n  iptables[protocol=\"tcp,udp\"]",
+        &mail("abuseipdb"),
+    );
+    check(
+        "asterisk",
+        "banaction = shorewall",
+        "\n[asterisk] has no firewall action: it bans, but nothing is blocked\naction shorewall is \
+         not yet in force",
+    );
+    check(
+        "asterisk",
+        "banaction = iptables[blocktype=REJECT]",
+        &format!("{SIP}\nblocktype other than DROP is not yet in force: packets are dropped"),
+    );
+    check("asterisk", "banaction = iptables[blocktype=DROP]", SIP);
+    check(
+        "asterisk",
+        "backend = auto\nignoreself = true\nusedns = no\nchain = FORWARD\nbantime.increment = false",
+        SIP,
+    );
+    let keys = [
+        "ignorecommand",
+        "backend",
+        "usedns",
+        "failregex",
+        "mode",
+        "bantime.unproven",
+        "logencoding",
+    ];
+    for key in keys {
+        check(
+            "asterisk",
+            &format!("{key} = x"),
+            &format!("{SIP}\n{key} is not yet in force"),
+        );
+    }
+    check(
+        "asterisk",
+        "filter = asterisk[mode=aggressive]",
+        &format!("{SIP}\nfilter asterisk: its options are not yet in force"),
+    );
+    check(
+        "asterisk",
+        "action = iptables[protocol=tcp]",
+        "drops tcp to port 5060-5061\n[asterisk] blocks TCP only, and SIP comes over UDP; write \
+         protocol = tcp,udp",
+    );
+    check(
+        "asterisk",
+        "ignoreip = 10.0.0.1, pbx.example.org",
+        &format!("{SIP}\nignoreip: names are not yet in force: pbx.example.org may be banned"),
+    );
+    check(
+        "asterisk",
+        "logpath = /var/log/asterisk/full",
+        &format!(
+            "{SIP}\nasterisk's full log holds debug output, which anyone can forge; name messages \
+             and security \
+                  in logpath"
+        ),
+    );
+}
+
+#[test]
+fn a_key_is_warned_of_once_and_only_where_it_matters() {
+    let text = "[DEFAULT]\nusedns = warn\n[asterisk]\nenabled = true\nusedns = yes\n[sshd]\nenabled \
+        = true\nusedns = yes\n";
+    let (_, warnings) = read(text).unwrap();
+    assert_eq!(warned(&warnings), "jail.local:2: usedns is not yet in force\n");
+    let (_, warnings) = read("[asterisk]\nenabled = true\n[sshd]\nusedns = yes\n").unwrap();
+    assert_eq!(warnings, [], "a disabled jail needs no warning");
+}
+
+#[test]
+fn logpaths_are_guessed_only_if_nobody_wrote_them() {
+    let check = |lines: &str, paths: &[&str], guessed: bool| {
+        let (config, _) = read(&format!("{lines}\n")).unwrap();
+        assert_eq!(config.jails[0].logpaths, paths, "{lines}");
+        assert_eq!(config.jails[0].logpaths_guessed, guessed, "{lines}");
+    };
+    let ssh = ["/var/log/auth.log", "/var/log/secure"];
+    check("[sshd]\nenabled = 1", &ssh, true);
+    check("[sshd]\nenabled = 1\nlogpath = %(sshd_log)s", &ssh, true);
+    check("[DEFAULT]\nsshd_log = /l\n[sshd]\nenabled = 1", &["/l"], false);
+    check(
+        "[DEFAULT]\nsyslog_authpriv = /l\n[dropbear]\nenabled = 1",
+        &["/l"],
+        false,
+    );
+    check(
+        "[sshd]\nenabled = 1\nlogpath = /a tail\n  /b*  /c head\n\n  /a",
+        &["/a", "/b*", "/c"],
+        false,
+    );
+}
+
+#[test]
+fn times_and_ignored_networks_reach_the_jail() {
+    let text = "[DEFAULT]\nbantime = 1d 12h ; c\nfindtime = 1.5h # c\nignoreip = 10.1.2.3/8, ::1 \
+        10.0.0.0/8\n[sshd]\n\
+                enabled = 1\n[asterisk]\nenabled = 1\nbantime = -1\nignoreip =\n";
+    let (config, _) = read(text).unwrap();
+    let [ssh, sip] = config.jails.as_slice() else {
+        panic!("two jails");
+    };
+    assert_eq!((ssh.bantime, ssh.findtime), (Some(129_600), 5_400));
+    assert_eq!(
+        ssh.ignoreip,
+        ["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]
+    );
+    assert_eq!((sip.bantime, sip.ignoreip.len()), (None, 0));
+    assert_eq!(sip.origins.get("bantime").unwrap().to_string(), "jail.local:9");
+    assert_eq!(sip.origins.get("maxretry"), None);
+}
+
+#[test]
+fn files_include_each_other_in_layers() {
+    let main =
+        b"[INCLUDES]\nbefore = paths.conf no.conf\nafter = over.local\n[DEFAULT]\nmaxretry = 3\n[sshd]\n\
+                 enabled = 1\nlogpath = %(known/logpath)s /c\n[Definition]\nring = 100\n";
+    let files: [(&str, &[u8]); 3] = [
+        ("/etc/jail.local", main),
+        (
+            "/etc/paths.conf",
+            b"[INCLUDES]\nbefore = paths.conf\n[DEFAULT]\nmaxretry = 9\nfindtime = \
+            77\n[sshd]\nlogpath = /b\n",
+        ),
+        ("/etc/over.local", b"[DEFAULT]\nmaxretry = 4\n"),
+    ];
+    let (config, warnings) = read_files(&files).unwrap();
+    let jail = &config.jails[0];
+    assert_eq!((jail.maxretry, jail.findtime, config.ring), (4, 77, 100));
+    assert_eq!(jail.logpaths, ["/b", "/c"]);
+    assert_eq!(
+        jail.origins.get("maxretry").unwrap().to_string(),
+        "/etc/over.local:2"
+    );
+    assert_eq!(
+        warned(&warnings),
+        "/etc/jail.local:2: /etc/no.conf does not exist and is left out\n"
+    );
+}
+
+#[test]
+fn the_database_is_ours_or_none() {
+    for (text, want) in [
+        ("dbfile = None", None),
+        ("dbfile = :memory:", None),
+        ("dbfile = /etc/sipguard/bans", Some("/etc/sipguard/bans")),
+        (
+            "dbfile = /var/lib/fail2ban/fail2ban.sqlite3",
+            Some(DBFILE_DEFAULT),
+        ),
+    ] {
+        let (config, _) = read(&format!("[Definition]\n{text}\n")).unwrap();
+        assert_eq!(config.dbfile.as_deref(), want, "{text}");
+    }
+}

@@ -1,0 +1,186 @@
+//! The jails of a configuration as the loop needs them: which file feeds which filters and jails.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::config::{self, Config, FilterName, Warning};
+use crate::filter::asterisk::Asterisk;
+use crate::filter::dropbear::Dropbear;
+use crate::filter::sshd::Sshd;
+use crate::filter::{Context, Filter, Reading, Trail};
+use crate::firewall::JailRule;
+use crate::guard::{JailId, Policy, Trust};
+use crate::limits::{CONFIG_BYTES_MAX, FILES_MAX, JAILS_MAX};
+use crate::tail::Line;
+
+/// Where the configuration is looked for if the command line names none.
+const DEFAULT_PATH: &str = "/etc/sipguard/jail.local";
+
+/// Reads the configuration: the file that is named, else the default one, else what is built in.
+///
+/// # Errors
+/// The first mistake in the file, or that a file which was asked for cannot be read.
+pub fn load(path: Option<&Path>) -> Result<(Config, Vec<Warning>), config::Error> {
+    if path.is_none() && !Path::new(DEFAULT_PATH).exists() {
+        return Ok((Config::built_in(), Vec::new()));
+    }
+    let path = path.map_or_else(|| PathBuf::from(DEFAULT_PATH), Path::to_path_buf);
+    config::load(&path, &mut read_bounded)
+}
+
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    use std::io::Read as _;
+    let mut text = Vec::new();
+    fs::File::open(path)?
+        .take(CONFIG_BYTES_MAX as u64 + 1)
+        .read_to_end(&mut text)?;
+    Ok(text)
+}
+
+/// All jails: who reads their lines, and what of the kernel they need.
+pub(super) struct Jails {
+    names: Vec<String>,
+    rules: Vec<JailRule>,
+    /// The entries of all `logpath`s, each with a bit for every jail that reads it.
+    patterns: Vec<(String, u32)>,
+    readers: Vec<Reader>,
+    /// Places where a log may be, of which one is enough.
+    guesses: Vec<String>,
+}
+
+/// One filter, and the jails that it reads for: a line is read once for all of them.
+struct Reader {
+    name: FilterName,
+    filter: Filter,
+    jails: u32,
+    /// What it remembers of each file.
+    trails: Vec<Trail>,
+}
+
+// A jail is a bit.
+const _: () = assert!(JAILS_MAX <= u32::BITS as usize);
+
+impl Jails {
+    pub(super) fn new(config: &Config) -> Jails {
+        let mut jails = Jails {
+            names: Vec::new(),
+            rules: Vec::new(),
+            patterns: Vec::new(),
+            readers: Vec::new(),
+            guesses: Vec::new(),
+        };
+        for (number, jail) in config.jails.iter().enumerate() {
+            let bit = 1_u32 << number;
+            jails.names.push(jail.name.clone());
+            jails.rules.push(JailRule {
+                name: jail.name.clone(),
+                blocks: jail.blocks.clone(),
+            });
+            if jail.logpaths_guessed {
+                jails.guesses.extend(jail.logpaths.iter().cloned());
+            }
+            for pattern in &jail.logpaths {
+                match jails.patterns.iter_mut().find(|(known, _)| known == pattern) {
+                    Some((_, readers)) => *readers |= bit,
+                    None => jails.patterns.push((pattern.clone(), bit)),
+                }
+            }
+            match jails.readers.iter_mut().find(|reader| reader.name == jail.filter) {
+                Some(reader) => reader.jails |= bit,
+                None => jails.readers.push(Reader::new(jail.filter, bit)),
+            }
+        }
+        jails
+    }
+
+    /// The entries of all `logpath`s, each once, with the bits that [`Line::readers`] brings back.
+    pub(super) fn patterns(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.patterns
+            .iter()
+            .map(|(pattern, readers)| (pattern.as_str(), *readers))
+    }
+
+    /// Whether nobody asked for this file, so that nobody misses it.
+    pub(super) fn is_guess(&self, path: &Path) -> bool {
+        self.guesses.iter().any(|guess| Path::new(guess) == path)
+    }
+
+    pub(super) fn rules(&self) -> &[JailRule] {
+        &self.rules
+    }
+
+    pub(super) fn name(&self, jail: JailId) -> &str {
+        self.names.get(usize::from(jail.0)).map_or("?", String::as_str)
+    }
+
+    pub(super) fn named(&self, name: &str) -> Option<JailId> {
+        self.names
+            .iter()
+            .position(|other| other == name)
+            .map(|number| JailId(number as u16))
+    }
+
+    /// Reads one line with every filter that wants it. `each` gets what it says and for which jails.
+    pub(super) fn read(
+        &mut self,
+        line: &Line<'_>,
+        context: &Context,
+        each: &mut dyn FnMut(Reading, JailBits),
+    ) {
+        for reader in &mut self.readers {
+            let jails = reader.jails & line.readers;
+            let Some(trail) = reader.trails.get_mut(usize::from(line.file.0)) else {
+                continue;
+            };
+            if jails != 0 {
+                each(reader.filter.read(line.bytes, trail, context), JailBits(jails));
+            }
+        }
+    }
+}
+
+impl Reader {
+    fn new(name: FilterName, jails: u32) -> Reader {
+        Reader {
+            name,
+            filter: filter(name),
+            jails,
+            trails: vec![Trail::default(); FILES_MAX],
+        }
+    }
+}
+
+fn filter(name: FilterName) -> Filter {
+    match name {
+        FilterName::Asterisk => Filter::Asterisk(Asterisk),
+        FilterName::Sshd => Filter::Sshd(Sshd::default()),
+        FilterName::Dropbear => Filter::Dropbear(Dropbear),
+    }
+}
+
+/// Some jails.
+#[derive(Clone, Copy)]
+pub(super) struct JailBits(u32);
+
+impl Iterator for JailBits {
+    type Item = JailId;
+
+    fn next(&mut self) -> Option<JailId> {
+        let JailBits(bits) = self;
+        let lowest = (*bits != 0).then(|| bits.trailing_zeros())?;
+        *bits &= *bits - 1;
+        Some(JailId(lowest as u16))
+    }
+}
+
+/// What the guard decides by, in the order of the jails.
+pub(super) fn policies(config: &Config) -> Vec<Policy> {
+    let policy = |jail: &config::Jail| Policy {
+        maxretry: jail.maxretry,
+        findtime: jail.findtime,
+        bantime: jail.bantime,
+        trust: Trust::new(jail.ignoreip.iter().copied()),
+    };
+    config.jails.iter().map(policy).collect()
+}

@@ -1,0 +1,191 @@
+//! The loop: one thread, one `poll(2)`. Here are the start-up order, the budget of a turn and the log lines:
+//! one decision, one line.
+
+mod jails;
+mod report;
+mod watch;
+
+use std::io;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+
+use log::{error, info, warn};
+
+use crate::cli::Failed;
+use crate::config::{self, Config};
+use crate::firewall::Firewall;
+use crate::guard::{Guard, Seed, Settings, Trust};
+use crate::sys::signals::{Request, Signals};
+use crate::sys::{Fault, clock, own, poll};
+use crate::tail::{Start, Tail};
+use crate::time::Mono;
+use jails::{Jails, policies};
+use watch::Watch;
+
+pub use jails::load;
+
+/// The name on every line of the log.
+const TARGET: &str = "sipguard";
+
+/// A running guard.
+pub struct Daemon {
+    path: Option<PathBuf>,
+    config: Config,
+    signals: Signals,
+    tail: Tail,
+    watch: Watch,
+}
+
+impl Daemon {
+    /// Reads the configuration, opens the logs and then the firewall: nothing is left in the kernel if
+    /// anything before it fails. With `dry_run` the kernel is not touched at all.
+    ///
+    /// # Errors
+    /// A wrong configuration, or a machine that refuses what a guard needs.
+    pub fn start(path: Option<PathBuf>, dry_run: bool) -> Result<Daemon, Failed> {
+        let config = load_and_warn(path.as_deref())?;
+        let signals = Signals::new().map_err(|source| Fault::new("cannot take signals", source))?;
+        let now = clock::boottime().map_err(|source| Fault::new("cannot read the clock", source))?;
+        let mut tail = Tail::new()?;
+        let jails = Jails::new(&config);
+        follow(&mut tail, &jails, now)?;
+        let guard = new_guard(&config)?;
+        let firewall = if dry_run {
+            None
+        } else {
+            Some(open_firewall(&config, &jails)?)
+        };
+        let watch = Watch::new(jails, guard, firewall, clock::zone());
+        report::started(&config, &watch);
+        Ok(Daemon {
+            path,
+            config,
+            signals,
+            tail,
+            watch,
+        })
+    }
+
+    /// Guards until SIGTERM or SIGINT, then takes our objects out of the kernel.
+    ///
+    /// # Errors
+    /// If waiting or the clock fails, which no kernel does to a healthy process.
+    pub fn run(&mut self) -> io::Result<()> {
+        let mut more = true;
+        loop {
+            let timeout = if more {
+                Some(0)
+            } else {
+                self.timeout(clock::boottime()?)
+            };
+            let [signalled, written] = poll::readable([self.signals.as_fd(), self.tail.fd()], timeout)?;
+            let now = clock::boottime()?;
+            if signalled && !self.obey(now)? {
+                return Ok(());
+            }
+            if written || self.tail.next_deadline().is_some_and(|deadline| deadline <= now) {
+                self.tail.wake(now);
+            }
+            self.watch.begin_turn(now, clock::utc()?);
+            more = self.tail.read(now, &mut |line| self.watch.line(&line));
+            self.watch.end_turn();
+            while let Some(notice) = self.tail.notice() {
+                report::file(&notice, self.watch.jails());
+            }
+        }
+    }
+
+    /// How long nothing has to be done, in milliseconds; `None` is for ever.
+    fn timeout(&self, now: Mono) -> Option<u64> {
+        let deadlines = [self.watch.next_deadline(), self.tail.next_deadline()];
+        let next = deadlines.into_iter().flatten().min()?;
+        Some(next.millis_since(now))
+    }
+
+    /// Does what signals ask. `false`: stop.
+    fn obey(&mut self, now: Mono) -> io::Result<bool> {
+        while let Some(request) = self.signals.take()? {
+            match request {
+                Request::Reload => self.reload(now),
+                Request::Stop => {
+                    self.watch.stop();
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes over the whole new configuration, or none of it.
+    fn reload(&mut self, now: Mono) {
+        match self.try_reload(now) {
+            Ok(()) => info!(target: TARGET, "configuration read again: {} jails", self.config.jails.len()),
+            Err(Failed::Config(error)) => error!(target: TARGET, "keeping the old settings: {error}"),
+            Err(Failed::Machine(fault)) => error!(target: TARGET, "keeping the old settings: {fault}"),
+            Err(Failed::Usage(text)) => error!(target: TARGET, "keeping the old settings: {text}"),
+        }
+    }
+
+    fn try_reload(&mut self, now: Mono) -> Result<(), Failed> {
+        let config = load_and_warn(self.path.as_deref())?;
+        let jails = Jails::new(&config);
+        let guard = new_guard(&config)?;
+        let layout = |config: &Config| (config.firewall, config.ipv6prefix, config.maxbans);
+        let laid_out_alike =
+            jails.rules() == self.watch.jails().rules() && layout(&config) == layout(&self.config);
+        let mut prepared = follow(&mut self.tail, &jails, now);
+        if prepared.is_ok() && !laid_out_alike {
+            prepared = self.watch.relayout(&config, &jails);
+        }
+        if let Err(fault) = prepared {
+            unfollow(&mut self.tail, &jails, self.watch.jails(), now);
+            follow(&mut self.tail, self.watch.jails(), now)?;
+            return Err(fault.into());
+        }
+        unfollow(&mut self.tail, self.watch.jails(), &jails, now);
+        self.watch.replace(jails, guard, now);
+        self.config = config;
+        Ok(())
+    }
+}
+
+/// Follows the files of these jails; those that are followed already keep their place.
+fn follow(tail: &mut Tail, jails: &Jails, now: Mono) -> Result<(), Fault> {
+    for (pattern, readers) in jails.patterns() {
+        tail.follow(pattern, readers, Start::End, now)?;
+    }
+    Ok(())
+}
+
+/// Follows the files of these jails no more, but for those that the others read.
+fn unfollow(tail: &mut Tail, jails: &Jails, others: &Jails, now: Mono) {
+    for (pattern, _) in jails.patterns() {
+        if others.patterns().all(|(wanted, _)| wanted != pattern) {
+            tail.unfollow(pattern, now);
+        }
+    }
+}
+
+fn load_and_warn(path: Option<&std::path::Path>) -> Result<Config, config::Error> {
+    let (config, warnings) = load(path)?;
+    for warning in warnings {
+        warn!(target: TARGET, "{warning}");
+    }
+    Ok(config)
+}
+
+fn new_guard(config: &Config) -> Result<Guard, Fault> {
+    let own = own::addresses().map_err(|source| Fault::new("cannot list our own addresses", source))?;
+    let settings = Settings {
+        ring: config.ring,
+        maxbans: config.maxbans,
+        ipv6prefix: config.ipv6prefix,
+        own: Trust::new(own),
+        seed: Seed(clock::random()),
+    };
+    Ok(Guard::new(policies(config), settings))
+}
+
+fn open_firewall(config: &Config, jails: &Jails) -> Result<Firewall, Fault> {
+    Firewall::open(config.firewall, jails.rules(), config.ipv6prefix, config.maxbans)
+}

@@ -1,0 +1,120 @@
+//! What the daemon says in its log.
+
+use core::fmt;
+
+use log::{debug, error, info, warn};
+
+use super::TARGET;
+use super::jails::Jails;
+use super::watch::Watch;
+use crate::config::Config;
+use crate::guard::{Ban, Verdict};
+use crate::tail::{Notice, What};
+use crate::time::{Mono, Span, Wall};
+
+/// The guard is in force.
+pub(super) fn started(config: &Config, watch: &Watch) {
+    let backend = watch
+        .firewall()
+        .map_or("nothing (dry run)", |firewall| firewall.backend());
+    info!(target: TARGET, "sipguard {} guards with {backend}", env!("CARGO_PKG_VERSION"));
+    for jail in &config.jails {
+        info!(target: TARGET, "jail {}: {} failures in {} bring a ban {}, read from {}",
+            jail.name,
+            jail.maxretry,
+            Span(jail.findtime),
+            Lasting(jail.bantime),
+            jail.logpaths.join(" ")
+        );
+    }
+}
+
+/// A ban: who, for how long, why, until when.
+pub(super) struct Banned<'a> {
+    pub(super) verdict: &'a Verdict,
+    pub(super) jail: &'a str,
+    pub(super) now: Mono,
+    pub(super) utc: Wall,
+}
+
+impl fmt::Display for Banned<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Verdict { ban, why, .. } = self.verdict;
+        let bantime = ban.until.map(|until| until.seconds_since(ban.since));
+        let failures = if why.failures == 1 { "failure" } else { "failures" };
+        write!(f, "{} {}: ", Net(ban), Lasting(bantime))?;
+        write!(
+            f,
+            "{} {failures} in {}",
+            why.failures,
+            Span(ban.since.seconds_since(why.first))
+        )?;
+        write!(
+            f,
+            ", last {}, proof {} jail={}",
+            why.last,
+            why.proof.name(),
+            self.jail
+        )?;
+        match ban.until {
+            None => f.write_str(" until=never"),
+            Some(until) => {
+                let seconds = i64::try_from(until.millis_since(self.now).div_ceil(1000)).unwrap_or(i64::MAX);
+                let Wall(utc) = self.utc;
+                write!(
+                    f,
+                    " until={}Z",
+                    Wall(utc.saturating_add(seconds)).to_string().replace(' ', "T")
+                )
+            }
+        }
+    }
+}
+
+/// A ban has ended.
+pub(super) fn unbanned(ban: &Ban, jail: &str, now: Mono) {
+    info!(target: TARGET, "unbanned {} after {} jail={jail}",
+        Net(ban),
+        Span(now.seconds_since(ban.since))
+    );
+}
+
+/// Something happened to a log file. Nobody misses one that was only guessed.
+pub(super) fn file(notice: &Notice, jails: &Jails) {
+    match notice.what {
+        What::Missing if notice.path.as_ref().is_some_and(|path| jails.is_guess(path)) => {
+            debug!(target: TARGET, "{notice}");
+        }
+        What::Opened(_) | What::Rotated | What::Truncated => info!(target: TARGET, "{notice}"),
+        What::Missing | What::TooManyOld | What::Unfinished | What::WorldWritable | What::Overflow => {
+            warn!(target: TARGET, "{notice}");
+        }
+        What::Refused(_) | What::Unreadable(_) | What::TooMany => error!(target: TARGET, "{notice}"),
+    }
+}
+
+/// `for 10m` or `for ever`.
+struct Lasting(Option<u64>);
+
+impl fmt::Display for Lasting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str("for ever"),
+            Some(seconds) => write!(f, "for {}", Span(seconds)),
+        }
+    }
+}
+
+/// An address, or a network if it is more than one address.
+pub(super) struct Net<'a>(pub(super) &'a Ban);
+
+impl fmt::Display for Net<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let net = self.0.net;
+        if net.prefix_len() == net.max_prefix_len() {
+            net.addr().fmt(f)
+        } else {
+            net.fmt(f)
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! One turn of the loop: lines in, verdicts, and changes to the kernel.
+
+use log::{debug, error, info, warn};
+
+use super::TARGET;
+use super::jails::{JailBits, Jails};
+use super::open_firewall;
+use super::report::{self, Banned, Net};
+use crate::config::{Backend, Config};
+use crate::escape::Escaped;
+use crate::filter::{Context, Failure, Reading, Suspicion};
+use crate::firewall::{Firewall, Refusal};
+use crate::guard::{Effect, Guard, Outcome, Source, Verdict};
+use crate::limits::{CHANGES_PER_BATCH, JAILS_MAX};
+use crate::sys::Fault;
+use crate::tail::Line;
+use crate::time::{Mono, Wall};
+use crate::zone::Zone;
+
+/// The same kind of trouble is told once in so many seconds.
+const TELL_SECONDS: u64 = 60;
+
+/// What stands between the lines and the kernel.
+pub(super) struct Watch {
+    jails: Jails,
+    guard: Guard,
+    /// `None` in a dry run.
+    firewall: Option<Firewall>,
+    /// Verdicts of this turn: told when the kernel has answered, so that the ban comes before the word.
+    fresh: Vec<Verdict>,
+    batch: Vec<Effect>,
+    /// What the filters found in the current line; at most one reading each.
+    found: Vec<(Reading, JailBits)>,
+    now: Mono,
+    utc: Wall,
+    zone: Zone,
+    context: Context,
+    suspicious: Telling,
+    refused: Telling,
+    table_full: Telling,
+}
+
+/// Something that is counted, and told at most once a minute.
+#[derive(Default)]
+struct Telling {
+    untold: u64,
+    told: Option<Mono>,
+}
+
+impl Telling {
+    /// Counts one; returns how many there were since the last word, if it is time for a word.
+    fn count(&mut self, now: Mono) -> Option<u64> {
+        self.untold += 1;
+        if self
+            .told
+            .is_some_and(|told| now < told.plus_seconds(TELL_SECONDS))
+        {
+            return None;
+        }
+        self.told = Some(now);
+        Some(std::mem::take(&mut self.untold))
+    }
+}
+
+impl Watch {
+    pub(super) fn new(jails: Jails, mut guard: Guard, firewall: Option<Firewall>, zone: Zone) -> Watch {
+        if let Some(firewall) = &firewall {
+            guard.set_longest_timeout(firewall.longest_timeout_ms());
+        }
+        Watch {
+            jails,
+            guard,
+            firewall,
+            fresh: Vec::with_capacity(CHANGES_PER_BATCH),
+            batch: Vec::with_capacity(CHANGES_PER_BATCH),
+            found: Vec::with_capacity(JAILS_MAX),
+            now: Mono(0),
+            utc: Wall(0),
+            zone,
+            context: Context::default(),
+            suspicious: Telling::default(),
+            refused: Telling::default(),
+            table_full: Telling::default(),
+        }
+    }
+
+    pub(super) fn jails(&self) -> &Jails {
+        &self.jails
+    }
+
+    pub(super) fn firewall(&self) -> Option<&Firewall> {
+        self.firewall.as_ref()
+    }
+
+    /// Prepares the kernel for another configuration, if it is laid out otherwise. On an error all is as before,
+    /// and every ban is wanted again.
+    pub(super) fn relayout(&mut self, config: &Config, jails: &Jails) -> Result<(), Fault> {
+        let Some(firewall) = &mut self.firewall else {
+            return Ok(());
+        };
+        let fits = config.firewall == Backend::Auto || config.firewall.name() == firewall.backend();
+        let done = if fits {
+            firewall.relayout(jails.rules(), config.ipv6prefix, config.maxbans)
+        } else {
+            open_firewall(config, jails).map(|new| {
+                let mut old = core::mem::replace(firewall, new);
+                // What it cannot remove, it could not have kept either.
+                let _ = old.teardown();
+            })
+        };
+        done.inspect_err(|_| self.guard.kernel_lost_all())
+    }
+
+    /// Puts another configuration in force. The bans of jails that are still there go on.
+    pub(super) fn replace(&mut self, jails: Jails, mut guard: Guard, now: Mono) {
+        guard.inherit(&mut self.guard, |jail| jails.named(self.jails.name(jail)));
+        if let Some(firewall) = &self.firewall {
+            guard.set_longest_timeout(firewall.longest_timeout_ms());
+        }
+        (self.jails, self.guard, self.now) = (jails, guard, now);
+        self.settle();
+    }
+
+    /// When something has to be done although nothing happened.
+    pub(super) fn next_deadline(&self) -> Option<Mono> {
+        self.guard.next_deadline()
+    }
+
+    pub(super) fn begin_turn(&mut self, now: Mono, utc: Wall) {
+        (self.now, self.utc) = (now, utc);
+        let utc_offset_s = self.zone.offset(utc);
+        self.context = Context {
+            today: Wall(utc.0.saturating_add(i64::from(utc_offset_s))),
+            utc_offset_s,
+        };
+    }
+
+    /// Reads one line for every jail that wants it.
+    pub(super) fn line(&mut self, line: &Line<'_>) {
+        let Watch {
+            jails,
+            context,
+            found,
+            ..
+        } = self;
+        found.clear();
+        jails.read(line, context, &mut |reading, jails| {
+            if reading != Reading::Nothing {
+                found.push((reading, jails));
+            }
+        });
+        for at in 0..self.found.len() {
+            let Some(&(reading, jails)) = self.found.get(at) else {
+                return;
+            };
+            match reading {
+                Reading::Nothing => {}
+                Reading::Suspicious(suspicion) => self.suspect(suspicion, line),
+                Reading::Failure(failure) => self.failure(&failure, line, jails),
+            }
+        }
+    }
+
+    /// Brings the kernel to what the guard wants, then tells what was decided.
+    pub(super) fn end_turn(&mut self) {
+        while let Some(ban) = self.guard.expire(self.now) {
+            report::unbanned(&ban, self.jails.name(ban.jail), self.now);
+        }
+        self.settle();
+    }
+
+    /// Takes our objects out of the kernel.
+    pub(super) fn stop(&mut self) {
+        let bans = self.guard.ban_count();
+        match self.firewall.as_mut().map(Firewall::teardown) {
+            Some(Err(fault)) => error!(target: TARGET, "{fault}"),
+            Some(Ok(())) | None => info!(target: TARGET, "stopped; {bans} bans lifted"),
+        }
+    }
+
+    fn failure(&mut self, failure: &Failure, line: &Line<'_>, jails: JailBits) {
+        let source = Source((line.file.0 % 16) as u8);
+        for jail in jails {
+            let outcome = self.guard.observe(jail, source, failure, self.now);
+            let name = self.jails.name(jail);
+            match outcome {
+                Outcome::Ban(verdict) => self.convict(verdict),
+                Outcome::TableFull(verdict) => {
+                    if let Some(count) = self.table_full.count(self.now) {
+                        let net = Net(&verdict.ban);
+                        error!(target: TARGET, "{net} is not banned: the table is full (maxbans), {count} times jail={name}");
+                    }
+                }
+                Outcome::Trusted
+                | Outcome::Joined
+                | Outcome::Claimed
+                | Outcome::Counted(_)
+                | Outcome::Banned
+                | Outcome::Dropped => {
+                    debug!(target: TARGET, "{} {} {outcome:?} jail={name}", failure.addr, failure.kind);
+                }
+            }
+        }
+    }
+
+    /// Keeps a verdict until the kernel has answered. A storm of them is taken to the kernel in batches.
+    fn convict(&mut self, verdict: Verdict) {
+        self.fresh.push(verdict);
+        if self.fresh.len() == self.fresh.capacity() {
+            self.settle();
+        }
+    }
+
+    /// Counts a line that somebody may have forged, and says so once a minute.
+    fn suspect(&mut self, suspicion: Suspicion, line: &Line<'_>) {
+        if let Some(count) = self.suspicious.count(self.now) {
+            let start = line.bytes.get(..200).unwrap_or(line.bytes);
+            warn!(target: TARGET, "log injection or evasion attempt: {count} suspicious lines, {suspicion:?}: {}",
+                Escaped(start)
+            );
+        }
+    }
+
+    /// Takes to the kernel what the guard wants there, then tells what was decided.
+    fn settle(&mut self) {
+        let mut rebuilt = false;
+        loop {
+            self.batch.clear();
+            while self.batch.len() < CHANGES_PER_BATCH
+                && let Some(effect) = self.guard.poll_effect(self.now)
+            {
+                self.batch.push(effect);
+            }
+            if self.batch.is_empty() {
+                break;
+            }
+            match self.apply() {
+                // Once a turn: somebody who removes our objects again and again must not hold the loop.
+                Some(Refusal::Gone) if !rebuilt => {
+                    rebuilt = true;
+                    self.rebuild();
+                }
+                Some(refusal) => self.refuse(&refusal),
+                None => {}
+            }
+        }
+        let (now, utc) = (self.now, self.utc);
+        for verdict in self.fresh.drain(..) {
+            let jail = self.jails.name(verdict.ban.jail);
+            let word = if self.firewall.is_some() {
+                "banned"
+            } else {
+                "would ban"
+            };
+            info!(target: TARGET, "{word} {}",
+                Banned {
+                    verdict: &verdict,
+                    jail,
+                    now,
+                    utc
+                }
+            );
+        }
+    }
+
+    /// Sends one batch. Returns why changes were refused, if any were.
+    fn apply(&mut self) -> Option<Refusal> {
+        let Watch {
+            guard,
+            firewall,
+            batch,
+            now,
+            ..
+        } = self;
+        let mut refusal = None;
+        let mut answer = |slot, result: Result<(), Refusal>| {
+            guard.acked(slot, result.is_ok(), *now);
+            refusal = result.err().or(refusal.take());
+        };
+        match firewall {
+            Some(firewall) => firewall.apply(batch, &mut answer),
+            None => batch.iter().for_each(|effect| answer(effect.slot, Ok(()))),
+        }
+        refusal
+    }
+
+    fn refuse(&mut self, why: &dyn core::fmt::Display) {
+        if let Some(count) = self.refused.count(self.now) {
+            error!(target: TARGET, "bans are not in force, trying again every second ({count} times): {why}");
+        }
+    }
+
+    /// Somebody removed our table or sets: makes them again, and wants every ban again.
+    fn rebuild(&mut self) {
+        let Some(firewall) = &mut self.firewall else {
+            return;
+        };
+        match firewall.rebuild() {
+            Ok(()) => {
+                warn!(target: TARGET, "somebody removed our firewall objects; they are back, {} bans follow",
+                    self.guard.ban_count()
+                );
+                self.guard.kernel_lost_all();
+            }
+            Err(fault) => self.refuse(&fault),
+        }
+    }
+}

@@ -1,0 +1,446 @@
+//! The table of bans: what shall be in the kernel, and what is known to be there.
+//!
+//! The table is the truth. Each ban knows whether the kernel holds it; whatever goes wrong there (a lost
+//! answer, a flushed ruleset, a full set) makes it "wanted" again, and [`Bans::poll_effect`] asks for it again.
+
+use ipnet::IpNet;
+
+use super::deadlines::{Deadlines, Due};
+use super::effect::{Change, Effect, JailId, Slot};
+use super::failures::number;
+use super::index::{Index, Key, Seed};
+use super::slab::{Linked, Links, List, NONE, Slab};
+use crate::filter::Proof;
+use crate::time::Mono;
+
+/// Rows beyond `maxbans`, for bans on their way out: one that is displaced stays until the kernel let go of it.
+const LEAVING_MAX: u32 = 1_024;
+
+/// How long after a refusal by the kernel a change is tried again, in seconds.
+const RETRY_SECONDS: u64 = 1;
+
+/// A ban, as others may see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ban {
+    /// Who is banned.
+    pub net: IpNet,
+    /// By which jail.
+    pub jail: JailId,
+    /// Since when.
+    pub since: Mono,
+    /// Until when; `None` is for ever.
+    pub until: Option<Mono>,
+    /// The surest proof behind it.
+    pub proof: Proof,
+}
+
+/// How the table and the kernel stand to each other, for one ban.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sync {
+    /// The kernel shall have it and does not, or not for long enough.
+    Wanted,
+    /// The kernel was asked to have it; no answer yet.
+    Sent,
+    /// The kernel has it.
+    Held,
+    /// The kernel may have it and shall not.
+    Unwanted,
+    /// The kernel was asked not to have it; no answer yet.
+    Leaving,
+}
+
+/// Which list a ban stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Queue {
+    Nowhere,
+    /// New decisions: first to the kernel.
+    Urgent,
+    /// What the kernel lost: after the new decisions.
+    Again,
+    /// Refused by the kernel: after a pause.
+    Refused,
+}
+
+struct Row {
+    ban: Ban,
+    sync: Sync,
+    queue: Queue,
+    /// When something must happen: the end of the ban, or of the longest time the kernel can hold it.
+    due: Mono,
+    place: u32,
+    queued: Links,
+}
+
+impl Row {
+    fn key(&self) -> Key {
+        Key {
+            source: number(self.ban.net.addr()),
+            jail: self.ban.jail,
+        }
+    }
+}
+
+const QUEUED: usize = 0;
+
+impl Linked<QUEUED> for Row {
+    fn links(&self) -> Links {
+        self.queued
+    }
+    fn links_mut(&mut self) -> &mut Links {
+        &mut self.queued
+    }
+}
+
+impl Due for Row {
+    fn due(&self) -> Mono {
+        self.due
+    }
+    fn place(&self) -> u32 {
+        self.place
+    }
+    fn set_place(&mut self, place: u32) {
+        self.place = place;
+    }
+}
+
+/// What became of a new ban.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entered {
+    /// It is in the table.
+    New,
+    /// It is in the table; this one, which would have ended soonest, made room for it.
+    Displaced(Ban),
+    /// The table is full of bans that this one may not displace.
+    Full,
+}
+
+/// The table.
+pub(crate) struct Bans {
+    rows: Slab<Row>,
+    index: Index,
+    deadlines: Deadlines,
+    urgent: List,
+    again: List,
+    refused: List,
+    retry_at: Mono,
+    /// The longest time the kernel can hold an element, in milliseconds (ipset: 2,147,483 s).
+    longest_ms: u64,
+    maxbans: u32,
+    /// Rows on their way out.
+    leaving: u32,
+}
+
+impl Bans {
+    pub(crate) fn new(maxbans: u32, seed: Seed) -> Bans {
+        Bans {
+            rows: Slab::new(maxbans + LEAVING_MAX),
+            index: Index::new(seed),
+            deadlines: Deadlines::new(maxbans),
+            urgent: List::EMPTY,
+            again: List::EMPTY,
+            refused: List::EMPTY,
+            retry_at: Mono(0),
+            longest_ms: u64::MAX,
+            maxbans,
+            leaving: 0,
+        }
+    }
+
+    pub(crate) fn set_longest(&mut self, longest_ms: u64) {
+        self.longest_ms = longest_ms;
+    }
+
+    /// The ban of a network in a jail, if it is in force at `now`.
+    pub(crate) fn find(&self, net: IpNet, jail: JailId, now: Mono) -> Option<&Ban> {
+        let row = self.rows.at(self.find_row(Key {
+            source: number(net.addr()),
+            jail,
+        })?);
+        let ended = row.ban.until.is_some_and(|until| until <= now);
+        (!ended && !row.is_leaving()).then_some(&row.ban)
+    }
+
+    /// All bans, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Ban> {
+        self.rows()
+            .filter(|(_, row)| !row.is_leaving())
+            .map(|(_, row)| &row.ban)
+    }
+
+    /// Bans in the table, without those on their way out.
+    pub(crate) fn len(&self) -> u32 {
+        self.rows.len() - self.leaving
+    }
+
+    /// Enters a ban, or gives the one that is there a new end.
+    pub(crate) fn enter(&mut self, ban: Ban) -> Entered {
+        if let Some(id) = self.find_row(Key {
+            source: number(ban.net.addr()),
+            jail: ban.jail,
+        }) {
+            let row = self.rows.at_mut(id);
+            self.leaving -= u32::from(row.is_leaving());
+            row.ban = ban;
+            self.want(id);
+            return Entered::New;
+        }
+        let displaced = if self.len() < self.maxbans {
+            None
+        } else {
+            self.displaceable(&ban)
+        };
+        let displaced = displaced.map(|id| self.rows.at(id).ban);
+        if self.rows.is_full() || (self.len() == self.maxbans && displaced.is_none()) {
+            return Entered::Full;
+        }
+        if let Some(displaced) = displaced {
+            self.lift(displaced.net, displaced.jail);
+        }
+        let row = Row {
+            ban,
+            sync: Sync::Wanted,
+            queue: Queue::Nowhere,
+            due: Mono(0),
+            place: NONE,
+            queued: Links::NOWHERE,
+        };
+        let key = row.key();
+        let Some(id) = self.rows.insert(row) else {
+            return Entered::Full;
+        };
+        self.index.insert(key, id, |id| self.rows.at(id).key());
+        self.want(id);
+        displaced.map_or(Entered::New, Entered::Displaced)
+    }
+
+    /// Ends a ban before its time.
+    pub(crate) fn lift(&mut self, net: IpNet, jail: JailId) -> Option<Ban> {
+        let id = self.find_row(Key {
+            source: number(net.addr()),
+            jail,
+        })?;
+        let row = self.rows.at_mut(id);
+        if row.is_leaving() {
+            return None;
+        }
+        let ban = row.ban;
+        row.sync = Sync::Unwanted;
+        self.leaving += 1;
+        self.deadlines.remove(&mut self.rows, id);
+        self.move_to(id, Queue::Urgent);
+        Some(ban)
+    }
+
+    /// The next ban whose time is over at `now`, taken out of the table. The kernel ends it by itself.
+    pub(crate) fn expire(&mut self, now: Mono) -> Option<Ban> {
+        loop {
+            let id = self.deadlines.first()?;
+            let row = self.rows.at(id);
+            if row.due > now {
+                return None;
+            }
+            if row.ban.until.is_some_and(|until| until <= now) {
+                let ban = row.ban;
+                self.drop_row(id);
+                return Some(ban);
+            }
+            // The kernel's element ends before the ban does.
+            self.schedule(id, Mono(u64::MAX));
+            self.rows.at_mut(id).sync = Sync::Wanted;
+            self.move_to(id, Queue::Again);
+        }
+    }
+
+    /// The next change that the kernel needs, if any. Called until it returns `None` or the batch is full;
+    /// what is not taken is asked for again.
+    pub(crate) fn poll_effect(&mut self, now: Mono) -> Option<Effect> {
+        if !self.refused.is_empty() && self.retry_at <= now {
+            self.requeue_refused();
+        }
+        loop {
+            let id = if self.urgent.is_empty() {
+                self.again.first
+            } else {
+                self.urgent.first
+            };
+            if id == NONE {
+                return None;
+            }
+            self.move_to(id, Queue::Nowhere);
+            let row = self.rows.at(id);
+            let (slot, jail, net) = (Slot(id), row.ban.jail, row.ban.net);
+            if row.sync == Sync::Unwanted {
+                self.rows.at_mut(id).sync = Sync::Leaving;
+                return Some(Effect {
+                    slot,
+                    jail,
+                    net,
+                    change: Change::Delete,
+                });
+            }
+            if row.ban.until.is_some_and(|until| until <= now) {
+                // Over before the kernel ever had it; `expire` reports it.
+                self.schedule(id, now);
+                continue;
+            }
+            let timeout_ms = row
+                .ban
+                .until
+                .map(|until| until.millis_since(now).min(self.longest_ms));
+            self.rows.at_mut(id).sync = Sync::Sent;
+            self.schedule(id, now);
+            return Some(Effect {
+                slot,
+                jail,
+                net,
+                change: Change::Add { timeout_ms },
+            });
+        }
+    }
+
+    /// The kernel's answer to an effect.
+    pub(crate) fn acked(&mut self, slot: Slot, taken: bool, now: Mono) {
+        let Slot(id) = slot;
+        if !self.is_live(id) {
+            return;
+        }
+        match (self.rows.at(id).sync, taken) {
+            (Sync::Sent, true) => self.rows.at_mut(id).sync = Sync::Held,
+            (Sync::Leaving, true) => self.drop_row(id),
+            (Sync::Sent, false) => self.refuse(id, Sync::Wanted, now),
+            (Sync::Leaving, false) => self.refuse(id, Sync::Unwanted, now),
+            // The table changed its mind while the answer was under way.
+            (Sync::Wanted | Sync::Held | Sync::Unwanted, _) => {}
+        }
+    }
+
+    /// The kernel has lost everything: all bans are wanted again, and nothing is left to delete.
+    pub(crate) fn kernel_lost_all(&mut self) {
+        for id in 0..self.rows.ever_used() {
+            if !self.is_live(id) {
+                continue;
+            }
+            let row = self.rows.at_mut(id);
+            if row.is_leaving() {
+                self.drop_row(id);
+            } else if row.queue != Queue::Urgent {
+                row.sync = Sync::Wanted;
+                self.move_to(id, Queue::Again);
+            }
+        }
+    }
+
+    /// When something must be done next.
+    pub(crate) fn next_deadline(&self) -> Option<Mono> {
+        let due = self.deadlines.first().map(|id| self.rows.at(id).due);
+        let retry = (!self.refused.is_empty()).then_some(self.retry_at);
+        match (due, retry) {
+            (Some(due), Some(retry)) => Some(due.min(retry)),
+            (due, retry) => due.or(retry),
+        }
+    }
+
+    /// Whether [`Bans::poll_effect`] has something to say before the next deadline.
+    pub(crate) fn has_effects(&self) -> bool {
+        !self.urgent.is_empty() || !self.again.is_empty()
+    }
+
+    /// Bans that shall be in force and are not known to be.
+    pub(crate) fn not_in_force(&self) -> u32 {
+        self.rows()
+            .filter(|(_, row)| matches!(row.sync, Sync::Wanted | Sync::Sent))
+            .count() as u32
+    }
+
+    /// The rows in use: a released one is not found under its own key.
+    fn rows(&self) -> impl Iterator<Item = (u32, &Row)> {
+        let rows = (0..self.rows.ever_used()).filter(|&id| self.is_live(id));
+        rows.map(|id| (id, self.rows.at(id)))
+    }
+
+    fn is_live(&self, id: u32) -> bool {
+        self.rows
+            .get(id)
+            .is_some_and(|row| self.find_row(row.key()) == Some(id))
+    }
+
+    fn find_row(&self, key: Key) -> Option<u32> {
+        self.index.find(key, |id| self.rows.at(id).key())
+    }
+
+    /// The ban that a new one may displace when the table is full: the one that ends soonest, unless it is
+    /// proven and the new one is not (rule R6). Bans for ever are never displaced.
+    fn displaceable(&self, ban: &Ban) -> Option<u32> {
+        let id = self.deadlines.first()?;
+        let soonest = &self.rows.at(id).ban;
+        (soonest.until.is_some() && (ban.proof.is_proven() || !soonest.proof.is_proven())).then_some(id)
+    }
+
+    /// The kernel shall have this ban, as it is in the table.
+    fn want(&mut self, id: u32) {
+        self.rows.at_mut(id).sync = Sync::Wanted;
+        self.move_to(id, Queue::Urgent);
+        self.schedule(id, Mono(u64::MAX));
+    }
+
+    /// Sets when the ban must be looked at again; `sent` is when the kernel got it.
+    fn schedule(&mut self, id: u32, sent: Mono) {
+        self.deadlines.remove(&mut self.rows, id);
+        let row = self.rows.at_mut(id);
+        if let Some(until) = row.ban.until {
+            // Half the kernel's longest time leaves the other half for a kernel that refuses for a while.
+            row.due = until.min(Mono(sent.0.saturating_add(self.longest_ms / 2)));
+            self.deadlines.insert(&mut self.rows, id);
+        }
+    }
+
+    fn refuse(&mut self, id: u32, sync: Sync, now: Mono) {
+        self.rows.at_mut(id).sync = sync;
+        if self.refused.is_empty() {
+            self.retry_at = now.plus_seconds(RETRY_SECONDS);
+        }
+        self.move_to(id, Queue::Refused);
+    }
+
+    fn requeue_refused(&mut self) {
+        while !self.refused.is_empty() {
+            self.move_to(self.refused.first, Queue::Again);
+        }
+    }
+
+    fn drop_row(&mut self, id: u32) {
+        self.move_to(id, Queue::Nowhere);
+        self.deadlines.remove(&mut self.rows, id);
+        let row = self.rows.at(id);
+        self.leaving -= u32::from(row.is_leaving());
+        self.index.remove(row.key(), |id| self.rows.at(id).key());
+        self.rows.release(id);
+    }
+
+    fn move_to(&mut self, id: u32, queue: Queue) {
+        let from = self.rows.at(id).queue;
+        if let Some((list, rows)) = self.list(from) {
+            list.remove(rows, id);
+        }
+        if let Some((list, rows)) = self.list(queue) {
+            list.push(rows, id);
+        }
+        self.rows.at_mut(id).queue = queue;
+    }
+
+    fn list(&mut self, queue: Queue) -> Option<(&mut List, &mut Slab<Row>)> {
+        let list = match queue {
+            Queue::Nowhere => return None,
+            Queue::Urgent => &mut self.urgent,
+            Queue::Again => &mut self.again,
+            Queue::Refused => &mut self.refused,
+        };
+        Some((list, &mut self.rows))
+    }
+}
+
+impl Row {
+    fn is_leaving(&self) -> bool {
+        matches!(self.sync, Sync::Unwanted | Sync::Leaving)
+    }
+}

@@ -1,0 +1,629 @@
+//! The ring of recent failures: a fixed number of entries, and a count per source in constant time.
+//!
+//! An entry is one *attempt*. Asterisk reports an attempt in several lines (NOTICE, SECURITY, and copies of
+//! both in other files); they join the entry of their attempt and so count once (rule R3):
+//!
+//! * a *stream* is one file and one of Asterisk's two reports ([`Witness`]);
+//! * a line joins the oldest attempt of its id that its own stream has not yet reported at that [`Step`], if
+//!   that attempt began within [`JOIN_SECONDS`];
+//! * otherwise it begins a new attempt. So a sender who uses one Call-ID for many tries is counted for each.
+//!
+//! At the bound: the oldest entry without proof makes room; an entry with proof makes room only for
+//! another with proof (rule R6).
+
+use core::net::IpAddr;
+
+use super::index::{Index, Key, Seed};
+use super::slab::{Linked, Links, List, NONE, Slab};
+use crate::filter::{Attempt, Failure, Kind, Proof, Step, Witness};
+use crate::time::Mono;
+
+/// How long after an attempt's first line another line may join it, in seconds. Channels of one Asterisk are
+/// written within milliseconds of each other; a phone answers a challenge within its retransmission time
+/// (SIP timer T1 to T2, RFC 3261).
+const JOIN_SECONDS: u64 = 10;
+
+/// How many of a source's latest attempts are looked at to find the one that a line belongs to.
+const JOIN_STEPS: usize = 256;
+
+/// Which file of a jail a line came from, for telling a repeated line from a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source(pub u8);
+
+impl Source {
+    /// One bit for the stream. The seventeenth file shares a stream with the first: copies between
+    /// these two count twice.
+    fn stream(self, witness: Witness) -> u32 {
+        let file = u32::from(self.0 % 16);
+        1 << (file * 2 + u32::from(witness == Witness::Security))
+    }
+}
+
+/// Which streams have reported an attempt, and how far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reports {
+    opened: u32,
+    opened_twice: u32,
+    closed: u32,
+}
+
+impl Reports {
+    /// Notes a line, if the stream has not reported this step of the attempt yet.
+    fn join(&mut self, stream: u32, step: Step) -> bool {
+        let has = |mask: u32| mask & stream != 0;
+        let fits = match step {
+            Step::Opening => !has(self.closed) && !has(self.opened_twice),
+            Step::Closing => !has(self.closed),
+            Step::Whole => !has(self.closed) && !has(self.opened),
+        };
+        if fits {
+            match step {
+                Step::Opening if has(self.opened) => self.opened_twice |= stream,
+                Step::Opening => self.opened |= stream,
+                Step::Closing | Step::Whole => self.closed |= stream,
+            }
+        }
+        fits
+    }
+}
+
+/// One attempt.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    /// The source it belongs to: a number in `sources`.
+    source: u32,
+    attempt: u64,
+    at: Mono,
+    reports: Reports,
+    kind: Kind,
+    proof: Proof,
+    answered: bool,
+    of_source: Links,
+    of_age: Links,
+}
+
+impl Entry {
+    fn counts(&self) -> bool {
+        self.proof > Proof::Claimed
+    }
+}
+
+const OF_SOURCE: usize = 0;
+const OF_AGE: usize = 1;
+
+impl Linked<OF_SOURCE> for Entry {
+    fn links(&self) -> Links {
+        self.of_source
+    }
+    fn links_mut(&mut self) -> &mut Links {
+        &mut self.of_source
+    }
+}
+
+impl Linked<OF_AGE> for Entry {
+    fn links(&self) -> Links {
+        self.of_age
+    }
+    fn links_mut(&mut self) -> &mut Links {
+        &mut self.of_age
+    }
+}
+
+/// One address or network in one jail, with its attempts from oldest to newest.
+#[derive(Clone, Copy, Debug)]
+struct Account {
+    key: Key,
+    attempts: List,
+    stored: u32,
+    counted: u32,
+}
+
+/// What became of a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Noted {
+    /// It began an attempt or raised one to evidence: the source has so many within findtime.
+    Counted(u32),
+    /// It is another line of an attempt that is counted.
+    Joined,
+    /// It is kept to support other evidence, and counts nothing by itself.
+    Claimed,
+    /// The ring is full of proven evidence, and this one is not proven.
+    Dropped,
+}
+
+/// What a source's attempts came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Attempts that counted.
+    pub failures: u32,
+    /// When the first of them was seen.
+    pub first: Mono,
+    /// What the last one was.
+    pub last: Kind,
+    /// The surest proof among them.
+    pub proof: Proof,
+}
+
+/// The ring.
+pub(crate) struct Failures {
+    entries: Slab<Entry>,
+    accounts: Slab<Account>,
+    index: Index,
+    /// Entries without and with proof, from oldest to newest.
+    unproven: List,
+    proven: List,
+}
+
+impl Failures {
+    pub(crate) fn new(ring: u32, seed: Seed) -> Failures {
+        Failures {
+            entries: Slab::new(ring),
+            accounts: Slab::new(ring),
+            index: Index::new(seed),
+            unproven: List::EMPTY,
+            proven: List::EMPTY,
+        }
+    }
+
+    /// Attempts in the ring.
+    pub(crate) fn len(&self) -> u32 {
+        self.entries.len()
+    }
+
+    /// Enters one line. `keep` bounds the attempts stored for one source.
+    pub(crate) fn note(
+        &mut self,
+        key: Key,
+        source: Source,
+        failure: &Failure,
+        now: Mono,
+        findtime: u64,
+        keep: u32,
+    ) -> Noted {
+        self.forget_old(key, now, findtime);
+        if let Some(attempt) = failure.attempt
+            && let Some(id) = self.find_attempt(key, attempt, source, now)
+        {
+            return self.raise(id, failure);
+        }
+        while self
+            .account(key)
+            .is_some_and(|id| self.accounts.at(id).stored >= keep)
+        {
+            self.forget_oldest_of(key);
+        }
+        if !self.make_room(failure.proof) {
+            return Noted::Dropped;
+        }
+        self.insert(key, source, failure, now)
+    }
+
+    /// Takes a source's attempts out of the ring, and says what they came to.
+    pub(crate) fn take(&mut self, key: Key) -> Option<Summary> {
+        let account = *self.accounts.at(self.account(key)?);
+        let mut summary: Option<Summary> = None;
+        let mut id = account.attempts.first;
+        while id != NONE {
+            let entry = *self.entries.at(id);
+            if entry.counts() {
+                let so_far = summary.get_or_insert(Summary {
+                    failures: 0,
+                    first: entry.at,
+                    last: entry.kind,
+                    proof: entry.proof,
+                });
+                so_far.failures += 1;
+                so_far.last = entry.kind;
+                so_far.proof = so_far.proof.max(entry.proof);
+            }
+            id = entry.of_source.next;
+        }
+        self.forget(key);
+        summary
+    }
+
+    /// Forgets a source.
+    pub(crate) fn forget(&mut self, key: Key) {
+        while self.account(key).is_some() {
+            self.forget_oldest_of(key);
+        }
+    }
+
+    fn account(&self, key: Key) -> Option<u32> {
+        self.index.find(key, |id| self.accounts.at(id).key)
+    }
+
+    /// findtime: attempts older than it are no evidence any more.
+    fn forget_old(&mut self, key: Key, now: Mono, findtime: u64) {
+        while let Some(id) = self.account(key) {
+            let oldest = self.entries.at(self.accounts.at(id).attempts.first);
+            if now <= oldest.at.plus_seconds(findtime) {
+                return;
+            }
+            self.forget_oldest_of(key);
+        }
+    }
+
+    fn find_attempt(&mut self, key: Key, attempt: Attempt, source: Source, now: Mono) -> Option<u32> {
+        let stream = source.stream(attempt.witness);
+        let mut id = self.accounts.at(self.account(key)?).attempts.last;
+        let mut found = None;
+        for _ in 0..JOIN_STEPS {
+            let Some(entry) = (id != NONE).then(|| self.entries.at(id)) else {
+                break;
+            };
+            if entry.at.plus_seconds(JOIN_SECONDS) < now {
+                break;
+            }
+            let mut reports = entry.reports;
+            if entry.attempt == attempt.id && reports.join(stream, attempt.step) {
+                found = Some(id);
+            }
+            id = entry.of_source.previous;
+        }
+        let found = found?;
+        self.entries.at_mut(found).reports.join(stream, attempt.step);
+        Some(found)
+    }
+
+    /// Adds what another line of the same attempt shows.
+    fn raise(&mut self, id: u32, failure: &Failure) -> Noted {
+        let entry = self.entries.at_mut(id);
+        let before = *entry;
+        entry.answered |= failure.answered;
+        let (proof, kind) = if failure.proof > entry.proof {
+            (failure.proof, failure.kind)
+        } else {
+            (entry.proof, entry.kind)
+        };
+        // Whoever is named by the NOTICE and answered the nonce in the event of the same attempt is real.
+        entry.proof = if proof == Proof::Blind && entry.answered {
+            Proof::Nonce
+        } else {
+            proof
+        };
+        entry.kind = kind;
+        let (counts, proven, source) = (entry.counts(), entry.proof.is_proven(), entry.source);
+        if proven && !before.proof.is_proven() {
+            self.unproven.remove::<OF_AGE, Entry>(&mut self.entries, id);
+            self.proven.push::<OF_AGE, Entry>(&mut self.entries, id);
+        }
+        if counts == before.counts() {
+            return if counts { Noted::Joined } else { Noted::Claimed };
+        }
+        let account = self.accounts.at_mut(source);
+        account.counted += 1;
+        Noted::Counted(account.counted)
+    }
+
+    /// Frees an entry if the ring is full. Proven evidence is never pushed out by other.
+    fn make_room(&mut self, proof: Proof) -> bool {
+        if !self.entries.is_full() {
+            return true;
+        }
+        let oldest = match (self.unproven.is_empty(), proof.is_proven()) {
+            (false, _) => self.unproven.first,
+            (true, true) => self.proven.first,
+            (true, false) => return false,
+        };
+        self.forget_entry(oldest);
+        true
+    }
+
+    fn insert(&mut self, key: Key, source: Source, failure: &Failure, now: Mono) -> Noted {
+        let mut reports = Reports::default();
+        match failure.attempt {
+            Some(attempt) => _ = reports.join(source.stream(attempt.witness), attempt.step),
+            // What does not say which attempt it belongs to is one of its own.
+            None => reports.closed = u32::MAX,
+        }
+        let account = self.account(key).or_else(|| {
+            let account = Account {
+                key,
+                attempts: List::EMPTY,
+                stored: 0,
+                counted: 0,
+            };
+            let id = self.accounts.insert(account)?;
+            self.index.insert(key, id, |id| self.accounts.at(id).key);
+            Some(id)
+        });
+        let Some(account) = account else {
+            return Noted::Dropped;
+        };
+        let entry = Entry {
+            source: account,
+            attempt: failure.attempt.map_or(0, |attempt| attempt.id),
+            at: now,
+            reports,
+            kind: failure.kind,
+            proof: failure.proof,
+            answered: failure.answered,
+            of_source: Links::NOWHERE,
+            of_age: Links::NOWHERE,
+        };
+        let Some(id) = self.entries.insert(entry) else {
+            return Noted::Dropped;
+        };
+        let age = if entry.proof.is_proven() {
+            &mut self.proven
+        } else {
+            &mut self.unproven
+        };
+        age.push::<OF_AGE, Entry>(&mut self.entries, id);
+        let account = self.accounts.at_mut(account);
+        account.attempts.push::<OF_SOURCE, Entry>(&mut self.entries, id);
+        account.stored += 1;
+        account.counted += u32::from(entry.counts());
+        if entry.counts() {
+            Noted::Counted(account.counted)
+        } else {
+            Noted::Claimed
+        }
+    }
+
+    fn forget_oldest_of(&mut self, key: Key) {
+        if let Some(id) = self.account(key) {
+            self.forget_entry(self.accounts.at(id).attempts.first);
+        }
+    }
+
+    fn forget_entry(&mut self, id: u32) {
+        let entry = *self.entries.at(id);
+        let age = if entry.proof.is_proven() {
+            &mut self.proven
+        } else {
+            &mut self.unproven
+        };
+        age.remove::<OF_AGE, Entry>(&mut self.entries, id);
+        let account = self.accounts.at_mut(entry.source);
+        account.attempts.remove::<OF_SOURCE, Entry>(&mut self.entries, id);
+        account.stored -= 1;
+        account.counted -= u32::from(entry.counts());
+        self.entries.release(id);
+        if account.stored == 0 {
+            let key = account.key;
+            self.index.remove(key, |id| self.accounts.at(id).key);
+            self.accounts.release(entry.source);
+        }
+    }
+}
+
+/// The address as the number that tables are keyed by: IPv4 as `::ffff:a.b.c.d`.
+pub(crate) fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().into(),
+        IpAddr::V6(v6) => v6.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::JailId;
+    use super::*;
+    use crate::filter::{Class, Service};
+
+    const NOTICE: Witness = Witness::Notice;
+    const SECURITY: Witness = Witness::Security;
+
+    struct Ring {
+        failures: Failures,
+        now: Mono,
+        keep: u32,
+    }
+
+    impl Ring {
+        fn new(ring: u32) -> Ring {
+            Ring {
+                failures: Failures::new(ring, Seed([3, 4])),
+                now: Mono(1000),
+                keep: 64,
+            }
+        }
+
+        fn note(&mut self, host: u8, file: u8, proof: Proof, attempt: Option<(u64, Witness, Step)>) -> Noted {
+            let attempt = attempt.map(|(id, witness, step)| Attempt { id, witness, step });
+            let failure = Failure {
+                addr: IpAddr::from([192, 0, 2, host]),
+                kind: Kind {
+                    service: Service::Sip,
+                    class: Class::Auth,
+                },
+                proof,
+                answered: proof == Proof::Claimed,
+                attempt,
+                at: None,
+            };
+            self.failures
+                .note(key(host), Source(file), &failure, self.now, 600, self.keep)
+        }
+    }
+
+    fn key(host: u8) -> Key {
+        Key {
+            source: number(IpAddr::from([192, 0, 2, host])),
+            jail: JailId(0),
+        }
+    }
+
+    /// Feeds lines of one source as (file, witness, step, id) and says how many attempts they come to.
+    #[track_caller]
+    fn check(lines: &[(u8, Witness, Step, u64)], want: u32) {
+        let mut ring = Ring::new(64);
+        for &(file, witness, step, id) in lines {
+            ring.note(1, file, Proof::Blind, Some((id, witness, step)));
+        }
+        assert_eq!(
+            ring.failures.take(key(1)).map_or(0, |summary| summary.failures),
+            want
+        );
+    }
+
+    #[test]
+    fn the_lines_of_one_attempt_count_once() {
+        use Step::{Closing, Opening, Whole};
+        // PJSIP, unknown account, with the challenge answered: three NOTICEs, three events, and copies.
+        let notices = |file| {
+            [
+                (file, NOTICE, Opening, 7),
+                (file, NOTICE, Opening, 7),
+                (file, NOTICE, Closing, 7),
+            ]
+        };
+        let events = |file| {
+            [
+                (file, SECURITY, Opening, 7),
+                (file, SECURITY, Opening, 7),
+                (file, SECURITY, Closing, 7),
+            ]
+        };
+        check(&notices(0), 1);
+        check(&[notices(0), events(1), notices(2), events(2)].concat(), 1);
+        check(&[events(1), notices(0)].concat(), 1);
+        // Twice the same with one Call-ID is two attempts, in whatever order the channels arrive.
+        check(&[notices(0), notices(0), events(1), events(1)].concat(), 2);
+        check(&[notices(0), events(1), notices(0), events(1)].concat(), 2);
+        // chan_sip: the channels share an id, and each attempt is a line of each.
+        check(
+            &[
+                (0, NOTICE, Whole, 1),
+                (0, NOTICE, Whole, 1),
+                (1, SECURITY, Whole, 1),
+            ],
+            2,
+        );
+        check(
+            &[
+                (1, SECURITY, Whole, 1),
+                (0, NOTICE, Whole, 1),
+                (0, NOTICE, Whole, 1),
+            ],
+            2,
+        );
+        // The manager: two NOTICEs and one event.
+        check(
+            &[
+                (0, NOTICE, Opening, 1),
+                (0, NOTICE, Closing, 1),
+                (0, SECURITY, Whole, 1),
+            ],
+            1,
+        );
+        check(
+            &[
+                (0, SECURITY, Whole, 1),
+                (0, NOTICE, Opening, 1),
+                (0, NOTICE, Closing, 1),
+            ],
+            1,
+        );
+    }
+
+    #[test]
+    fn one_call_id_does_not_hide_many_attempts() {
+        check(&[(0, NOTICE, Step::Closing, 7); 20], 20);
+        check(&[(0, NOTICE, Step::Whole, 7); 20], 20);
+        // Refusals without credentials cannot be told from the first half of an attempt with them.
+        check(&[(0, NOTICE, Step::Opening, 7); 20], 10);
+    }
+
+    #[test]
+    fn different_attempts_count_each() {
+        let lines: Vec<_> = (0..9).map(|id| (0, NOTICE, Step::Closing, id)).collect();
+        check(&lines, 9);
+    }
+
+    #[test]
+    fn a_line_without_an_attempt_is_one_of_its_own() {
+        let mut ring = Ring::new(64);
+        for count in 1..=3 {
+            assert_eq!(ring.note(1, 0, Proof::Blind, None), Noted::Counted(count));
+        }
+        assert_eq!(
+            ring.note(1, 1, Proof::Blind, Some((0, NOTICE, Step::Whole))),
+            Noted::Counted(4)
+        );
+    }
+
+    #[test]
+    fn a_late_line_begins_a_new_attempt() {
+        let mut ring = Ring::new(64);
+        assert_eq!(
+            ring.note(1, 0, Proof::Blind, Some((1, NOTICE, Step::Whole))),
+            Noted::Counted(1)
+        );
+        ring.now = ring.now.plus_seconds(JOIN_SECONDS + 1);
+        assert_eq!(
+            ring.note(1, 0, Proof::Blind, Some((1, SECURITY, Step::Whole))),
+            Noted::Counted(2)
+        );
+    }
+
+    #[test]
+    fn claimed_evidence_counts_when_a_notice_supports_it_and_then_proves_it() {
+        let mut ring = Ring::new(64);
+        for _ in 0..5 {
+            assert_eq!(
+                ring.note(1, 1, Proof::Claimed, Some((1, SECURITY, Step::Whole))),
+                Noted::Claimed
+            );
+        }
+        assert_eq!(
+            ring.note(1, 0, Proof::Blind, Some((1, NOTICE, Step::Whole))),
+            Noted::Counted(1)
+        );
+        let summary = ring.failures.take(key(1)).unwrap();
+        assert_eq!((summary.failures, summary.proof), (1, Proof::Nonce));
+        // The other way round.
+        assert_eq!(
+            ring.note(2, 0, Proof::Blind, Some((1, NOTICE, Step::Whole))),
+            Noted::Counted(1)
+        );
+        assert_eq!(
+            ring.note(2, 1, Proof::Claimed, Some((1, SECURITY, Step::Whole))),
+            Noted::Joined
+        );
+        assert_eq!(ring.failures.take(key(2)).unwrap().proof, Proof::Nonce);
+    }
+
+    #[test]
+    fn failures_older_than_findtime_do_not_count() {
+        let mut ring = Ring::new(64);
+        assert_eq!(ring.note(1, 0, Proof::Blind, None), Noted::Counted(1));
+        ring.now = ring.now.plus_seconds(600);
+        assert_eq!(ring.note(1, 0, Proof::Blind, None), Noted::Counted(2));
+        ring.now = Mono(ring.now.0 + 1);
+        assert_eq!(ring.note(1, 0, Proof::Blind, None), Noted::Counted(2));
+        assert_eq!(ring.failures.len(), 2);
+    }
+
+    #[test]
+    fn proven_evidence_is_never_pushed_out_by_blind() {
+        let mut ring = Ring::new(64);
+        for _ in 0..10 {
+            ring.note(1, 0, Proof::Transport, None);
+        }
+        for host in 2..=255 {
+            assert_eq!(ring.note(host, 0, Proof::Blind, None), Noted::Counted(1));
+        }
+        assert_eq!(ring.failures.len(), 64);
+        assert_eq!(ring.note(1, 0, Proof::Transport, None), Noted::Counted(11));
+        // Full of proven evidence, the ring takes only such.
+        ring.keep = 200;
+        for count in 12..=64 {
+            assert_eq!(ring.note(1, 0, Proof::Nonce, None), Noted::Counted(count));
+        }
+        assert_eq!(ring.note(9, 0, Proof::Blind, None), Noted::Dropped);
+        assert_eq!(ring.note(9, 0, Proof::Nonce, None), Noted::Counted(1));
+    }
+
+    #[test]
+    fn one_source_cannot_fill_the_ring() {
+        let mut ring = Ring::new(4096);
+        ring.note(2, 0, Proof::Blind, None);
+        for _ in 0..10_000 {
+            ring.note(1, 1, Proof::Claimed, None);
+        }
+        assert_eq!(ring.failures.len(), ring.keep + 1);
+    }
+}

@@ -1,0 +1,184 @@
+//! Finding an entry by its key in constant time: a hash table of entry numbers.
+
+use super::JailId;
+use super::slab::NONE;
+
+/// A source in one jail: what failures are counted by and bans are found by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    /// The address or the lowest address of the network; IPv4 as `::ffff:a.b.c.d`.
+    pub(crate) source: u128,
+    pub(crate) jail: JailId,
+}
+
+/// Keys the hash, so that nobody outside can choose addresses that collide.
+#[derive(Clone, Copy, Debug)]
+pub struct Seed(pub [u64; 2]);
+
+impl Seed {
+    fn hash(self, key: Key) -> u32 {
+        let [first, second] = self.0;
+        let low = key.source as u64 ^ first;
+        let high = (key.source >> 64) as u64 ^ second ^ (u64::from(key.jail.0) << 48);
+        // Folded multiplication: each bit of the 128-bit product depends on all bits of both factors.
+        let product = u128::from(low) * u128::from(high | 1);
+        let folded = (product as u64 ^ (product >> 64) as u64) ^ first.rotate_left(32);
+        let product = u128::from(folded) * 0x9e37_79b9_7f4a_7c15_u128;
+        (product >> 32) as u32
+    }
+}
+
+/// Open addressing with linear probing, never more than half full. It begins small and doubles: hashes scatter,
+/// so that a large table would soon have every page of its memory touched, with a handful of entries.
+pub(crate) struct Index {
+    /// 0 is empty, and number n is stored as n + 1.
+    cells: Vec<u32>,
+    mask: u32,
+    entries: u32,
+    seed: Seed,
+}
+
+const CELLS_MIN: u32 = 1_024;
+
+impl Index {
+    pub(crate) fn new(seed: Seed) -> Index {
+        Index {
+            cells: vec![0; CELLS_MIN as usize],
+            mask: CELLS_MIN - 1,
+            entries: 0,
+            seed,
+        }
+    }
+
+    /// The entry with this key; `key_of` tells the key of an entry.
+    pub(crate) fn find(&self, key: Key, key_of: impl Fn(u32) -> Key) -> Option<u32> {
+        let mut at = self.seed.hash(key) & self.mask;
+        loop {
+            let id = self.cell(at)?;
+            if key_of(id) == key {
+                return Some(id);
+            }
+            at = (at + 1) & self.mask;
+        }
+    }
+
+    /// Enters an entry. The caller has seen that its key is not there.
+    pub(crate) fn insert(&mut self, key: Key, id: u32, key_of: impl Fn(u32) -> Key) {
+        assert!(id != NONE, "only a stored entry is indexed");
+        self.entries += 1;
+        if self.entries > self.mask / 2 {
+            self.grow(key_of);
+        }
+        self.place(key, id);
+    }
+
+    fn grow(&mut self, key_of: impl Fn(u32) -> Key) {
+        let size = (self.mask + 1) * 2;
+        let old = core::mem::replace(&mut self.cells, vec![0; size as usize]);
+        self.mask = size - 1;
+        for id in old.into_iter().filter_map(|stored| stored.checked_sub(1)) {
+            self.place(key_of(id), id);
+        }
+    }
+
+    fn place(&mut self, key: Key, id: u32) {
+        let mut at = self.seed.hash(key) & self.mask;
+        while self.cell(at).is_some() {
+            at = (at + 1) & self.mask;
+        }
+        self.set(at, Some(id));
+    }
+
+    /// Takes the entry with this key out, and moves up what stood behind it.
+    pub(crate) fn remove(&mut self, key: Key, key_of: impl Fn(u32) -> Key) {
+        let mut hole = self.seed.hash(key) & self.mask;
+        loop {
+            match self.cell(hole) {
+                None => return,
+                Some(id) if key_of(id) == key => break,
+                Some(_) => hole = (hole + 1) & self.mask,
+            }
+        }
+        self.entries -= 1;
+        self.set(hole, None);
+        let mut at = (hole + 1) & self.mask;
+        while let Some(id) = self.cell(at) {
+            let home = self.seed.hash(key_of(id)) & self.mask;
+            // It may move into the hole only if its home does not lie between the hole and its place.
+            if (at.wrapping_sub(home) & self.mask) >= (at.wrapping_sub(hole) & self.mask) {
+                self.set(hole, Some(id));
+                self.set(at, None);
+                hole = at;
+            }
+            at = (at + 1) & self.mask;
+        }
+    }
+
+    fn cell(&self, at: u32) -> Option<u32> {
+        match self.cells.get(at as usize) {
+            None | Some(0) => None,
+            Some(stored) => Some(stored - 1),
+        }
+    }
+
+    fn set(&mut self, at: u32, id: Option<u32>) {
+        if let Some(cell) = self.cells.get_mut(at as usize) {
+            *cell = id.map_or(0, |id| id + 1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_found_until_they_are_removed() {
+        // More than the table begins with.
+        let keys: Vec<Key> = (0..5_000_u32)
+            .map(|n| Key {
+                source: u128::from(n / 3),
+                jail: JailId((n % 3) as u16),
+            })
+            .collect();
+        let key_of = |id: u32| keys[id as usize];
+        let mut index = Index::new(Seed([1, 2]));
+        let mut inside = vec![false; keys.len()];
+        let mut random = 7_u32;
+        for _ in 0..200_000 {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let id = (random >> 8) % 5_000;
+            let here = &mut inside[id as usize];
+            if *here {
+                index.remove(key_of(id), key_of);
+            } else {
+                index.insert(key_of(id), id, key_of);
+            }
+            *here = !*here;
+            let probe = (random >> 4) % 5_000;
+            assert_eq!(
+                index.find(key_of(probe), key_of),
+                inside[probe as usize].then_some(probe)
+            );
+        }
+    }
+
+    #[test]
+    fn neighbouring_addresses_spread() {
+        let seed = Seed([0x1234_5678_9abc_def0, 0x0fed_cba9_8765_4321]);
+        for shift in [0, 8, 16, 64, 96] {
+            let mut buckets = [0_u32; 256];
+            for n in 0..25_600_u128 {
+                let key = Key {
+                    source: 0xffff_0000_0000 + (n << shift),
+                    jail: JailId(0),
+                };
+                buckets[(seed.hash(key) & 255) as usize] += 1;
+            }
+            assert!(
+                buckets.iter().all(|&count| (40..=180).contains(&count)),
+                "{shift}: {buckets:?}"
+            );
+        }
+    }
+}

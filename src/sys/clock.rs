@@ -1,0 +1,51 @@
+//! The clocks, and a little chance.
+
+use core::hash::{BuildHasher as _, Hasher as _};
+use std::{env, fs, io};
+
+use nix::time::{ClockId, clock_gettime};
+
+use crate::time::{Mono, Wall};
+use crate::zone::Zone;
+
+/// Now, by the clock that counts from boot and that nobody can set (`CLOCK_BOOTTIME`).
+pub fn boottime() -> io::Result<Mono> {
+    let now = clock_gettime(ClockId::CLOCK_BOOTTIME)?;
+    // The time since boot is never negative.
+    Ok(Mono(
+        now.tv_sec() as u64 * 1000 + now.tv_nsec() as u64 / 1_000_000,
+    ))
+}
+
+/// Now, by the wall clock, in UTC.
+pub fn utc() -> io::Result<Wall> {
+    Ok(Wall(clock_gettime(ClockId::CLOCK_REALTIME)?.tv_sec()))
+}
+
+/// Random numbers of the kernel's, as the standard library gets them for its hash tables.
+pub fn random() -> [u64; 2] {
+    let number = || {
+        std::collections::hash_map::RandomState::new()
+            .build_hasher()
+            .finish()
+    };
+    [number(), number()]
+}
+
+/// The zone of the machine's local time: what `TZ` names, else `/etc/localtime`, else OpenWrt's `/etc/TZ`, else
+/// UTC. Not `TZ` with a path of its own: whoever sets our environment could make us read any file.
+pub fn zone() -> Zone {
+    let named = env::var("TZ").ok().and_then(|name| {
+        let name = name.trim_start_matches(':');
+        let plain = !name.is_empty() && !name.starts_with(['/', '.']) && !name.contains("..");
+        let file = || Zone::from_file(&fs::read(format!("/usr/share/zoneinfo/{name}")).ok()?);
+        plain
+            .then(file)
+            .flatten()
+            .or_else(|| Zone::from_rule(name.as_bytes()))
+    });
+    named
+        .or_else(|| Zone::from_file(&fs::read("/etc/localtime").ok()?))
+        .or_else(|| Zone::from_rule(&fs::read("/etc/TZ").ok()?))
+        .unwrap_or_default()
+}

@@ -1,0 +1,146 @@
+//! Regular files, read at a position of our own: no shared file offset, nothing that can block on a
+//! writer. Network file systems are out of scope: they stall reads, and inotify does not see other hosts.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use crate::tail::Inode;
+
+/// What a name in a directory stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    Regular(Inode),
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Link,
+    /// Anything else; reading it could block or act on a device. The word is for people: `a FIFO`.
+    Other(&'static str),
+}
+
+/// What this name stands for, links not followed.
+///
+/// # Errors
+/// What lstat(2) says.
+pub fn kind(path: &Path) -> io::Result<Kind> {
+    std::fs::symlink_metadata(path).map(|metadata| kind_of(&metadata))
+}
+
+/// A regular file, open for reading.
+#[derive(Debug)]
+pub struct LogFile {
+    file: File,
+    inode: Inode,
+}
+
+impl LogFile {
+    /// Opens a regular file. Anything else is refused, and opening it has not hung: `O_NONBLOCK` for a FIFO
+    /// without a writer, `O_NOCTTY` for a terminal. The last component must not be a link.
+    ///
+    /// # Errors
+    /// What open(2) says, or `InvalidInput` if it is no regular file.
+    pub fn open(path: &Path) -> io::Result<LogFile> {
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_NOFOLLOW)
+            .open(path)?;
+        match kind_of(&file.metadata()?) {
+            Kind::Regular(inode) => Ok(LogFile { file, inode }),
+            Kind::Directory | Kind::Link | Kind::Other(_) => {
+                Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
+            }
+        }
+    }
+
+    /// Which file it is.
+    #[must_use]
+    pub fn inode(&self) -> Inode {
+        self.inode
+    }
+
+    /// Its size, in bytes.
+    ///
+    /// # Errors
+    /// What fstat(2) says.
+    pub fn size(&self) -> io::Result<u64> {
+        self.file.metadata().map(|metadata| metadata.len())
+    }
+
+    /// Whether no directory names it any more. It then lives only as long as somebody holds it open.
+    #[must_use]
+    pub fn is_unlinked(&self) -> bool {
+        self.file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
+    }
+
+    /// Whether every user of the machine may write to it: then every user can have anybody banned.
+    #[must_use]
+    pub fn is_world_writable(&self) -> bool {
+        self.file
+            .metadata()
+            .is_ok_and(|metadata| metadata.mode() & 0o002 != 0)
+    }
+
+    /// Reads at `offset`; fewer bytes than `buffer` holds mean the end of the file.
+    ///
+    /// # Errors
+    /// What pread(2) says, but never `Interrupted`.
+    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut filled = 0;
+        while let Some(space) = buffer.get_mut(filled..).filter(|space| !space.is_empty()) {
+            match self.file.read_at(space, offset.saturating_add(filled as u64)) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+}
+
+fn kind_of(metadata: &Metadata) -> Kind {
+    let kind = metadata.file_type();
+    if kind.is_file() {
+        return Kind::Regular(Inode {
+            device: metadata.dev(),
+            number: metadata.ino(),
+        });
+    }
+    if kind.is_dir() {
+        Kind::Directory
+    } else if kind.is_symlink() {
+        Kind::Link
+    } else if kind.is_fifo() {
+        Kind::Other("a FIFO")
+    } else if kind.is_socket() {
+        Kind::Other("a socket")
+    } else {
+        Kind::Other("a device")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::stat::Mode;
+
+    #[test]
+    fn opening_what_is_no_file_neither_succeeds_nor_hangs() {
+        let dir = std::env::temp_dir().join(format!("sipguard-file-{}", std::process::id()));
+        std::fs::create_dir(&dir).unwrap();
+        let fifo = dir.join("fifo");
+        nix::unistd::mkfifo(&fifo, Mode::S_IRWXU).unwrap();
+        let link = dir.join("link");
+        std::os::unix::fs::symlink("/etc/passwd", &link).unwrap();
+        let errors = [fifo.as_path(), &dir, Path::new("/dev/null"), &link]
+            .map(|path| LogFile::open(path).unwrap_err());
+        std::fs::remove_dir_all(&dir).unwrap();
+        for error in &errors[..3] {
+            assert_eq!(error.to_string(), "not a regular file");
+        }
+        assert_eq!(errors[3].raw_os_error(), Some(libc::ELOOP));
+    }
+}

@@ -1,0 +1,51 @@
+//! Signals as a descriptor (signalfd), so that they arrive in the loop and nowhere else.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// SIGTERM, SIGINT: stop.
+    Stop,
+    /// SIGHUP: read the configuration again.
+    Reload,
+}
+
+/// The signals that ask something of us, blocked and turned into a descriptor.
+pub struct Signals {
+    fd: SignalFd,
+}
+
+impl Signals {
+    /// Blocks the signals for this process from here on. SIGPIPE is blocked too: a closed log or socket
+    /// is an error to handle, not a reason to die.
+    pub fn new() -> io::Result<Signals> {
+        let mut set = SigSet::empty();
+        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGPIPE] {
+            set.add(signal);
+        }
+        set.thread_block()?;
+        set.remove(Signal::SIGPIPE);
+        let fd = SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+        Ok(Signals { fd })
+    }
+
+    /// The next request, if one is waiting.
+    pub fn take(&mut self) -> io::Result<Option<Request>> {
+        let Some(info) = self.fd.read_signal()? else {
+            return Ok(None);
+        };
+        let hangup = info.ssi_signo == Signal::SIGHUP as u32;
+        Ok(Some(if hangup { Request::Reload } else { Request::Stop }))
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
