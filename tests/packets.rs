@@ -13,7 +13,6 @@
 
 mod support;
 
-use std::io::ErrorKind;
 use std::net::{TcpListener, UdpSocket};
 use std::time::Duration;
 
@@ -58,39 +57,61 @@ const FOR_A_MINUTE: Change = Change::Add {
     timeout_ms: Some(60_000),
 };
 
-/// Whether a datagram from one address of the peer gets to a port of ours.
-fn datagram_arrives(peer: &Namespace, from: &str, to: &str, port: u16) -> bool {
-    let socket = UdpSocket::bind((to, port)).unwrap();
-    socket.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
-    peer.send_from(from, to);
-    let sent = peer
-        .command("bash")
-        .args(["-c", &format!("echo hello >/dev/udp/{to}/{port}")])
-        .status();
-    assert!(sent.unwrap().success());
-    let mut buf = [0; 100];
-    match socket.recv_from(&mut buf) {
-        Ok((_, source)) => {
-            assert_eq!(source.ip().to_string(), from);
-            true
-        }
-        Err(error) => {
-            assert_eq!(error.kind(), ErrorKind::WouldBlock);
-            false
-        }
-    }
+/// What the peer sends.
+#[derive(Clone, Copy, Debug)]
+enum Sent {
+    Datagram,
+    Connection,
 }
 
-/// Whether a connection from one address of the peer gets to a port of ours.
-fn connection_arrives(peer: &Namespace, from: &str, to: &str, port: u16) -> bool {
-    let _listener = TcpListener::bind((to, port)).unwrap();
+use Sent::{Connection, Datagram};
+
+/// What that address of the peer sends gets to a port of ours.
+#[track_caller]
+fn gets_in(sent: Sent, peer: &Namespace, from: &str, to: &str, port: u16) {
+    assert!(
+        arrives(sent, peer, from, to, port, Duration::from_secs(10)),
+        "{sent:?} from {from} to port {port}"
+    );
+}
+
+/// What that address of the peer sends does not get to a port of ours.
+#[track_caller]
+fn stays_out(sent: Sent, peer: &Namespace, from: &str, to: &str, port: u16) {
+    assert!(
+        !arrives(sent, peer, from, to, port, Duration::from_millis(300)),
+        "{sent:?} from {from} to port {port}"
+    );
+}
+
+fn arrives(sent: Sent, peer: &Namespace, from: &str, to: &str, port: u16, patience: Duration) -> bool {
     peer.send_from(from, to);
-    let line = format!("exec 3<>/dev/tcp/{to}/{port}");
-    peer.command("timeout")
-        .args(["0.5", "bash", "-c", &line])
-        .status()
-        .unwrap()
-        .success()
+    match sent {
+        Datagram => {
+            let socket = UdpSocket::bind((to, port)).unwrap();
+            socket.set_read_timeout(Some(patience)).unwrap();
+            let line = format!("echo hello >/dev/udp/{to}/{port}");
+            assert!(
+                peer.command("bash")
+                    .args(["-c", &line])
+                    .status()
+                    .unwrap()
+                    .success()
+            );
+            let received = socket.recv_from(&mut [0; 100]);
+            received.is_ok_and(|(_, source)| source.ip().to_string() == from)
+        }
+        Connection => {
+            let _listener = TcpListener::bind((to, port)).unwrap();
+            let line = format!("exec 3<>/dev/tcp/{to}/{port}");
+            let seconds = patience.as_secs_f32().to_string();
+            peer.command("timeout")
+                .args([&seconds, "bash", "-c", &line])
+                .status()
+                .unwrap()
+                .success()
+        }
+    }
 }
 
 #[test]
@@ -100,18 +121,18 @@ fn a_banned_address_is_out_until_it_is_unbanned() {
         let (here, attacker, neighbour) = (peer.v4(1), peer.v4(2), peer.v4(3));
         let mut firewall = Firewall::open(backend, &[jail(Protocol::All, &[])], 64, 100).unwrap();
         let ban = format!("{attacker}/32");
-        assert!(datagram_arrives(peer, &attacker, &here, SIP));
+        gets_in(Datagram, peer, &attacker, &here, SIP);
         change(&mut firewall, &ban, FOR_A_MINUTE);
-        assert!(!datagram_arrives(peer, &attacker, &here, SIP), "{backend:?}");
-        assert!(!datagram_arrives(peer, &attacker, &here, 9), "every port");
-        assert!(!connection_arrives(peer, &attacker, &here, SIP), "every protocol");
-        assert!(datagram_arrives(peer, &neighbour, &here, SIP), "nobody else");
+        stays_out(Datagram, peer, &attacker, &here, SIP);
+        stays_out(Datagram, peer, &attacker, &here, 9);
+        stays_out(Connection, peer, &attacker, &here, SIP);
+        gets_in(Datagram, peer, &neighbour, &here, SIP);
         change(&mut firewall, &ban, Change::Delete);
-        assert!(datagram_arrives(peer, &attacker, &here, SIP));
+        gets_in(Datagram, peer, &attacker, &here, SIP);
         change(&mut firewall, &ban, Change::Add { timeout_ms: None });
-        assert!(!datagram_arrives(peer, &attacker, &here, SIP));
+        stays_out(Datagram, peer, &attacker, &here, SIP);
         firewall.teardown().unwrap();
-        assert!(datagram_arrives(peer, &attacker, &here, SIP));
+        gets_in(Datagram, peer, &attacker, &here, SIP);
     });
 }
 
@@ -123,20 +144,14 @@ fn an_ipv6_source_is_out_with_its_whole_network() {
         let (here, attacker, neighbour) = (peer.v6(1), peer.v6(2), peer.v6(3));
         let mut firewall = Firewall::open(backend, &[jail(Protocol::All, &[])], 64, 100).unwrap();
         let ban = format!("{}/64", peer.v6(0));
-        assert!(datagram_arrives(peer, &attacker, &here, SIP));
+        gets_in(Datagram, peer, &attacker, &here, SIP);
         change(&mut firewall, &ban, FOR_A_MINUTE);
-        assert!(!datagram_arrives(peer, &attacker, &here, SIP), "{backend:?}");
-        assert!(
-            !datagram_arrives(peer, &neighbour, &here, SIP),
-            "the neighbour in the /64, too"
-        );
-        assert!(!connection_arrives(peer, &attacker, &here, SIP), "every protocol");
-        assert!(
-            datagram_arrives(peer, "2001:db8:0:ffff::2", &here, SIP),
-            "not another network"
-        );
+        stays_out(Datagram, peer, &attacker, &here, SIP);
+        stays_out(Datagram, peer, &neighbour, &here, SIP);
+        stays_out(Connection, peer, &attacker, &here, SIP);
+        gets_in(Datagram, peer, "2001:db8:0:ffff::2", &here, SIP);
         change(&mut firewall, &ban, Change::Delete);
-        assert!(datagram_arrives(peer, &neighbour, &here, SIP));
+        gets_in(Datagram, peer, &neighbour, &here, SIP);
         firewall.teardown().unwrap();
     });
 }
@@ -148,10 +163,10 @@ fn single_ipv6_addresses_can_be_banned() {
         let (here, attacker, neighbour) = (peer.v6(1), peer.v6(2), peer.v6(3));
         let mut firewall = Firewall::open(backend, &[jail(Protocol::All, &[])], 128, 100).unwrap();
         // Before the ban, because it also drops what the attacker's machine asks to find ours.
-        assert!(datagram_arrives(peer, &neighbour, &here, SIP));
+        gets_in(Datagram, peer, &neighbour, &here, SIP);
         change(&mut firewall, &format!("{attacker}/128"), FOR_A_MINUTE);
-        assert!(!datagram_arrives(peer, &attacker, &here, SIP), "{backend:?}");
-        assert!(datagram_arrives(peer, &neighbour, &here, SIP));
+        stays_out(Datagram, peer, &attacker, &here, SIP);
+        gets_in(Datagram, peer, &neighbour, &here, SIP);
         firewall.teardown().unwrap();
     });
 }
@@ -168,21 +183,12 @@ fn a_jail_with_ports_bans_from_these_ports_only() {
         ] {
             change(&mut firewall, net, FOR_A_MINUTE);
             for port in [SIP, SIP + 1, 4569] {
-                assert!(
-                    !datagram_arrives(peer, &attacker, &here, port),
-                    "{backend:?} {attacker} {port}"
-                );
+                stays_out(Datagram, peer, &attacker, &here, port);
             }
             for port in [SIP - 1, SIP + 2, 4570] {
-                assert!(
-                    datagram_arrives(peer, &attacker, &here, port),
-                    "{backend:?} {attacker} {port}"
-                );
+                gets_in(Datagram, peer, &attacker, &here, port);
             }
-            assert!(
-                connection_arrives(peer, &attacker, &here, SIP),
-                "{backend:?} {attacker} TCP"
-            );
+            gets_in(Connection, peer, &attacker, &here, SIP);
         }
         firewall.teardown().unwrap();
     });
@@ -197,20 +203,11 @@ fn a_jail_with_tcp_ports_leaves_udp_alone() {
             (&nets[0], peer.v4(1), peer.v4(2)),
             (&nets[1], peer.v6(1), peer.v6(2)),
         ] {
-            assert!(connection_arrives(peer, &attacker, &here, 22));
+            gets_in(Connection, peer, &attacker, &here, 22);
             change(&mut firewall, net, FOR_A_MINUTE);
-            assert!(
-                !connection_arrives(peer, &attacker, &here, 22),
-                "{backend:?} {attacker}"
-            );
-            assert!(
-                connection_arrives(peer, &attacker, &here, 23),
-                "{backend:?} {attacker}"
-            );
-            assert!(
-                datagram_arrives(peer, &attacker, &here, 22),
-                "{backend:?} {attacker}"
-            );
+            stays_out(Connection, peer, &attacker, &here, 22);
+            gets_in(Connection, peer, &attacker, &here, 23);
+            gets_in(Datagram, peer, &attacker, &here, 22);
         }
         firewall.teardown().unwrap();
     });

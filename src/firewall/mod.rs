@@ -1,6 +1,7 @@
 //! Bans in the kernel, by netlink: no program is run, and nothing waits.
 //!
-//! This is rim: it carries out what the guard asks for and reports what became of it. It knows no
+//! [`nftables`] holds them in a table of our own; where the kernel has no nf_tables, [`ipset`] holds
+//! them and [`iptables`] (or [`compat`]) drops what is in the sets. This is rim: it carries out what the guard asks for and reports what became of it. It knows no
 //! policy, keeps no list of bans, and touches only objects of our own name.
 
 mod compat;
@@ -13,10 +14,10 @@ mod refusal;
 mod ruleset;
 mod transaction;
 
-use ipset::Ipset;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
+use ipset::Ipset;
 use layout::Layout;
 use nftables::Nftables;
 pub use probe::{IpsetOffer, Offer, Protection};
