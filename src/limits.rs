@@ -78,6 +78,7 @@ pub const CONFIG_WARNINGS_MAX: usize = 64;
 
 /// Longest `findtime`, `bantime` and other span, in seconds: ten years. Longer is `-1`, for ever.
 pub const SPAN_SECONDS_MAX: u64 = 3_653 * 86_400;
+
 /// Bytes of one message, or one batch of messages, to the kernel. A socket takes 212,960 without
 /// being asked for more.
 pub const NETLINK_SEND_BYTES: usize = 48 * 1024;
@@ -103,12 +104,12 @@ pub const TRANSACTION_ROUNDS: usize = 4;
 
 /// Bytes of the largest ruleset: every jail with as many port ranges as it may have, for TCP and UDP.
 pub const RULESET_BYTES_MAX: usize = 4 * 1024 * 1024;
-const _: () = assert!(JAILS_MAX * (PORTS_MAX * 2 * 400 + 2_000) <= RULESET_BYTES_MAX);
+const _: () = assert!(JAILS_MAX * (PORTS_MAX * 2 * 400 + 3_000) <= RULESET_BYTES_MAX);
 
-/// Operations in the largest ruleset: per jail two sets, a chain, two rules, and one rule per port
+/// Operations in the largest ruleset: per jail three sets, a chain, three rules, and one rule per port
 /// range and protocol; and four for the table.
 pub const RULESET_STEPS_MAX: u32 = 4_096;
-const _: () = assert!(JAILS_MAX * (PORTS_MAX * 2 + 5) + 4 <= RULESET_STEPS_MAX as usize);
+const _: () = assert!(JAILS_MAX * (PORTS_MAX * 2 + 7) + 4 <= RULESET_STEPS_MAX as usize);
 
 /// Reports of changes to nf_tables by others that are read before the other descriptors have their
 /// turn.
@@ -118,6 +119,7 @@ pub const EVENTS_PER_TURN: usize = 64;
 /// milliseconds. They stop matching at once in any case. The kernel's default of one second costs a
 /// router 11 million instructions per second with 100,000 bans.
 pub const SET_GC_INTERVAL_MS: u32 = 60_000;
+
 /// Rotated or removed files that are still read until their writer has surely left them, over all names.
 /// One rotation of every name leaves so many; beyond it the oldest is let go.
 pub const OLD_FILES_MAX: usize = FILES_MAX;

@@ -1,8 +1,9 @@
 //! Bans in the kernel, by netlink: no program is run, and nothing waits.
 //!
-//! [`nftables`] holds them in a table of our own; where the kernel has no nf_tables, [`ipset`] holds
-//! them and [`iptables`] (or [`compat`]) drops what is in the sets. This is rim: it carries out what the guard asks for and reports what became of it. It knows no
-//! policy, keeps no list of bans, and touches only objects of our own name.
+//! `nftables` holds them in a table of our own; where the kernel has no nf_tables, `ipset` holds them,
+//! and `iptables` (or `compat`) drops what is in the sets. This is rim: it carries out what the guard
+//! asks for and reports what became of it. It knows no policy, keeps no list of bans, and touches only
+//! objects of our own name.
 
 mod compat;
 mod ipset;
