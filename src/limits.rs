@@ -155,3 +155,20 @@ pub const DELETED_FILE_SECONDS: u64 = 86_400;
 
 /// What inotify cannot tell (no watch left, an I/O error) is tried again after this long.
 pub const LOG_RETRY_SECONDS: u64 = 30;
+
+/// Size of one of Asterisk's configuration files, in bytes. FreePBX writes about 2 KB for each extension.
+pub const ASTERISK_CONFIG_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Longest line of Asterisk's configuration: `main/config.c` has a buffer of 8,192 bytes, with a NUL and the
+/// newline in it, and skips longer ones.
+pub const ASTERISK_LINE_BYTES_MAX: usize = 8_190;
+
+/// Files that one of Asterisk's configuration files includes, over all levels. FreePBX's pjsip.conf has 20.
+pub const ASTERISK_FILES_MAX: usize = 128;
+
+/// How deep Asterisk's configuration files include each other (`MAX_INCLUDE_LEVEL`, `main/config.c`).
+pub const ASTERISK_INCLUDES_DEEP_MAX: usize = 10;
+
+/// Memory for the sections and keys of one of Asterisk's configurations, those that sections inherit among them,
+/// in bytes. What is beyond is not looked at, and that is said. 2,000 extensions of FreePBX take 16 MB.
+pub const ASTERISK_KEPT_BYTES_MAX: usize = 32 * 1024 * 1024;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::names;
 use super::table::Start;
+use crate::glob;
 use crate::limits::{DIRECTORY_ENTRIES_MAX, PATTERNS_MAX};
 use crate::sys::Fault;
 
@@ -36,7 +37,7 @@ impl Pattern {
         if !path.is_absolute() {
             return wrong("the path does not begin with /");
         }
-        if names::is_glob(directory.as_os_str().as_encoded_bytes()) {
+        if glob::is_glob(directory.as_os_str().as_encoded_bytes()) {
             return wrong("only the last part of a path may be a pattern");
         }
         if count >= PATTERNS_MAX {
@@ -45,7 +46,7 @@ impl Pattern {
         Ok(Pattern {
             text: path.to_owned(),
             directory: directory.to_owned(),
-            glob: names::is_glob(name.as_encoded_bytes()).then(|| name.as_encoded_bytes().to_vec()),
+            glob: glob::is_glob(name.as_encoded_bytes()).then(|| name.as_encoded_bytes().to_vec()),
             readers,
             start,
         })
@@ -57,7 +58,7 @@ impl Pattern {
             && self
                 .glob
                 .as_ref()
-                .is_some_and(|glob| names::glob_matches(glob, name))
+                .is_some_and(|glob| glob::glob_matches(glob, name))
     }
 
     /// The files and links that match, shorter names first: an old file's name is longer than its base.

@@ -13,7 +13,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use super::cursor::Inode;
-use super::names::glob_matches;
+use crate::glob::glob_matches;
 use crate::limits::LINKS_MAX;
 use crate::sys::file::{self, Kind};
 use crate::sys::watch::{Watch, WatchId, Watcher};
