@@ -172,3 +172,9 @@ pub const ASTERISK_INCLUDES_DEEP_MAX: usize = 10;
 /// Memory for the sections and keys of one of Asterisk's configurations, those that sections inherit among them,
 /// in bytes. What is beyond is not looked at, and that is said. 2,000 extensions of FreePBX take 16 MB.
 pub const ASTERISK_KEPT_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Reasons given why parts of one of Asterisk's configurations were not read; more do not help.
+pub const ASTERISK_HINDRANCES_MAX: usize = 8;
+
+/// Lines of advice on Asterisk's configuration, far more than anybody reads.
+pub const ASTERISK_ADVICE_MAX: usize = 256;

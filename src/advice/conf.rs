@@ -1,9 +1,9 @@
 //! The grammar of Asterisk's configuration files, as `main/config.c` reads it.
 //!
 //! `[name]`, `[name](!)` (a template), `[name](a,b)` (inherits), `[name](+)` (goes on with an earlier one);
-//! `name = value` and `name => value`; `;` comments, `\;` for a semicolon, and `;-- … --;` over lines. Names are
-//! compared without regard to case. Nothing is unquoted. A key may stand there several times; whether the first,
-//! the last or all of them count depends on who asks.
+//! `name = value` and `name => value`; `;` comments, `\;` for a semicolon, and `;-- … --;` over lines. Names
+//! are compared without regard to case. Nothing is unquoted. A key may stand there several times; whether the
+//! first, the last or all of them count depends on who asks.
 
 use crate::limits::ASTERISK_LINE_BYTES_MAX;
 

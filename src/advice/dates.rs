@@ -1,14 +1,14 @@
 //! `dateformat`: can the stamps of the lines be read?
 //!
-//! The question is put to the filter itself: known instants are rendered as Asterisk would, and lines with them
-//! are read.
+//! The question is put to the filter itself: known instants are rendered as Asterisk would, and lines with
+//! them are read.
 
 use crate::filter::asterisk::Asterisk;
 use crate::filter::{Context, Reading, Trail};
 use crate::time::{Civil, Wall};
 
-/// What becomes of lines with such a date.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What becomes of lines with such a date, the worst last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Verdict {
     /// They are read, and their time is right.
     Fine,
@@ -26,11 +26,8 @@ pub(super) enum Verdict {
 pub(super) fn judge(format: &[u8]) -> Verdict {
     // Both halves of the day; days and months of one and of two digits.
     let instants = [Wall(1_772_424_306), Wall(1_795_381_663)];
-    instants
-        .map(|at| judge_at(format, at))
-        .into_iter()
-        .max_by_key(|verdict| *verdict as u8)
-        .unwrap_or(Verdict::Unknown)
+    let verdicts = instants.map(|at| judge_at(format, at));
+    verdicts.into_iter().max().unwrap_or(Verdict::Unknown)
 }
 
 fn judge_at(format: &[u8], at: Wall) -> Verdict {
@@ -186,7 +183,8 @@ const MONTHS: [&str; 12] = [
 ];
 
 const NOTICE: &[u8] =
-    b"NOTICE[6918] chan_sip.c: Registration from '<sip:1@192.0.2.1>' failed for '198.51.100.66:5060' - Wrong password";
+    b"NOTICE[6918] chan_sip.c: Registration from '<sip:1@192.0.2.1>' failed for '198.51.100.66:5060' \
+    - Wrong password";
 
 const SECURITY: &[u8] = b"SECURITY[6918] res_security_log.c: SecurityEvent=\"InvalidAccountID\",\
     EventTV=\"2026-11-22T11:23:41.615+0000\",Severity=\"Error\",Service=\"PJSIP\",EventVersion=\"1\",\

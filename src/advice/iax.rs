@@ -24,8 +24,8 @@ pub(super) fn judge(places: &Places, inquiry: &mut Inquiry<'_>) {
         inquiry.say(Weight::Unseen, conf.at_or_whole(authdebug), what);
     }
     if let Some(entry) = conf.last("general", "calltokenoptional") {
-        let what = "calls from these networks need no call token, so their addresses can be spoofed in the log; \
-                    without calltokenoptional they cannot";
+        let what = "calls from these networks need no call token, so their addresses can be spoofed in the \
+                    log; without calltokenoptional they cannot";
         inquiry.say(Weight::Doubtful, conf.at(entry.place), what);
     }
     let mut lax = conf

@@ -7,7 +7,8 @@ use super::conf::{Comments, Conf, Entry, Place, Section, Statement, statement, s
 use crate::escape::Escaped;
 use crate::glob::{glob_matches, is_glob};
 use crate::limits::{
-    ASTERISK_CONFIG_BYTES_MAX, ASTERISK_FILES_MAX, ASTERISK_INCLUDES_DEEP_MAX, ASTERISK_KEPT_BYTES_MAX,
+    ASTERISK_CONFIG_BYTES_MAX, ASTERISK_FILES_MAX, ASTERISK_HINDRANCES_MAX, ASTERISK_INCLUDES_DEEP_MAX,
+    ASTERISK_KEPT_BYTES_MAX,
 };
 
 /// What became of a file.
@@ -76,15 +77,15 @@ struct Loader<'f> {
 
 impl Loader<'_> {
     fn file(&mut self, path: &str, deep: usize) -> Outcome {
+        if self.conf.files.len() >= ASTERISK_FILES_MAX || deep > ASTERISK_INCLUDES_DEEP_MAX {
+            return self.unread(path, "too many files include each other");
+        }
         let bytes = match self.files.read(path) {
             Ok(bytes) if bytes.len() <= ASTERISK_CONFIG_BYTES_MAX => bytes,
             Ok(_) => return self.unread(path, &format!("more than {ASTERISK_CONFIG_BYTES_MAX} bytes")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Outcome::Missing,
             Err(error) => return self.unread(path, &error.to_string()),
         };
-        if self.conf.files.len() >= ASTERISK_FILES_MAX || deep > ASTERISK_INCLUDES_DEEP_MAX {
-            return self.unread(path, "too many files include each other");
-        }
         let file = self.conf.files.len();
         self.conf.files.push(self.shown(path));
         let mut section = self.current;
@@ -150,7 +151,7 @@ impl Loader<'_> {
             let known = self.find(name, false);
             index = known.ok_or_else(|| format!("no section [{}] to go on with", Escaped(name)))?;
         } else {
-            self.keep(name.len());
+            self.keep(name.len() + size_of::<Section>());
             self.conf.sections.push(Section {
                 name: name.to_vec(),
                 template: false,
@@ -181,12 +182,10 @@ impl Loader<'_> {
             return Err(format!("no section [{}] to inherit from", Escaped(base)));
         };
         let entries = section.entries.clone();
-        self.keep(
-            entries
-                .iter()
-                .map(|entry| entry.name.len() + entry.value.len() + ENTRY_BYTES)
-                .sum(),
-        );
+        let sizes = entries
+            .iter()
+            .map(|entry| entry.name.len() + entry.value.len() + ENTRY_BYTES);
+        self.keep(sizes.sum());
         if let Some(section) = self.conf.sections.get_mut(index).filter(|_| !self.full) {
             section.entries.extend(entries);
         }
@@ -206,18 +205,17 @@ impl Loader<'_> {
         let Some(section) = self.conf.sections.get_mut(index).filter(|_| !self.full) else {
             return;
         };
-        let earlier = section.entries.iter_mut().rfind(|entry| entry.name == name);
-        match earlier {
-            Some(entry) if append => {
-                entry.value.extend_from_slice(value);
-                entry.place = place;
-            }
-            _ => section.entries.push(Entry {
-                name: name.to_vec(),
-                value: value.to_vec(),
-                place,
-            }),
+        let mut earlier = section.entries.iter_mut().filter(|_| append);
+        if let Some(entry) = earlier.rfind(|entry| entry.name == name) {
+            entry.value.extend_from_slice(value);
+            entry.place = place;
+            return;
         }
+        section.entries.push(Entry {
+            name: name.to_vec(),
+            value: value.to_vec(),
+            place,
+        });
     }
 
     /// Counts memory; at the bound nothing more is kept.
@@ -253,7 +251,7 @@ impl Loader<'_> {
     }
 
     fn hinder(&mut self, origin: String, what: String, refused: bool) {
-        if refused || self.hindrances.len() < ASTERISK_FILES_MAX {
+        if refused || self.hindrances.len() < ASTERISK_HINDRANCES_MAX {
             self.hindrances.push(Hindrance {
                 origin,
                 what,

@@ -22,8 +22,8 @@ pub(super) fn judge(config: &Config, places: &Places, hostname: &str, inquiry: &
         Ok(conf) => conf,
         Err(is_missing) => {
             if is_missing {
-                let what = "there is none, so Asterisk logs to its console only; [logfiles] with `messages.log => \
-                            notice,warning,error` and `security.log => security`";
+                let what = "there is none, so Asterisk logs to its console only; [logfiles] with \
+                            `messages.log => notice,warning,error` and `security.log => security`";
                 inquiry.say(Weight::Deaf, "logger.conf".to_owned(), what);
             }
             return Shown::default();
@@ -83,6 +83,8 @@ impl<'c> Followed<'c> {
 struct Levels {
     notice: bool,
     warning: bool,
+    /// Holds whole packets (pjproject).
+    error: bool,
     security: bool,
     debug: bool,
     verbose: bool,
@@ -97,6 +99,7 @@ impl Levels {
             let all = word == b"*";
             levels.notice |= all || word == b"notice";
             levels.warning |= all || word == b"warning";
+            levels.error |= all || word == b"error";
             levels.security |= all || word == b"security";
             levels.debug |= all || word == b"debug";
             levels.verbose |= all || word == b"verbose" || word.starts_with(b"verbose(");
@@ -108,6 +111,7 @@ impl Levels {
         Levels {
             notice: self.notice || other.notice,
             warning: self.warning || other.warning,
+            error: self.error || other.error,
             security: self.security || other.security,
             debug: self.debug || other.debug,
             verbose: self.verbose || other.verbose,
@@ -296,7 +300,8 @@ impl<'c> Logs<'c> {
                 format!(", and {} in logpath", shown(&path))
             };
             let what = format!(
-                "no file gets `security`: {}; `security.log => security` under [logfiles]{follow}, then `logger reload`",
+                "no file gets `security`: {}; `security.log => security` under [logfiles]{follow}, then \
+                 `logger reload`",
                 lost(places)
             );
             inquiry.say(Weight::Unseen, self.origin(), what);
@@ -322,8 +327,8 @@ impl<'c> Logs<'c> {
             return;
         }
         let what = format!(
-            "`security` shares {} with other levels, where line breaks that callers send can forge its events; \
-             `security.log => security`, a file of its own",
+            "`security` shares {} with other levels, where line breaks that callers send can forge its \
+             events; `security.log => security`, a file of its own",
             shown(&file.path)
         );
         inquiry.say(Weight::Doubtful, self.conf.at(channel.entry.place), what);
@@ -341,8 +346,8 @@ impl<'c> Logs<'c> {
                 None => "`messages.log => notice,warning,error` under [logfiles]".to_owned(),
             };
             let what = format!(
-                "no jail follows a file with `notice`: calls to numbers that do not exist and everything about \
-                 IAX2 stay unseen; {what}"
+                "no jail follows a file with `notice`: calls to numbers that do not exist and everything \
+                 about IAX2 stay unseen; {what}"
             );
             inquiry.say(Weight::Unseen, self.origin(), what);
         } else if !heard.warning && places.runs("chan_iax2") {
@@ -350,8 +355,8 @@ impl<'c> Logs<'c> {
                 .channels
                 .iter()
                 .find(|channel| channel.followed && channel.levels.notice);
-            let what = "no jail follows a file with `warning`, which failed IAX2 logins are since Asterisk 20; \
-                        add `warning` here";
+            let what = "no jail follows a file with `warning`, which failed IAX2 logins are since Asterisk \
+                        20; add `warning` here";
             inquiry.say(
                 Weight::Unseen,
                 self.conf.at_or_whole(entry.map(|channel| channel.entry)),
@@ -370,8 +375,8 @@ impl<'c> Logs<'c> {
                 "debug"
             };
             let what = format!(
-                "{} gets `{level}`: what callers send stands in it as lines while SIP is debugged, and near it \
-                 nothing is believed; let jails follow files with notice and security only",
+                "{} gets `{level}`: what callers send stands in it as lines while SIP is debugged, and near \
+                 it nothing is believed; let jails follow files with notice and security only",
                 shown(&file.path)
             );
             inquiry.say(Weight::Doubtful, self.conf.at(channel.entry.place), what);
@@ -403,7 +408,7 @@ fn general(conf: &Conf, logs: &Logs<'_>, inquiry: &mut Inquiry<'_>) {
         ),
         Verdict::Undated => (
             Weight::Upkeep,
-            "sipguard cannot tell the time from this dateformat, so lines written while it was down have none",
+            "sipguard cannot tell the time from this dateformat, so lines from before its start have none",
         ),
     };
     let what = format!("{what}; dateformat = %F %T");

@@ -1,12 +1,13 @@
-//! "Is Asterisk telling us enough?" What the log will never show, and which setting of Asterisk's changes that.
+//! "Is Asterisk telling us enough?" What the log will never show, and which setting of Asterisk's changes
+//! that.
 //!
-//! Pure: [`advise`] reads Asterisk's own configuration through [`Files`] and says in one line each what is wrong.
-//! From the text inwards: `conf` is the grammar, `include` the files, `places` where they are and which modules
-//! run; then one file a topic: `logger`, `dates`, `rotation`, `sip`, `pjsip`, `iax`, `web`. Each claim is of the
-//! logs of real attacks on Asterisk 1.8 to 22, or of Asterisk's source.
+//! Pure: [`advise`] reads Asterisk's own configuration through [`Files`] and says in one line each what is
+//! wrong. From the text inwards: `conf` is the grammar, `include` the files, `places` where they are and
+//! which modules run; then one file a topic: `logger`, `dates`, `rotation`, `sip`, `pjsip`, `iax`, `web`.
+//! Each claim is of the logs of real attacks on Asterisk 1.8 to 22, or of Asterisk's source.
 //!
-//! Not reported, since nothing is lost by it: `use_callids`, `queue_log`, `rotatestrategy`, `exec_after_rotate`,
-//! addresses that are bound, `insecure=invite` of a trunk.
+//! Not reported, since nothing is lost by it: `use_callids`, `queue_log`, `rotatestrategy`,
+//! `exec_after_rotate`, addresses that are bound, `insecure=invite` of a trunk.
 #![forbid(unsafe_code)]
 #![deny(
     clippy::indexing_slicing,
@@ -33,14 +34,14 @@ use std::io;
 
 use crate::config::{Config, FilterName};
 use crate::escape::Escaped;
-use crate::limits::ASTERISK_FILES_MAX;
+use crate::limits::ASTERISK_ADVICE_MAX;
 use conf::{Conf, Entry};
 use include::Opened;
 
 /// The machine, as the caller answers for it. Paths are absolute.
 pub trait Files {
-    /// The bytes of a regular file; more than [`crate::limits::ASTERISK_CONFIG_BYTES_MAX`] need not be read, one
-    /// more shows that it is too large.
+    /// The bytes of a regular file; more than [`crate::limits::ASTERISK_CONFIG_BYTES_MAX`] need not be read,
+    /// one more shows that it is too large.
     ///
     /// # Errors
     /// What the system says.
@@ -176,7 +177,7 @@ impl Inquiry<'_> {
     fn say(&mut self, weight: Weight, origin: String, what: impl Into<String>) {
         let what = what.into();
         let advice = Advice { weight, origin, what };
-        if self.advice.len() < ASTERISK_FILES_MAX && !self.advice.contains(&advice) {
+        if self.advice.len() < ASTERISK_ADVICE_MAX && !self.advice.contains(&advice) {
             self.advice.push(advice);
         }
     }

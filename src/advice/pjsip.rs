@@ -17,14 +17,14 @@ pub(super) fn judge(places: &Places, shown: Shown, inquiry: &mut Inquiry<'_>) {
     let global = of_type(&conf, "global").next_back();
     let debug = global.and_then(|section| section.last("debug"));
     if let Some(entry) = debug.filter(|entry| shown.packets && !entry.is_no()) {
-        let what = "debug shows packets in a log that a jail follows, and near packets no line can be believed; \
-                    debug = no";
+        let what = "debug shows packets in a log that a jail follows, and near packets no line can be \
+                    believed; debug = no";
         inquiry.say(Weight::Unseen, conf.at(entry.place), what);
     }
     let anonymous = of_type(&conf, "endpoint").find(|section| section.name.starts_with(b"anonymous"));
     if let Some(section) = anonymous {
-        let what = "strangers are taken for this endpoint: guessing names is no failure any more, and calls to \
-                    numbers that do not exist are all that is logged; remove it, unless a trunk needs it";
+        let what = "strangers are taken for this endpoint: guessing names is no failure any more, and calls \
+                    to numbers that do not exist are all that is logged; remove it, unless a trunk needs it";
         inquiry.say(Weight::Unseen, conf.at(section.place), what);
     }
     if let Some((origin, tries)) = global.and_then(|global| silent_tries(&conf, global)) {

@@ -48,8 +48,7 @@ fn installed(directory: &str, inquiry: &mut Inquiry<'_>) -> Option<Vec<String>> 
 }
 
 impl Places {
-    /// Whether a module runs, as far as we can know (`load_modules`, `main/loader.c`). What is needed by another
-    /// one is loaded without being named, so a module that is only not named may run if there is a `load` at all.
+    /// Whether a module runs, as far as we can know (`load_modules`, `main/loader.c`).
     pub(super) fn runs(&self, module: &str) -> bool {
         let file = format!("{module}.so");
         if self

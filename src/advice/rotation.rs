@@ -6,8 +6,8 @@ use super::{Inquiry, Weight};
 use crate::escape::Escaped;
 use crate::glob::glob_matches;
 
-/// Says which files no logrotate rule names. It is enough for all of them if cron calls Asterisk's own `logger
-/// rotate`.
+/// Says which files no logrotate rule names. It is enough for all of them if cron calls Asterisk's own
+/// `logger rotate`.
 pub(super) fn judge(conf: &Conf, files: &[(&Entry, &File)], inquiry: &mut Inquiry<'_>) {
     let Some((first, _)) = files.first() else {
         return;

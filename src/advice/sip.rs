@@ -4,8 +4,8 @@ use super::logger::Shown;
 use super::places::Places;
 use super::{Inquiry, Weight, is_off, is_on};
 
-/// Judges the settings for all of chan_sip. OPTIONS and other methods without authentication leave nothing either,
-/// but no setting changes that.
+/// Judges the settings for all of chan_sip. OPTIONS and other methods without authentication leave nothing
+/// either, but no setting changes that.
 pub(super) fn judge(places: &Places, shown: Shown, inquiry: &mut Inquiry<'_>) {
     if !places.runs("chan_sip") {
         return;
@@ -16,8 +16,8 @@ pub(super) fn judge(places: &Places, shown: Shown, inquiry: &mut Inquiry<'_>) {
     let general = |key: &'static str| conf.last("general", key);
     let debug = general("sipdebug");
     if shown.packets && is_on(debug) {
-        let what = "sipdebug shows every packet in a log that a jail follows, and near packets no line can be \
-                    believed; sipdebug = no";
+        let what = "sipdebug shows every packet in a log that a jail follows, and near packets no line can \
+                    be believed; sipdebug = no";
         inquiry.say(Weight::Unseen, conf.at_or_whole(debug), what);
     }
     let subscribe = general("allowsubscribe");
@@ -28,8 +28,8 @@ pub(super) fn judge(places: &Places, shown: Shown, inquiry: &mut Inquiry<'_>) {
     }
     let reject = general("alwaysauthreject");
     if is_off(reject) {
-        let what = "one spoofed packet writes \"No matching peer found\" for any address, and callers learn which \
-                    names exist; alwaysauthreject = yes";
+        let what = "one spoofed packet writes \"No matching peer found\" for any address, and callers learn \
+                    which names exist; alwaysauthreject = yes";
         inquiry.say(Weight::Doubtful, conf.at_or_whole(reject), what);
     }
     let guest = general("allowguest");

@@ -4,8 +4,8 @@ use super::conf::{Conf, Entry};
 use super::places::Places;
 use super::{Inquiry, Weight, is_off, is_on};
 
-/// ARI logs no wrong password, in no version; the manager's login names may hold line breaks if they come by HTTP.
-/// Both only matter if the HTTP server can be reached from outside.
+/// ARI logs no wrong password, in no version; the manager's login names may hold line breaks if they come by
+/// HTTP. Both only matter if the HTTP server can be reached from outside.
 pub(super) fn judge(places: &Places, inquiry: &mut Inquiry<'_>) {
     let Some(http) = inquiry.open("http.conf") else {
         return;
@@ -19,8 +19,8 @@ pub(super) fn judge(places: &Places, inquiry: &mut Inquiry<'_>) {
     };
     let general = |key: &'static str| manager.last("general", key);
     if let Some(entry) = general("webenabled").filter(|entry| entry.is_yes() && is_on(general("enabled"))) {
-        let what = "logins over HTTP may hold line breaks, and so write whole lines into messages and security; \
-                    webenabled = no, or bindaddr = 127.0.0.1 in http.conf";
+        let what = "logins over HTTP may hold line breaks, and so write whole lines into messages and \
+                    security; webenabled = no, or bindaddr = 127.0.0.1 in http.conf";
         inquiry.say(Weight::Doubtful, manager.at(entry.place), what);
     }
 }
@@ -37,8 +37,8 @@ fn ari(places: &Places, bound: String, inquiry: &mut Inquiry<'_>) {
         .sections()
         .any(|section| section.last("type").is_some_and(is_user));
     if has_users && !is_off(ari.last("general", "enabled")) {
-        let what = "ARI can be reached, and guessing its passwords leaves nothing in any log; bindaddr = 127.0.0.1, \
-                    or enabled = no in ari.conf";
+        let what = "ARI can be reached, and guessing its passwords leaves nothing in any log; bindaddr = \
+                    127.0.0.1, or enabled = no in ari.conf";
         inquiry.say(Weight::Unseen, bound, what);
     }
 }

@@ -12,7 +12,8 @@ use crate::firewall::{Firewall, IpsetOffer, Offer, Protection};
 use crate::limits::{ASTERISK_CONFIG_BYTES_MAX, DIRECTORY_ENTRIES_MAX};
 use crate::{config, daemon};
 
-/// show what would run, where each setting comes from, what the kernel offers, and what Asterisk's log leaves out
+/// show what would run, where each setting comes from, what the kernel offers, and what Asterisk's log leaves
+/// out
 #[derive(FromArgs)]
 #[argh(subcommand, name = "check")]
 pub(super) struct Check {

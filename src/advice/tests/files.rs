@@ -1,5 +1,7 @@
 //! Where the files are, what they include, and what cannot be read.
 
+use crate::limits::ASTERISK_CONFIG_BYTES_MAX;
+
 use super::{GOOD, Tree, check, check_file, check_with, following, good};
 
 #[test]
@@ -97,4 +99,40 @@ fn what_the_files_say_is_shown_escaped() {
         text,
         &["logger.conf:1: jail asterisk hears nothing: …name /var/log/asterisk/x\\x1b2J\\x07x in logpath"],
     );
+}
+
+#[test]
+fn what_is_too_large_is_left_out_and_that_is_said() {
+    let bytes = " ".repeat(ASTERISK_CONFIG_BYTES_MAX + 1);
+    check_file("logger.conf", &bytes, &["logger.conf: cannot be read: more than"]);
+
+    // Sections that inherit from each other double at every step.
+    let doubling: String = (1..40).map(|n| format!("[{n}]({0},{0})\n", n - 1)).collect();
+    let text = format!("[general]\nauthdebug=yes\n[0]\nkey=value\n{doubling}[a]\nrequirecalltoken=no\n");
+    check_file(
+        "iax.conf",
+        &text,
+        &["iax.conf: too large: the rest is not looked at"],
+    );
+
+    let chain = (1..12).fold(good(), |tree, n| {
+        tree.with(
+            &format!("/etc/asterisk/{n}.conf"),
+            &format!("#include {}.conf\n", n + 1),
+        )
+    });
+    let tree = chain.with(
+        "/etc/asterisk/iax.conf",
+        "[general]\nauthdebug=yes\n#include 1.conf\n",
+    );
+    check(
+        tree,
+        &["10.conf: cannot be read: too many files include each other"],
+    );
+}
+
+#[test]
+fn a_value_may_be_continued_and_a_later_one_overrides() {
+    let text = "[general]\nauthdebug=no\nauthdebug=ye\nauthdebug+=s\n";
+    check_file("iax.conf", text, &[]);
 }

@@ -6,9 +6,10 @@ use crate::config::Config;
 
 /// What the files are put together from: `~` is a newline, `_` a blank, `§` an underscore, `^` a NUL.
 const WORDS: &str = "[ ] ( ) ! + = > ; -- #include_ #tryinclude_ \" * ? \\ ~ ^ % q ü [general]~ [logfiles]~ \
-    [modules]~ [global]~ type=endpoint~ type=global~ type=user~ [anonymous](a)~ [a](!)~ messages.log => [json] \
-    security dateformat=% endpoint§identifier§order= auth§username sip.conf { } /var/log/asterisk/ enabled=yes~ \
-    bindaddr= logger§queue§limit= 9 autoload=yes~ appendhostname=yes~ verbose( , _ syslog console notice";
+    [modules]~ [global]~ type=endpoint~ type=global~ type=user~ [anonymous](a)~ [a](!)~ messages.log => \
+    [json] security dateformat=% endpoint§identifier§order= auth§username sip.conf { } /var/log/asterisk/ \
+    enabled=yes~ bindaddr= logger§queue§limit= 9 autoload=yes~ appendhostname=yes~ verbose( , _ \
+    syslog console notice";
 
 const NAMES: [&str; 9] = [
     "logger", "sip", "pjsip", "iax", "http", "ari", "manager", "modules", "asterisk",
