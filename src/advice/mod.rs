@@ -131,7 +131,6 @@ pub fn advise(
             what: "no configuration of Asterisk here: what its log leaves out is not known".to_owned(),
         }];
     }
-    inquiry.advice.sort_by_key(|advice| advice.weight);
     inquiry.advice
 }
 
@@ -142,6 +141,7 @@ struct Inquiry<'f> {
     etc: String,
     /// One of them was there.
     found: bool,
+    /// The worst first; at the bound the least goes.
     advice: Vec<Advice>,
 }
 
@@ -177,8 +177,10 @@ impl Inquiry<'_> {
     fn say(&mut self, weight: Weight, origin: String, what: impl Into<String>) {
         let what = what.into();
         let advice = Advice { weight, origin, what };
-        if self.advice.len() < ASTERISK_ADVICE_MAX && !self.advice.contains(&advice) {
-            self.advice.push(advice);
+        if !self.advice.contains(&advice) {
+            let at = self.advice.partition_point(|other| other.weight <= weight);
+            self.advice.insert(at, advice);
+            self.advice.truncate(ASTERISK_ADVICE_MAX);
         }
     }
 }
