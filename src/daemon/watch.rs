@@ -226,9 +226,10 @@ impl Watch {
         let mut rebuilt = false;
         loop {
             self.batch.clear();
-            while self.batch.len() < CHANGES_PER_BATCH
-                && let Some(effect) = self.guard.poll_effect(self.now)
-            {
+            while self.batch.len() < CHANGES_PER_BATCH {
+                let Some(effect) = self.guard.poll_effect(self.now) else {
+                    break;
+                };
                 self.batch.push(effect);
             }
             if self.batch.is_empty() {

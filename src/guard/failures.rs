@@ -181,9 +181,10 @@ impl Failures {
         keep: u32,
     ) -> Noted {
         self.forget_old(key, now, findtime);
-        if let Some(attempt) = failure.attempt
-            && let Some(id) = self.find_attempt(key, attempt, source, now)
-        {
+        let known = failure
+            .attempt
+            .and_then(|attempt| self.find_attempt(key, attempt, source, now));
+        if let Some(id) = known {
             return self.raise(id, failure);
         }
         while self
