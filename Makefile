@@ -9,9 +9,9 @@ ARGS    ?=
 DESTDIR ?=
 PREFIX  ?= /usr/local
 # What the tests look at the kernel with, and play the network with.
-PACKAGES = nftables ipset iptables iproute2
+PACKAGES = nftables ipset iptables iproute2 strace util-linux
 
-.PHONY: build run test lint bench install packages clean
+.PHONY: build run test lint bench fuzz install packages clean
 
 build:
 	RUSTFLAGS="-Ctarget-feature=+crt-static" cargo build --release --locked --target $(TARGET)
@@ -29,6 +29,18 @@ lint:
 
 bench: build packages
 	cargo bench --locked
+
+# Needs a nightly compiler. Each target runs so long; what it finds new stays in fuzz/corpus.
+FUZZ_SECONDS ?= 600
+FUZZ_SEEDS_line   = tests/golden
+FUZZ_SEEDS_config = tests/data/article tests/data/howto
+fuzz:
+	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
+	@for target in $$(cargo +nightly fuzz list); do \
+	  case $$target in line) seeds="$(FUZZ_SEEDS_line)";; config) seeds="$(FUZZ_SEEDS_config)";; *) seeds=;; esac; \
+	  mkdir -p fuzz/corpus/$$target; \
+	  cargo +nightly fuzz run $$target fuzz/corpus/$$target $$seeds -- \
+	    -max_total_time=$(FUZZ_SECONDS) -max_len=9000 -timeout=10 -print_final_stats=1 || exit 1; done
 
 install: build
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/sbin/sipguard

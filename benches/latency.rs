@@ -61,6 +61,7 @@ fn measure(backend: &str) {
     std::thread::spawn(move || lines.for_each(drop));
     std::thread::sleep(Duration::from_millis(200));
 
+    let idle = private_kib(child.id());
     let kernel = Kernel::open(backend);
     let mut times: Vec<Duration> = (0..BANS)
         .map(|number| react(&kernel, &mut file, number))
@@ -73,7 +74,11 @@ fn measure(backend: &str) {
         at(0.99),
         at(1.0)
     );
-    println!("{:>10}  private memory {} KiB", "", private_kib(child.id()));
+    println!(
+        "{:>10}  private memory: idle {idle} KiB, with the bans {} KiB",
+        "",
+        private_kib(child.id())
+    );
     nix::sys::signal::kill(
         nix::unistd::Pid::from_raw(child.id() as i32),
         nix::sys::signal::SIGTERM,
@@ -102,14 +107,14 @@ fn react(kernel: &Kernel, log: &mut File, number: u32) -> Duration {
     start.elapsed()
 }
 
-/// Anonymous and written pages of a process: what it costs beside its file.
+/// Anonymous pages of a process: what it costs beside its file, which all processes share.
 fn private_kib(pid: u32) -> u64 {
     let smaps = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
     let of = |key: &str| -> u64 {
         let line = smaps.lines().find(|line| line.starts_with(key)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     };
-    of("Private_Dirty:")
+    of("Anonymous:")
 }
 
 /// Asks the kernel about one element of the set `asterisk4`, in bytes written by hand (NFT_MSG_GETSETELEM, and

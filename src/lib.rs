@@ -3,18 +3,20 @@
 //! It reads Asterisk's log, counts failures per source, and writes bans straight into the
 //! kernel over netlink. ARCHITECTURE.md has the picture; in short:
 //!
-//! * the **pure core** takes bytes, events and a `now`, and returns values: [`addr`], [`config`],
-//!   [`escape`], [`filter`], [`guard`], [`limits`], [`lines`], [`replay`],
-//!   [`time`], [`wire`], [`zone`];
+//! * the **pure core** takes bytes, events and a `now`, and returns values: [`addr`], [`advice`],
+//!   [`config`], [`escape`], [`filter`], [`glob`], [`guard`], [`limits`], [`lines`], [`replay`], [`time`],
+//!   [`wire`], [`zone`];
 //! * the **rim** touches the system and holds no policy: [`daemon`], [`firewall`], [`sys`], [`tail`].
 
 pub mod addr;
+pub mod advice;
 pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod escape;
 pub mod filter;
 pub mod firewall;
+pub mod glob;
 pub mod guard;
 pub mod limits;
 pub mod lines;

@@ -47,8 +47,12 @@ pub const MAXRETRY_MAX: u32 = 1_000;
 /// Changes handed to the kernel in one batch.
 pub const CHANGES_PER_BATCH: usize = 1_024;
 
-/// Longest jail name: an ipset name holds 31 characters, of which `sipguard-` and one digit are ours.
-pub const JAIL_NAME_BYTES_MAX: usize = 20;
+/// Longest jail name.
+pub const JAIL_NAME_BYTES_MAX: usize = 64;
+
+/// So much of a jail's name goes into names in the kernel: an ipset name holds 31 characters, of which
+/// `sipguard-` and `6net` are ours.
+pub const KERNEL_NAME_BYTES_MAX: usize = 18;
 
 /// Configuration files read together: jail.local and what its `[INCLUDES]` name, over all levels.
 pub const CONFIG_FILES_MAX: usize = 16;
@@ -74,6 +78,7 @@ pub const CONFIG_WARNINGS_MAX: usize = 64;
 
 /// Longest `findtime`, `bantime` and other span, in seconds: ten years. Longer is `-1`, for ever.
 pub const SPAN_SECONDS_MAX: u64 = 3_653 * 86_400;
+
 /// Bytes of one message, or one batch of messages, to the kernel. A socket takes 212,960 without
 /// being asked for more.
 pub const NETLINK_SEND_BYTES: usize = 48 * 1024;
@@ -99,20 +104,25 @@ pub const TRANSACTION_ROUNDS: usize = 4;
 
 /// Bytes of the largest ruleset: every jail with as many port ranges as it may have, for TCP and UDP.
 pub const RULESET_BYTES_MAX: usize = 4 * 1024 * 1024;
-const _: () = assert!(JAILS_MAX * (PORTS_MAX * 2 * 400 + 2_000) <= RULESET_BYTES_MAX);
+const _: () = assert!(JAILS_MAX * (PORTS_MAX * 2 * 400 + 3_000) <= RULESET_BYTES_MAX);
 
-/// Operations in the largest ruleset: per jail two sets, a chain, two rules, and one rule per port
+/// Operations in the largest ruleset: per jail three sets, a chain, three rules, and one rule per port
 /// range and protocol; and four for the table.
 pub const RULESET_STEPS_MAX: u32 = 4_096;
-const _: () = assert!(JAILS_MAX * (PORTS_MAX * 2 + 5) + 4 <= RULESET_STEPS_MAX as usize);
+const _: () = assert!(JAILS_MAX * (PORTS_MAX * 2 + 7) + 4 <= RULESET_STEPS_MAX as usize);
+
+/// Reports of changes to nf_tables by others that are read before the other descriptors have their
+/// turn.
+pub const EVENTS_PER_TURN: usize = 64;
 
 /// Time between two walks of the kernel over a set to free the elements that have timed out, in
 /// milliseconds. They stop matching at once in any case. The kernel's default of one second costs a
 /// router 11 million instructions per second with 100,000 bans.
 pub const SET_GC_INTERVAL_MS: u32 = 60_000;
+
 /// Rotated or removed files that are still read until their writer has surely left them, over all names.
-/// One rotation leaves one; so many at once come only from rotating every few seconds.
-pub const OLD_FILES_MAX: usize = 16;
+/// One rotation of every name leaves so many; beyond it the oldest is let go.
+pub const OLD_FILES_MAX: usize = FILES_MAX;
 
 /// Bytes before the reading position that must be found again at every read: else the file was truncated
 /// and written again. Long enough for a whole line of Asterisk's, with its date.
@@ -139,12 +149,35 @@ pub const NOTICES_MAX: usize = 64;
 /// the writer reopens all its files at once, but a second writer may be late.
 pub const OLD_FILE_SECONDS: u64 = 60;
 
-/// A deleted file without successor, whose writer was not seen to close it, is still read until it was
-/// quiet for this long. Held open it keeps its blocks, which are memory on a tmpfs.
+/// A deleted file without successor is still read until it was quiet for this long: its writer may have it
+/// open. Held open it keeps its blocks, which are memory on a tmpfs.
 pub const DELETED_FILE_SECONDS: u64 = 86_400;
 
 /// What inotify cannot tell (no watch left, an I/O error) is tried again after this long.
 pub const LOG_RETRY_SECONDS: u64 = 30;
+
+/// Size of one of Asterisk's configuration files, in bytes. FreePBX writes about 2 KB for each extension.
+pub const ASTERISK_CONFIG_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Longest line of Asterisk's configuration: `main/config.c` has a buffer of 8,192 bytes, with a NUL and the
+/// newline in it, and skips longer ones.
+pub const ASTERISK_LINE_BYTES_MAX: usize = 8_190;
+
+/// Files that one of Asterisk's configuration files includes, over all levels. FreePBX's pjsip.conf has 20.
+pub const ASTERISK_FILES_MAX: usize = 128;
+
+/// How deep Asterisk's configuration files include each other (`MAX_INCLUDE_LEVEL`, `main/config.c`).
+pub const ASTERISK_INCLUDES_DEEP_MAX: usize = 10;
+
+/// Memory for the sections and keys of one of Asterisk's configurations, those that sections inherit among them,
+/// in bytes. What is beyond is not looked at, and that is said. 2,000 extensions of FreePBX take 16 MB.
+pub const ASTERISK_KEPT_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Reasons given why parts of one of Asterisk's configurations were not read; more do not help.
+pub const ASTERISK_HINDRANCES_MAX: usize = 8;
+
+/// Lines of advice on Asterisk's configuration, far more than anybody reads.
+pub const ASTERISK_ADVICE_MAX: usize = 256;
 
 /// `sipguard test`: attempts that later lines may still join. A flood of one source and account needs a few; an
 /// attempt with an id of its own needs one for ten seconds, so that 1,600 such attempts a second count exactly.

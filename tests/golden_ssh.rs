@@ -1,12 +1,17 @@
-//! `golden/sshd.log` and `golden/dropbear.log`: what real servers wrote, other versions' lines and planted ones, and
-//! what each of them says. `UPDATE=1 cargo test --test golden_ssh` rewrites the expectations; review the diff.
-#![allow(clippy::unwrap_used)]
+//! `golden/sshd.log` and `golden/dropbear.log`: what real servers wrote, other versions' lines and planted
+//! ones, and what each of them says. `UPDATE=1 cargo test --test golden_ssh` rewrites the expectations;
+//! review the diff.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::wildcard_enum_match_arm)]
+
+#[path = "support/attempts.rs"]
+mod attempts;
 
 use std::path::PathBuf;
 
+use attempts::Attempts;
 use sipguard::filter::dropbear::Dropbear;
 use sipguard::filter::sshd::{Mode, Sshd};
-use sipguard::filter::{Attempt, Context, Failure, Reading, Step, Witness};
+use sipguard::filter::{Context, Failure, Reading};
 use sipguard::time::Wall;
 
 /// Who never did anything in these files.
@@ -93,66 +98,29 @@ fn dropbear() {
     });
 }
 
-/// What the guard makes of failures: a line joins the oldest attempt of the last ten seconds that its witness has
-/// not yet reported at that step (an opening: twice, and not behind a closing), else it is an attempt of its own.
+/// How many attempts lines are, by the rule that the guard follows.
 #[derive(Default)]
-struct Attempts(Vec<Told>);
-
-/// One attempt: when it began, and what each witness said of it.
-struct Told {
-    id: Option<u64>,
-    at: Wall,
-    openings: [u8; 2],
-    closed: [bool; 2],
+struct Count {
+    attempts: Attempts,
+    new: usize,
 }
 
-impl Attempts {
+impl Count {
     fn observe(&mut self, failure: &Failure) {
-        let at = failure.at.unwrap();
-        let mut told = Told {
-            id: failure.attempt.map(|attempt| attempt.id),
-            at,
-            openings: [0; 2],
-            closed: [false; 2],
-        };
-        let Some(attempt) = failure.attempt else {
-            told.closed = [true; 2];
-            return self.0.push(told);
-        };
-        let recent = |told: &&mut Told| at.0 - told.at.0 <= 10;
-        if !self.0.iter_mut().filter(recent).any(|told| told.join(attempt)) {
-            assert!(told.join(attempt));
-            self.0.push(told);
-        }
+        let alone = failure.attempt.is_none();
+        self.new += usize::from(alone || self.attempts.is_new(failure.at.unwrap(), 0, failure));
     }
 }
 
-impl Told {
-    fn join(&mut self, attempt: Attempt) -> bool {
-        let witness = match attempt.witness {
-            Witness::Notice => 0,
-            Witness::Security => 1,
-        };
-        let free = self.id == Some(attempt.id)
-            && !self.closed[witness]
-            && (attempt.step == Step::Closing || self.openings[witness] < 2);
-        match attempt.step {
-            _ if !free => {}
-            Step::Opening => self.openings[witness] += 1,
-            Step::Closing | Step::Whole => self.closed[witness] = true,
-        }
-        free
-    }
-}
-
-/// The failures that each session of the log counts, beside what its heading says (`…: counts NORMAL AGGRESSIVE`).
+/// The failures that each session of the log counts, beside what its heading says (`…: counts NORMAL
+/// AGGRESSIVE`).
 fn sessions(mode: Mode, column: usize) {
     let filter = Sshd { mode };
-    let (mut checked, mut open) = (0, None::<(String, usize, Attempts)>);
+    let (mut checked, mut open) = (0, None::<(String, usize, Count)>);
     for line in lines("sshd.log") {
         if line.starts_with(b"# ") {
-            if let Some((title, want, attempts)) = open.take() {
-                assert_eq!(attempts.0.len(), want, "{mode:?}: {title}");
+            if let Some((title, want, count)) = open.take() {
+                assert_eq!(count.new, want, "{mode:?}: {title}");
                 checked += 1;
             }
             let title = String::from_utf8(line).unwrap();
@@ -160,11 +128,11 @@ fn sessions(mode: Mode, column: usize) {
                 let count = counts.split(' ').nth(column).unwrap();
                 count.parse().unwrap()
             });
-            open = want.map(|want| (title, want, Attempts::default()));
-        } else if let (Some((_, _, attempts)), Reading::Failure(failure)) =
+            open = want.map(|want| (title, want, Count::default()));
+        } else if let (Some((_, _, count)), Reading::Failure(failure)) =
             (&mut open, filter.read(&line, &CONTEXT))
         {
-            attempts.observe(&failure);
+            count.observe(&failure);
         }
     }
     assert_eq!(checked, 11);
@@ -178,7 +146,7 @@ fn each_wrong_password_counts_once() {
 
 #[test]
 fn each_wrong_password_at_dropbear_counts_once() {
-    let mut attempts = Attempts::default();
+    let mut count = Count::default();
     let mut passwords = 0;
     for line in lines("dropbear.log")
         .iter()
@@ -186,9 +154,9 @@ fn each_wrong_password_at_dropbear_counts_once() {
     {
         passwords += usize::from(line.windows(12).any(|part| part == b"Bad password"));
         if let Reading::Failure(failure) = Dropbear.read(line, &CONTEXT) {
-            attempts.observe(&failure);
+            count.observe(&failure);
         }
     }
     assert_eq!(passwords, 14);
-    assert_eq!(attempts.0.len(), passwords);
+    assert_eq!(count.new, passwords);
 }

@@ -93,8 +93,11 @@ fn the_lab_makes_nothing_suspicious() {
     }
 }
 
+/// A scenario, the attempts by address that its log shows, and the reason.
+type Exception = (&'static str, &'static [(&'static str, usize)], &'static str);
+
 /// Where the lab's attempts and the log differ, and why. Without an entry they must be equal.
-const EXCEPTIONS: &[(&str, &[(&str, usize)], &str)] = &[
+const EXCEPTIONS: &[Exception] = &[
     (
         "11-sip/ami-noise",
         &[(A, 4)],

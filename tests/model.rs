@@ -2,7 +2,7 @@
 //!
 //! Seeded random histories of failures, time, answers of the kernel (taken, refused), flushes and unbans.
 //! After every step the guard's bans are the model's, and the kernel never holds what is not banned.
-#![allow(clippy::disallowed_types)]
+#![allow(clippy::disallowed_types, clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -304,7 +304,7 @@ fn a_full_table_displaces_what_ends_soonest_and_never_the_proven_for_the_blind()
         seed: Seed([1, 2]),
     };
     let mut guard = Guard::new(vec![policy(Some(100)), policy(None)], settings);
-    let mut fail = |guard: &mut Guard, host, jail, proof, now| {
+    let fail = |guard: &mut Guard, host, jail, proof, now| {
         let kind = Kind {
             service: Service::Sip,
             class: Class::Auth,

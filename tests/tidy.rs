@@ -1,12 +1,21 @@
 //! Are the rules of ARCHITECTURE.md kept?
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Files and folders of `src/` that touch the system. Everything else is pure.
 const RIM: [&str; 7] = ["main.rs", "cli", "daemon", "firewall", "sys", "tail", "lib.rs"];
-/// The one pure file inside a folder of the rim.
-const PURE_INSIDE_RIM: [&str; 1] = ["tail/state.rs"];
+/// The pure files inside a folder of the rim.
+const PURE_INSIDE_RIM: [&str; 6] = [
+    "tail/cursor.rs",
+    "tail/table.rs",
+    "tail/settle.rs",
+    "tail/read.rs",
+    "tail/report.rs",
+    "tail/names.rs",
+];
 
 const LINES_PER_FILE_MAX: usize = 500;
 const LINES_PER_FUNCTION_MAX: usize = 70;
@@ -41,6 +50,9 @@ fn sources() -> Vec<Source> {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let name = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
+                if name.ends_with("/tests.rs") || name.contains("/tests/") {
+                    continue;
+                }
                 found.push(Source {
                     name,
                     text: fs::read_to_string(path).unwrap(),
@@ -66,9 +78,17 @@ fn check(rule: &str, wrong: impl Fn(&Source) -> Vec<String>) {
     assert!(places.is_empty(), "{rule}:\n{}", places.join("\n"));
 }
 
+/// Lines of the program that name one of these words, from its beginning on (`log::`, but not `syslog::`).
 fn lines_with(source: &Source, words: &[&str]) -> Vec<String> {
     let code = |line: &&str| !line.trim_start().starts_with("//");
-    let hit = |line: &&str| words.iter().any(|word| line.contains(word));
+    let hit = |line: &&str| {
+        words.iter().any(|word| {
+            line.match_indices(word).any(|(at, _)| {
+                let before = line[..at].chars().next_back();
+                !before.is_some_and(|char| char.is_alphanumeric() || char == '_')
+            })
+        })
+    };
     source
         .program()
         .lines()
@@ -120,7 +140,9 @@ fn the_pure_core_touches_nothing() {
             if !source.is_pure() {
                 return vec![];
             }
-            lines_with(
+            // The kernel's constants are numbers, and have no other place than sys/.
+            let constants = |line: &String| line.contains("crate::sys::uapi::");
+            let found = lines_with(
                 source,
                 &[
                     "std::fs",
@@ -138,7 +160,8 @@ fn the_pure_core_touches_nothing() {
                     "crate::firewall",
                     "crate::daemon",
                 ],
-            )
+            );
+            found.into_iter().filter(|line| !constants(line)).collect()
         },
     );
 }
@@ -174,12 +197,11 @@ fn comments_speak_of_the_code_and_not_of_its_history() {
         let words = [
             "TODO",
             "FIXME",
-            "XXX",
             "HACK",
             "todo!",
             "unimplemented!",
-            "no longer",
-            "used to ",
+            "we no longer",
+            "it used to ",
         ];
         source
             .text
@@ -188,4 +210,15 @@ fn comments_speak_of_the_code_and_not_of_its_history() {
             .map(str::to_owned)
             .collect()
     });
+}
+
+#[test]
+fn the_oldest_supported_compiler_can_read_the_sources() {
+    check(
+        "no let chains: they need Rust 1.88, and Debian 13 has 1.85",
+        |source| {
+            let chained = |line: &&str| line.trim_start().starts_with("&& let ") || line.contains(" && let ");
+            source.text.lines().filter(chained).map(str::to_owned).collect()
+        },
+    );
 }

@@ -45,6 +45,8 @@ pub(super) struct Jails {
     /// The entries of all `logpath`s, each with a bit for every jail that reads it.
     patterns: Vec<(String, u32)>,
     readers: Vec<Reader>,
+    /// Places where a log may be, of which one is enough.
+    guesses: Vec<String>,
 }
 
 /// One filter, and the jails that it reads for: a line is read once for all of them.
@@ -66,6 +68,7 @@ impl Jails {
             rules: Vec::new(),
             patterns: Vec::new(),
             readers: Vec::new(),
+            guesses: Vec::new(),
         };
         for (number, jail) in config.jails.iter().enumerate() {
             let bit = 1_u32 << number;
@@ -74,6 +77,9 @@ impl Jails {
                 name: jail.name.clone(),
                 blocks: jail.blocks.clone(),
             });
+            if jail.logpaths_guessed {
+                jails.guesses.extend(jail.logpaths.iter().cloned());
+            }
             for pattern in &jail.logpaths {
                 match jails.patterns.iter_mut().find(|(known, _)| known == pattern) {
                     Some((_, readers)) => *readers |= bit,
@@ -93,6 +99,11 @@ impl Jails {
         self.patterns
             .iter()
             .map(|(pattern, readers)| (pattern.as_str(), *readers))
+    }
+
+    /// Whether nobody asked for this file, so that nobody misses it.
+    pub(super) fn is_guess(&self, path: &Path) -> bool {
+        self.guesses.iter().any(|guess| Path::new(guess) == path)
     }
 
     pub(super) fn rules(&self) -> &[JailRule] {

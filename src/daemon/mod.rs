@@ -25,6 +25,9 @@ use watch::Watch;
 pub use jails::load;
 pub(crate) use jails::{filter, policies};
 
+/// The name on every line of the log.
+const TARGET: &str = "sipguard";
+
 /// A running guard.
 pub struct Daemon {
     path: Option<PathBuf>,
@@ -46,9 +49,7 @@ impl Daemon {
         let now = clock::boottime().map_err(|source| Fault::new("cannot read the clock", source))?;
         let mut tail = Tail::new()?;
         let jails = Jails::new(&config);
-        for (pattern, readers) in jails.patterns() {
-            tail.follow(pattern, readers, Start::End, now)?;
-        }
+        follow(&mut tail, &jails, now)?;
         let guard = new_guard(&config)?;
         let firewall = if dry_run {
             None
@@ -90,7 +91,7 @@ impl Daemon {
             more = self.tail.read(now, &mut |line| self.watch.line(&line));
             self.watch.end_turn();
             while let Some(notice) = self.tail.notice() {
-                report::file(&notice);
+                report::file(&notice, self.watch.jails());
             }
         }
     }
@@ -119,10 +120,10 @@ impl Daemon {
     /// Takes over the whole new configuration, or none of it.
     fn reload(&mut self, now: Mono) {
         match self.try_reload(now) {
-            Ok(()) => info!("configuration read again: {} jails", self.config.jails.len()),
-            Err(Failed::Config(error)) => error!("keeping the old settings: {error}"),
-            Err(Failed::Machine(fault)) => error!("keeping the old settings: {fault}"),
-            Err(Failed::Usage(text)) => error!("keeping the old settings: {text}"),
+            Ok(()) => info!(target: TARGET, "configuration read again: {} jails", self.config.jails.len()),
+            Err(Failed::Config(error)) => error!(target: TARGET, "keeping the old settings: {error}"),
+            Err(Failed::Machine(fault)) => error!(target: TARGET, "keeping the old settings: {fault}"),
+            Err(Failed::Usage(text)) => error!(target: TARGET, "keeping the old settings: {text}"),
         }
     }
 
@@ -130,34 +131,46 @@ impl Daemon {
         let config = load_and_warn(self.path.as_deref())?;
         let jails = Jails::new(&config);
         let guard = new_guard(&config)?;
-        let layout_changed = jails.rules() != self.watch.jails().rules()
-            || (config.firewall, config.ipv6prefix, config.maxbans)
-                != (self.config.firewall, self.config.ipv6prefix, self.config.maxbans);
-        let firewall = match self.watch.firewall() {
-            Some(_) if layout_changed => Some(open_firewall(&config, &jails)?),
-            Some(_) | None => None,
-        };
-        for (pattern, readers) in jails.patterns() {
-            self.tail.follow(pattern, readers, Start::End, now)?;
+        let layout = |config: &Config| (config.firewall, config.ipv6prefix, config.maxbans);
+        let laid_out_alike =
+            jails.rules() == self.watch.jails().rules() && layout(&config) == layout(&self.config);
+        let mut prepared = follow(&mut self.tail, &jails, now);
+        if prepared.is_ok() && !laid_out_alike {
+            prepared = self.watch.relayout(&config, &jails);
         }
-        let dropped = self
-            .watch
-            .jails()
-            .patterns()
-            .filter(|(old, _)| jails.patterns().all(|(new, _)| new != *old));
-        for (pattern, _) in dropped {
-            self.tail.unfollow(pattern, now);
+        if let Err(fault) = prepared {
+            unfollow(&mut self.tail, &jails, self.watch.jails(), now);
+            follow(&mut self.tail, self.watch.jails(), now)?;
+            return Err(fault.into());
         }
-        self.watch.replace(jails, guard, firewall, now);
+        unfollow(&mut self.tail, self.watch.jails(), &jails, now);
+        self.watch.replace(jails, guard, now);
         self.config = config;
         Ok(())
+    }
+}
+
+/// Follows the files of these jails; those that are followed already keep their place.
+fn follow(tail: &mut Tail, jails: &Jails, now: Mono) -> Result<(), Fault> {
+    for (pattern, readers) in jails.patterns() {
+        tail.follow(pattern, readers, Start::End, now)?;
+    }
+    Ok(())
+}
+
+/// Follows the files of these jails no more, but for those that the others read.
+fn unfollow(tail: &mut Tail, jails: &Jails, others: &Jails, now: Mono) {
+    for (pattern, _) in jails.patterns() {
+        if others.patterns().all(|(wanted, _)| wanted != pattern) {
+            tail.unfollow(pattern, now);
+        }
     }
 }
 
 fn load_and_warn(path: Option<&std::path::Path>) -> Result<Config, config::Error> {
     let (config, warnings) = load(path)?;
     for warning in warnings {
-        warn!("{warning}");
+        warn!(target: TARGET, "{warning}");
     }
     Ok(config)
 }

@@ -2,8 +2,10 @@
 
 use core::fmt;
 
-use log::{error, info, warn};
+use log::{debug, error, info, warn};
 
+use super::TARGET;
+use super::jails::Jails;
 use super::watch::Watch;
 use crate::config::Config;
 use crate::guard::{Ban, Verdict};
@@ -15,10 +17,9 @@ pub(super) fn started(config: &Config, watch: &Watch) {
     let backend = watch
         .firewall()
         .map_or("nothing (dry run)", |firewall| firewall.backend());
-    info!("sipguard {} guards with {backend}", env!("CARGO_PKG_VERSION"));
+    info!(target: TARGET, "sipguard {} guards with {backend}", env!("CARGO_PKG_VERSION"));
     for jail in &config.jails {
-        info!(
-            "jail {}: {} failures in {} bring a ban {}, read from {}",
+        info!(target: TARGET, "jail {}: {} failures in {} bring a ban {}, read from {}",
             jail.name,
             jail.maxretry,
             Span(jail.findtime),
@@ -72,19 +73,23 @@ impl fmt::Display for Banned<'_> {
 
 /// A ban has ended.
 pub(super) fn unbanned(ban: &Ban, jail: &str, now: Mono) {
-    info!(
-        "unbanned {} after {} jail={jail}",
+    info!(target: TARGET, "unbanned {} after {} jail={jail}",
         Net(ban),
         Span(now.seconds_since(ban.since))
     );
 }
 
-/// Something happened to a log file.
-pub(super) fn file(notice: &Notice) {
+/// Something happened to a log file. Nobody misses one that was only guessed.
+pub(super) fn file(notice: &Notice, jails: &Jails) {
     match notice.what {
-        What::Opened(_) | What::Rotated | What::Truncated => info!("{notice}"),
-        What::Missing | What::Unfinished | What::WorldWritable | What::Overflow => warn!("{notice}"),
-        What::Refused(_) | What::Unreadable(_) | What::TooMany => error!("{notice}"),
+        What::Missing if notice.path.as_ref().is_some_and(|path| jails.is_guess(path)) => {
+            debug!(target: TARGET, "{notice}");
+        }
+        What::Opened(_) | What::Rotated | What::Truncated => info!(target: TARGET, "{notice}"),
+        What::Missing | What::TooManyOld | What::Unfinished | What::WorldWritable | What::Overflow => {
+            warn!(target: TARGET, "{notice}");
+        }
+        What::Refused(_) | What::Unreadable(_) | What::TooMany => error!(target: TARGET, "{notice}"),
     }
 }
 

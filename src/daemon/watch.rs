@@ -2,13 +2,17 @@
 
 use log::{debug, error, info, warn};
 
+use super::TARGET;
 use super::jails::{JailBits, Jails};
+use super::open_firewall;
 use super::report::{self, Banned, Net};
+use crate::config::{Backend, Config};
 use crate::escape::Escaped;
 use crate::filter::{Context, Failure, Reading, Suspicion};
 use crate::firewall::{Firewall, Refusal};
 use crate::guard::{Effect, Guard, Outcome, Source, Verdict};
 use crate::limits::{CHANGES_PER_BATCH, JAILS_MAX};
+use crate::sys::Fault;
 use crate::tail::Line;
 use crate::time::{Mono, Wall};
 use crate::zone::Zone;
@@ -88,12 +92,28 @@ impl Watch {
         self.firewall.as_ref()
     }
 
+    /// Prepares the kernel for another configuration, if it is laid out otherwise. On an error all is as before,
+    /// and every ban is wanted again.
+    pub(super) fn relayout(&mut self, config: &Config, jails: &Jails) -> Result<(), Fault> {
+        let Some(firewall) = &mut self.firewall else {
+            return Ok(());
+        };
+        let fits = config.firewall == Backend::Auto || config.firewall.name() == firewall.backend();
+        let done = if fits {
+            firewall.relayout(jails.rules(), config.ipv6prefix, config.maxbans)
+        } else {
+            open_firewall(config, jails).map(|new| {
+                let mut old = core::mem::replace(firewall, new);
+                // What it cannot remove, it could not have kept either.
+                let _ = old.teardown();
+            })
+        };
+        done.inspect_err(|_| self.guard.kernel_lost_all())
+    }
+
     /// Puts another configuration in force. The bans of jails that are still there go on.
-    pub(super) fn replace(&mut self, jails: Jails, mut guard: Guard, firewall: Option<Firewall>, now: Mono) {
-        guard.inherit(&self.guard, |jail| jails.named(self.jails.name(jail)));
-        if let Some(firewall) = firewall {
-            self.firewall = Some(firewall);
-        }
+    pub(super) fn replace(&mut self, jails: Jails, mut guard: Guard, now: Mono) {
+        guard.inherit(&mut self.guard, |jail| jails.named(self.jails.name(jail)));
         if let Some(firewall) = &self.firewall {
             guard.set_longest_timeout(firewall.longest_timeout_ms());
         }
@@ -153,8 +173,8 @@ impl Watch {
     pub(super) fn stop(&mut self) {
         let bans = self.guard.ban_count();
         match self.firewall.as_mut().map(Firewall::teardown) {
-            Some(Err(fault)) => error!("{fault}"),
-            Some(Ok(())) | None => info!("stopped; {bans} bans lifted"),
+            Some(Err(fault)) => error!(target: TARGET, "{fault}"),
+            Some(Ok(())) | None => info!(target: TARGET, "stopped; {bans} bans lifted"),
         }
     }
 
@@ -168,7 +188,7 @@ impl Watch {
                 Outcome::TableFull(verdict) => {
                     if let Some(count) = self.table_full.count(self.now) {
                         let net = Net(&verdict.ban);
-                        error!("{net} is not banned: the table is full (maxbans), {count} times jail={name}");
+                        error!(target: TARGET, "{net} is not banned: the table is full (maxbans), {count} times jail={name}");
                     }
                 }
                 Outcome::Trusted
@@ -176,7 +196,9 @@ impl Watch {
                 | Outcome::Claimed
                 | Outcome::Counted(_)
                 | Outcome::Banned
-                | Outcome::Dropped => debug!("{} {} {outcome:?} jail={name}", failure.addr, failure.kind),
+                | Outcome::Dropped => {
+                    debug!(target: TARGET, "{} {} {outcome:?} jail={name}", failure.addr, failure.kind);
+                }
             }
         }
     }
@@ -193,8 +215,7 @@ impl Watch {
     fn suspect(&mut self, suspicion: Suspicion, line: &Line<'_>) {
         if let Some(count) = self.suspicious.count(self.now) {
             let start = line.bytes.get(..200).unwrap_or(line.bytes);
-            warn!(
-                "log injection or evasion attempt: {count} suspicious lines, {suspicion:?}: {}",
+            warn!(target: TARGET, "log injection or evasion attempt: {count} suspicious lines, {suspicion:?}: {}",
                 Escaped(start)
             );
         }
@@ -205,9 +226,10 @@ impl Watch {
         let mut rebuilt = false;
         loop {
             self.batch.clear();
-            while self.batch.len() < CHANGES_PER_BATCH
-                && let Some(effect) = self.guard.poll_effect(self.now)
-            {
+            while self.batch.len() < CHANGES_PER_BATCH {
+                let Some(effect) = self.guard.poll_effect(self.now) else {
+                    break;
+                };
                 self.batch.push(effect);
             }
             if self.batch.is_empty() {
@@ -231,8 +253,7 @@ impl Watch {
             } else {
                 "would ban"
             };
-            info!(
-                "{word} {}",
+            info!(target: TARGET, "{word} {}",
                 Banned {
                     verdict: &verdict,
                     jail,
@@ -266,7 +287,7 @@ impl Watch {
 
     fn refuse(&mut self, why: &dyn core::fmt::Display) {
         if let Some(count) = self.refused.count(self.now) {
-            error!("bans are not in force, trying again every second ({count} times): {why}");
+            error!(target: TARGET, "bans are not in force, trying again every second ({count} times): {why}");
         }
     }
 
@@ -277,8 +298,7 @@ impl Watch {
         };
         match firewall.rebuild() {
             Ok(()) => {
-                warn!(
-                    "somebody removed our firewall objects; they are back, {} bans follow",
+                warn!(target: TARGET, "somebody removed our firewall objects; they are back, {} bans follow",
                     self.guard.ban_count()
                 );
                 self.guard.kernel_lost_all();

@@ -17,20 +17,17 @@ impl<'a> Cursor<'a> {
     }
 
     /// What has not been taken yet.
-    #[inline]
     pub(crate) const fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
     /// Takes `literal` off the left end.
-    #[inline]
     pub(crate) fn literal(&mut self, literal: &[u8]) -> Option<()> {
         self.rest = self.rest.strip_prefix(literal)?;
         Some(())
     }
 
     /// Takes `literal` off the right end.
-    #[inline]
     pub(crate) fn tail(&mut self, literal: &[u8]) -> Option<()> {
         self.rest = self.rest.strip_suffix(literal)?;
         Some(())
@@ -62,25 +59,21 @@ impl<'a> Cursor<'a> {
     }
 
     /// Takes a decimal number of at most ten digits off the left end.
-    #[inline]
     pub(crate) fn number(&mut self) -> Option<u64> {
-        let mut value = 0;
-        let mut length = 0;
-        for byte in self.rest {
-            let digit = byte.wrapping_sub(b'0');
-            if digit > 9 {
-                break;
-            }
-            if length == 10 {
+        let (mut value, mut count) = (0, 0);
+        let mut rest = self.rest;
+        while let [digit @ b'0'..=b'9', after @ ..] = rest {
+            value = value * 10 + u64::from(digit - b'0');
+            count += 1;
+            if count > 10 {
                 return None;
             }
-            value = value * 10 + u64::from(digit);
-            length += 1;
+            rest = after;
         }
-        if length == 0 {
+        if count == 0 {
             return None;
         }
-        self.rest = self.rest.get(length..)?;
+        self.rest = rest;
         Some(value)
     }
 
@@ -113,28 +106,41 @@ impl<'a> Cursor<'a> {
 
 /// Where `mark` begins in `text` for the first time.
 pub(crate) fn find(text: &[u8], mark: &[u8]) -> Option<usize> {
-    let first = mark.first()?;
+    let (anchor, byte) = anchor(mark)?;
+    let last = text.len().checked_sub(mark.len())?;
     let mut from = 0;
-    loop {
-        let rest = text.get(from..)?;
-        let at = memchr::memchr(*first, rest)?;
-        if rest.get(at..)?.starts_with(mark) {
-            return Some(from + at);
+    while from <= last {
+        // The anchor of the next place where the mark could stand.
+        let places = text.get(from + anchor..=last + anchor)?;
+        let at = from + memchr::memchr(byte, places)?;
+        if text.get(at..)?.starts_with(mark) {
+            return Some(at);
         }
-        from += at + 1;
+        from = at + 1;
     }
+    None
 }
 
 /// Where `mark` begins in `text` for the last time.
 pub(crate) fn rfind(text: &[u8], mark: &[u8]) -> Option<usize> {
-    let first = mark.first()?;
-    let mut rest = text;
+    let (anchor, byte) = anchor(mark)?;
+    let mut end = text.len().checked_sub(mark.len())? + 1;
     loop {
-        let at = memchr::memrchr(*first, rest)?;
+        let places = text.get(anchor..end + anchor)?;
+        let at = memchr::memrchr(byte, places)?;
         if text.get(at..)?.starts_with(mark) {
             return Some(at);
         }
-        rest = rest.get(..at)?;
+        end = at;
+    }
+}
+
+/// The byte of `mark` to look for: its first, but not the quote, of which security events are full.
+fn anchor(mark: &[u8]) -> Option<(usize, u8)> {
+    match mark {
+        [b'"', b',', byte, ..] => Some((2, *byte)),
+        [byte, ..] => Some((0, *byte)),
+        [] => None,
     }
 }
 
@@ -167,6 +173,9 @@ mod tests {
         check(b"abc", b"", None, None);
         check(b"ab", b"abc", None, None);
         check(b"xxab", b"ab", Some(2), Some(2));
+        check(b"\",L\",Lx\",L\",", b"\",L", Some(0), Some(7));
+        check(b"L\",Lx", b"\",L", Some(1), Some(1));
+        check(b"\",", b"\",L", None, None);
     }
 
     #[test]

@@ -6,16 +6,16 @@
 //! |---|---|
 //! | rsyslog traditional, syslog-ng, sysklogd, `journalctl -o short` | `Nov 22 11:21:11 host sshd[990]: ` |
 //! | `journalctl -o short-precise` | `Nov 22 11:21:11.868428 host sshd[990]: ` |
-//! | rsyslog of Debian 12 on, `journalctl -o short-iso` | `2026-11-22T10:58:02.868428+00:00 host sshd[990]: ` |
+//! | rsyslog of Debian 12, `journalctl -o short-iso` | `2026-11-22T10:58:02.868428+00:00 host sshd[990]: ` |
 //! | RFC 5424 (`RSYSLOG_SyslogProtocol23Format`) | `<38>1 2026-11-22T10:58:02Z host sshd 990 - - ` |
-//! | busybox syslogd (`sysklogd/syslogd.c`, `timestamp_and_log`) | `Nov 22 11:21:11 host auth.info sshd[990]: ` |
+//! | busybox syslogd (`sysklogd/syslogd.c`) | `Nov 22 11:21:11 host auth.info sshd[990]: ` |
 //! | … with `-S` | `Nov 22 11:21:11 sshd[990]: ` |
-//! | OpenWrt logread and its files (ubox `log/logread.c`) | `Sun Nov 22 12:21:49 2026 auth.info sshd[990]: ` |
+//! | OpenWrt logread and files (ubox `log/logread.c`) | `Sun Nov 22 12:21:49 2026 auth.info sshd[990]: ` |
 //! | … with `-t` | `Sun Nov 22 12:21:49 2026 [1795350109.123] auth.info sshd[990]: ` |
 //!
-//! The pid may be missing, and illumos' `[ID 800047 auth.info] ` may stand before the message. Everything up to
-//! there is written by the box itself. Whoever may send syslog messages to the box, from its own programs or
-//! from the network, can write any line; no filter can help against that.
+//! The pid may be missing, and illumos' `[ID 800047 auth.info] ` may stand before the message. Everything up
+//! to there is written by the box itself. Whoever may send syslog messages to the box, from its own programs
+//! or from the network, can write any line; no filter can help against that.
 
 /// One line, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +101,8 @@ fn structured_data(text: &[u8]) -> Option<&[u8]> {
     (rest.len() < text.len()).then_some(rest)
 }
 
-/// What follows the `]` of one element. Values are quoted and have `\` before `"`, `\` and `]` (RFC 5424, 6.3.3).
+/// What follows the `]` of one element. Values are quoted and have `\` before `"`, `\` and `]` (RFC 5424,
+/// 6.3.3).
 fn after_element(text: &[u8]) -> Option<&[u8]> {
     let (mut quoted, mut escaped) = (false, false);
     let end = text.iter().position(|&byte| {

@@ -18,10 +18,20 @@ use crate::time::Wall;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trail {
     position: u64,
+    /// The last of the positions below: behind it, nothing can have been planted.
+    quiet_from: u64,
+    /// The thread of the last record there, which needs no second look.
+    last_thread: u32,
+    /// How long the last date was: the next one is as long, in all but a few formats.
+    pub(super) date_bytes: u8,
     /// Up to here all is packet, unless the end mark comes first.
     packet_until: u64,
-    /// Up to here a line may have been planted.
+    /// Up to here a line may have been planted behind a line break.
     doubt_until: u64,
+    /// Up to here a SECURITY record may have been planted behind a line break.
+    events_until: u64,
+    /// Up to here something is odd, although not by a line break: evidence is blind.
+    dim_until: u64,
     /// Up to here a line may have been planted by a sender who was careful to tear nothing.
     wary_until: u64,
     /// Up to here a packet that SIP debugging shows may reach.
@@ -80,12 +90,11 @@ pub(super) enum Trust {
     Full,
     /// A line may have been planted here, but its sender would have had to guess a thread.
     Blind,
-    /// A line may have been planted here, although nothing is torn: this thread has not been seen before.
+    /// A line may have been planted here, and nothing tells it from a true one: SIP debugging shows packets, or
+    /// nothing is torn but this thread has not been seen before.
     Claimed,
     /// It was planted, or it is the first line of its thread at the wrong place.
     None,
-    /// SIP debugging shows packets here, and nothing tells them from lines.
-    Debug,
 }
 
 impl Trail {
@@ -96,11 +105,11 @@ impl Trail {
 
     /// What the date at the head of the current line means.
     pub(super) fn date(&mut self, text: &[u8], context: &Context) -> Option<Wall> {
-        if let Some(dated) = &self.dated
-            && dated.text.get(..usize::from(dated.length)) == Some(text)
-            && dated.context == *context
-        {
-            return dated.wall;
+        if let Some(dated) = &self.dated {
+            let known = dated.text.get(..usize::from(dated.length));
+            if known == Some(text) && dated.context == *context {
+                return dated.wall;
+            }
         }
         let wall = stamp::parse(text, context);
         let mut copy = [0; DATED_BYTES];
@@ -119,8 +128,11 @@ impl Trail {
     /// How far the record of `thread` at the current line may be believed; learns the thread where that is safe.
     pub(super) fn trust(&mut self, thread: u32) -> Trust {
         self.headed = true;
+        if self.position > self.quiet_from && thread == self.last_thread {
+            return Trust::Full;
+        }
         if self.position <= self.debug_until {
-            return Trust::Debug;
+            return Trust::Claimed;
         }
         if self.position <= self.packet_until {
             return Trust::None;
@@ -135,13 +147,27 @@ impl Trail {
         if self.position <= self.wary_until && !self.is_near(thread) {
             return Trust::Claimed;
         }
+        self.learn(thread);
+        if self.position <= self.dim_until {
+            return Trust::Blind;
+        }
+        self.last_thread = thread;
+        Trust::Full
+    }
+
+    /// Remembers a thread that wrote where nothing could be planted.
+    fn learn(&mut self, thread: u32) {
         if !self.threads.contains(&thread) {
             if let Some(slot) = self.threads.get_mut(usize::from(self.next_thread) % THREADS) {
                 *slot = thread;
             }
             self.next_thread = self.next_thread.wrapping_add(1);
         }
-        Trust::Full
+    }
+
+    /// Whether the file has shown lines with headers of their own: then a line in another layout is odd.
+    pub(super) fn is_headed(&self) -> bool {
+        self.headed
     }
 
     /// Whether `thread` has been seen or was born beside one that has.
@@ -158,20 +184,43 @@ impl Trail {
         }
     }
 
-    /// The current line is the head of a message that may have been cut by the sender's line break.
-    pub(super) fn torn(&mut self) {
+    /// How far the SECURITY record of `thread` at the current line may be believed. One thread writes them all.
+    pub(super) fn trust_event(&mut self, thread: u32) -> Trust {
+        if self.position <= self.events_until && !self.is_near(thread) {
+            return Trust::None;
+        }
+        self.trust(thread)
+    }
+
+    /// The current line is a SECURITY record that a line break of the sender's may have cut.
+    pub(super) fn broken_event(&mut self) {
+        self.events_until = self.position.saturating_add(DOUBT_BYTES);
+        self.odd();
+    }
+
+    /// The current line is odd: cut, damaged, without a header.
+    pub(super) fn odd(&mut self) {
+        self.dim_until = self.dim_until.max(self.position.saturating_add(DOUBT_BYTES));
+        self.quiet_from = self.quiet_from.max(self.dim_until);
+    }
+
+    /// The current line is the head of a message that a line break of the sender's may have cut.
+    pub(super) fn broken(&mut self) {
         self.doubt_until = self.doubt_until.max(self.position.saturating_add(DOUBT_BYTES));
+        self.quiet_from = self.quiet_from.max(self.doubt_until);
     }
 
     /// The current line is whole, but its sender could have made it so and gone on behind a line break.
     pub(super) fn wary(&mut self) {
         self.wary_until = self.position.saturating_add(WARY_BYTES);
+        self.quiet_from = self.quiet_from.max(self.wary_until);
     }
 
     /// The current line is the head of a packet that pjproject shows.
     pub(super) fn packet(&mut self) {
         self.packet_until = self.position.saturating_add(PACKET_BYTES);
         self.doubt_until = self.doubt_until.max(self.packet_until);
+        self.quiet_from = self.quiet_from.max(self.packet_until);
     }
 
     /// The current line is a VERBOSE record, `packet`: one that shows a packet.
@@ -182,8 +231,13 @@ impl Trail {
         }
         self.verbose = true;
         if packet {
-            self.debug_until = self.position.saturating_add(DEBUG_BYTES);
+            self.debug();
         }
+    }
+
+    fn debug(&mut self) {
+        self.debug_until = self.position.saturating_add(DEBUG_BYTES);
+        self.quiet_from = self.quiet_from.max(self.debug_until);
     }
 
     /// The current line has no header. Whether that is suspicious.
@@ -195,12 +249,12 @@ impl Trail {
             return false;
         }
         if self.verbose && line.starts_with(b"<--- ") {
-            self.debug_until = self.position.saturating_add(DEBUG_BYTES);
+            self.debug();
         }
         if !self.headed || self.verbose || is_continuation(line) {
             return false;
         }
-        self.torn();
+        self.odd();
         true
     }
 }
@@ -270,14 +324,37 @@ mod tests {
     }
 
     #[test]
-    fn behind_a_torn_line_only_known_threads_are_believed_and_only_blindly() {
+    fn behind_a_broken_line_only_known_threads_are_believed_and_only_blindly() {
         let mut trail = Trail::default();
         assert_eq!(record(&mut trail, 5), Trust::Full);
-        trail.torn();
+        trail.broken();
         assert_eq!(record(&mut trail, 5), Trust::Blind);
         assert_eq!(record(&mut trail, 60), Trust::None);
         for _ in 0..20 {
             record(&mut trail, 60);
+        }
+        assert_eq!(record(&mut trail, 60), Trust::Full);
+    }
+
+    #[test]
+    fn behind_a_broken_event_only_its_own_thread_writes_events() {
+        let mut trail = Trail::default();
+        trail.advance(100);
+        assert_eq!(trail.trust_event(5), Trust::Full);
+        trail.broken_event();
+        trail.advance(100);
+        assert_eq!(trail.trust_event(60), Trust::None);
+        assert_eq!(trail.trust_event(5), Trust::Blind);
+        assert_eq!(trail.trust(70), Trust::Blind);
+    }
+
+    #[test]
+    fn behind_an_odd_line_everything_is_blind() {
+        let mut trail = Trail::default();
+        assert_eq!(record(&mut trail, 5), Trust::Full);
+        trail.odd();
+        for _ in 0..20 {
+            assert_eq!(record(&mut trail, 60), Trust::Blind);
         }
         assert_eq!(record(&mut trail, 60), Trust::Full);
     }
@@ -304,7 +381,7 @@ mod tests {
         trail.advance(10);
         trail.verbose(false);
         assert!(!line(&mut trail, b"<--- SIP read from UDP:192.0.2.1:5060 --->"));
-        assert_eq!(record(&mut trail, 5), Trust::Debug);
+        assert_eq!(record(&mut trail, 5), Trust::Claimed);
     }
 
     #[test]

@@ -4,8 +4,9 @@
 use std::io;
 
 use crate::firewall::Refusal;
-use crate::firewall::iptables::Iptables;
-use crate::firewall::layout::Layout;
+use crate::firewall::compat::Compat;
+use crate::firewall::iptables::{Iptables, NotInstalled, lock};
+use crate::firewall::layout::{Layout, Scope, Set};
 use crate::guard::{Change, Effect, Slot};
 use crate::limits::{CHANGES_PER_TRANSACTION, NETLINK_SEND_BYTES};
 use crate::sys::Fault;
@@ -14,10 +15,12 @@ use crate::sys::uapi::{
     EBUSY, EEXIST, EINVAL, ENOENT, EPERM, EPROTONOSUPPORT, IPSET_ERR_BUSY, IPSET_ERR_FIND_TYPE,
     IPSET_ERR_HASH_ELEM, IPSET_ERR_HASH_FULL,
 };
+use crate::sys::xtables::Xtables;
 use crate::wire::ipset::{
     ELEMENT_MESSAGE_BYTES_MAX, Messages, REVISION_MAX, TIMEOUT_S_MAX, revisions, set_name,
 };
 use crate::wire::nft::Family;
+use crate::wire::xtables::DropRule;
 
 /// The longest time one `add` lasts: 24.8 days.
 pub(super) const TIMEOUT_MS_MAX: u64 = TIMEOUT_S_MAX as u64 * 1_000;
@@ -29,26 +32,53 @@ pub(super) const PREFIX: &str = "sipguard-";
 const SPARE: &str = "sipguard-.new";
 const _: () = assert!(ELEMENT_MESSAGE_BYTES_MAX * CHANGES_PER_TRANSACTION <= NETLINK_SEND_BYTES);
 
+/// What looks into the sets of one family.
+#[derive(Debug)]
+enum Rules {
+    Iptables(Iptables),
+    Compat(Compat),
+}
+
 /// Our sets and rules.
 #[derive(Debug)]
 pub(super) struct Ipset {
     netlink: Netlink,
     send: Box<[u8]>,
     /// Our rules, by family; none where the machine has no such family.
-    rules: Vec<Iptables>,
+    rules: Vec<Rules>,
     shortcoming: Option<Fault>,
 }
 
 impl Ipset {
-    /// Sets up sets and rules. What an earlier run left is replaced; after an error nothing is left.
-    pub(super) fn open(layout: &Layout) -> Result<Ipset, Fault> {
-        let mut ipset = Ipset {
+    /// The revision of `hash:ip` that we would use.
+    pub(super) fn probe() -> Result<u8, Fault> {
+        let mut ipset = Ipset::new()?;
+        ipset.revision(Family::V6)?;
+        ipset.revision(Family::V4)
+    }
+
+    /// Removes what an earlier run left, on a machine that has nf_tables, too.
+    pub(super) fn clean() -> Result<(), Fault> {
+        let mut ipset = Ipset::new()?;
+        for family in [Family::V4, Family::V6] {
+            Compat::remove(&mut ipset.netlink, family)?;
+        }
+        ipset.teardown()
+    }
+
+    fn new() -> Result<Ipset, Fault> {
+        Ok(Ipset {
             netlink: Netlink::open().map_err(|error| cannot("open a netfilter socket", error))?,
             send: vec![0; NETLINK_SEND_BYTES].into_boxed_slice(),
             rules: Vec::new(),
             shortcoming: None,
-        };
-        if let Err(fault) = ipset.rebuild(layout) {
+        })
+    }
+
+    /// Sets up sets and rules. What an earlier run left is replaced; after an error nothing is left.
+    pub(super) fn open(layout: &Layout) -> Result<Ipset, Fault> {
+        let mut ipset = Ipset::new()?;
+        if let Err(fault) = ipset.set_up(layout, true) {
             // It says what is wrong; that nothing can be removed either does not add to it.
             let _ = ipset.teardown();
             return Err(fault);
@@ -61,46 +91,82 @@ impl Ipset {
         self.shortcoming.as_ref()
     }
 
-    /// Sets, all empty, and rules.
+    /// Sets, all empty, and rules. Fails at once, and has changed nothing, if another program is
+    /// changing iptables.
     pub(super) fn rebuild(&mut self, layout: &Layout) -> Result<(), Fault> {
+        self.set_up(layout, false)
+    }
+
+    fn set_up(&mut self, layout: &Layout, patient: bool) -> Result<(), Fault> {
+        let _lock = lock(patient)?;
         for jail in &layout.jails {
-            for (family, name) in jail.sets() {
-                self.fresh_set(layout, family, name)?;
+            for set in jail.sets() {
+                self.fresh_set(layout, set)?;
             }
         }
         self.rules.clear();
         self.shortcoming = None;
-        self.rules.extend(Iptables::install(Family::V4, layout)?);
-        match Iptables::install(Family::V6, layout) {
-            Ok(rules) => self.rules.extend(rules),
-            // A box whose kernel has no ip6_tables is better protected half than not at all.
-            Err(fault) => self.shortcoming = Some(fault),
+        for family in [Family::V4, Family::V6] {
+            match self.install(family, layout)? {
+                // A box whose kernel has no ip6_tables is better protected half than not at all.
+                Some(missing) if family == Family::V6 => self.shortcoming = Some(missing),
+                Some(missing) => return Err(missing),
+                None => {}
+            }
         }
         let ours: Vec<&str> = layout
             .jails
             .iter()
-            .flat_map(|jail| jail.sets().map(|(_, set)| set))
+            .flat_map(|jail| jail.sets().map(|set| set.name.as_str()))
             .collect();
         self.destroy_sets(&ours)
     }
 
     /// Whether sets and rules are there. Elements are not looked at.
     pub(super) fn intact(&mut self) -> io::Result<bool> {
+        // A set that a rule refers to cannot be destroyed, so it suffices to look at the rules.
         for rules in &self.rules {
-            if !rules.intact()? {
+            let intact = match rules {
+                Rules::Iptables(iptables) => iptables.intact()?,
+                Rules::Compat(compat) => compat.intact(&mut self.netlink, &mut self.send)?,
+            };
+            if !intact {
                 return Ok(false);
             }
         }
-        // A set that a rule refers to cannot be destroyed.
         Ok(true)
     }
 
     /// Removes rules and sets.
     pub(super) fn teardown(&mut self) -> Result<(), Fault> {
+        let _lock = lock(true)?;
+        let compat = self.rules.iter().any(|rules| matches!(rules, Rules::Compat(_)));
         self.rules.clear();
-        Iptables::remove(Family::V4)?;
-        Iptables::remove(Family::V6)?;
+        for family in [Family::V4, Family::V6] {
+            Iptables::remove(family)?;
+            if compat {
+                Compat::remove(&mut self.netlink, family)?;
+            }
+        }
         self.destroy_sets(&[])
+    }
+
+    /// Puts the rules of one family into iptables, or where the kernel has none, into nf_tables. If it
+    /// has neither, returns what is missing.
+    fn install(&mut self, family: Family, layout: &Layout) -> Result<Option<Fault>, Fault> {
+        let rules = rules(family, layout)
+            .map_err(|error| Fault::new("cannot ask ipset for the numbers of our sets", error))?;
+        match Iptables::install(family, &rules) {
+            Ok(iptables) => self.rules.push(Rules::Iptables(iptables)),
+            Err(NotInstalled::NoFamily) => {}
+            Err(NotInstalled::Refused(fault)) => return Err(fault),
+            Err(NotInstalled::Missing(fault)) => match Compat::install(&mut self.netlink, family, &rules) {
+                Ok(compat) => self.rules.push(Rules::Compat(compat)),
+                // What iptables lacks is the better hint: whoever has no iptables has nftables.
+                Err(_) => return Ok(Some(fault)),
+            },
+        }
+        Ok(None)
     }
 
     /// Carries out changes; see [`crate::firewall::Firewall::apply`]. Messages are independent here:
@@ -161,19 +227,21 @@ impl Ipset {
 
     /// An empty set of that name with the properties that we want, whatever has the name; rules that
     /// refer to it keep doing so.
-    fn fresh_set(&mut self, layout: &Layout, family: Family, name: &str) -> Result<(), Fault> {
-        let (prefix, maxelem) = match family {
-            Family::V4 => (32, maxelem(layout)),
-            Family::V6 => (layout.ipv6prefix, maxelem(layout)),
-        };
+    fn fresh_set(&mut self, layout: &Layout, set: &Set) -> Result<(), Fault> {
+        let &Set {
+            ref name,
+            family,
+            prefix,
+        } = set;
+        let maxelem = maxelem(layout);
         let revision = self.revision(family)?;
         let doing = format!("create ipset {name}");
         self.call(&doing, &[ENOENT], |m, seq| m.destroy(seq, SPARE))?;
         self.call(&doing, &[EEXIST], |m, seq| {
-            m.create(seq, name, family, prefix, revision, maxelem)
+            m.create(seq, name, family, prefix, revision, maxelem);
         })?;
         self.call(&doing, &[], |m, seq| {
-            m.create(seq, SPARE, family, prefix, revision, maxelem)
+            m.create(seq, SPARE, family, prefix, revision, maxelem);
         })?;
         self.call(&doing, &[], |m, seq| m.swap(seq, SPARE, name))?;
         self.call(&doing, &[], |m, seq| m.destroy(seq, SPARE))
@@ -183,7 +251,10 @@ impl Ipset {
     fn destroy_sets(&mut self, keep: &[&str]) -> Result<(), Fault> {
         let mut old = Vec::new();
         let doing = "list ipsets";
-        self.ask(doing, |m, seq| m.ask_names(seq), &mut |message| {
+        let question = |m: &mut Messages<'_>, seq| {
+            m.ask_names(seq);
+        };
+        self.ask(doing, question, &mut |message| {
             let name = set_name(message).filter(|name| name.starts_with(PREFIX) && !keep.contains(name));
             old.extend(name.map(str::to_owned));
         })?;
@@ -204,7 +275,7 @@ impl Ipset {
         let mut found = None;
         let doing = "ask for ipset's type hash:ip";
         self.ask(doing, |m, seq| m.ask_type(seq, family), &mut |message| {
-            found = found.or(revisions(message))
+            found = found.or(revisions(message));
         })?;
         let (least, greatest) =
             found.ok_or_else(|| cannot(doing, io::Error::from_raw_os_error(IPSET_ERR_FIND_TYPE)))?;
@@ -253,6 +324,29 @@ impl Ipset {
 
 /// Where outcomes go.
 type Outcome<'a> = dyn FnMut(Slot, Result<(), Refusal>) + 'a;
+
+/// What shall be dropped.
+fn rules(family: Family, layout: &Layout) -> io::Result<Vec<DropRule>> {
+    // Whichever family the socket is of, it knows all sets.
+    let numbers = Xtables::open(Family::V4)?;
+    let mut rules = Vec::new();
+    for jail in &layout.jails {
+        for set in jail.sets().filter(|set| set.family == family) {
+            let set = numbers
+                .set_number(&set.name)?
+                .ok_or_else(|| io::Error::from_raw_os_error(ENOENT))?;
+            match &jail.scope {
+                Scope::Nothing => {}
+                Scope::Everything => rules.push(DropRule { set, only: None }),
+                Scope::Ports(all) => rules.extend(all.iter().map(|ports| DropRule {
+                    set,
+                    only: Some((ports.protocol, ports.range)),
+                })),
+            }
+        }
+    }
+    Ok(rules)
+}
 
 /// `maxelem` is checked by region of the hash, and chance does not fill all regions alike.
 fn maxelem(layout: &Layout) -> u32 {

@@ -8,7 +8,6 @@ use std::io;
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::firewall::layout::{Jail, Layout, Scope};
 use crate::sys::Fault;
 use crate::sys::uapi::{
     EAFNOSUPPORT, EAGAIN, ENOENT, ENOPROTOOPT, NF_INET_FORWARD, NF_INET_LOCAL_IN, NF_INET_PRE_ROUTING,
@@ -36,49 +35,64 @@ pub(super) struct Iptables {
     rules: Vec<DropRule>,
 }
 
+/// Why our chain is not in a table.
+#[derive(Debug)]
+pub(super) enum NotInstalled {
+    /// The machine has no such family, so no such packets come.
+    NoFamily,
+    /// The kernel has no iptables, or not the match for sets.
+    Missing(Fault),
+    /// It would not take our chain.
+    Refused(Fault),
+}
+
 impl Iptables {
-    /// Puts our chain into the best table there is. `None`: the machine has no such family.
-    pub(super) fn install(family: Family, layout: &Layout) -> Result<Option<Iptables>, Fault> {
+    /// Puts our chain into the best table there is. Whoever calls holds the lock.
+    pub(super) fn install(family: Family, rules: &[DropRule]) -> Result<Iptables, NotInstalled> {
         let program = program(family);
         let xtables = match Xtables::open(family) {
             Ok(xtables) => xtables,
-            Err(error) if error.raw_os_error() == Some(EAFNOSUPPORT) => return Ok(None),
-            Err(error) => return Err(Fault::new(format!("cannot ask {program} for its rules"), error)),
+            Err(error) if error.raw_os_error() == Some(EAFNOSUPPORT) => return Err(NotInstalled::NoFamily),
+            Err(error) => {
+                let fault = Fault::new(format!("cannot ask {program} for its rules"), error);
+                return Err(NotInstalled::Refused(fault));
+            }
         };
-        let rules = rules(&xtables, family, layout)
-            .map_err(|error| Fault::new("cannot ask ipset for the numbers of our sets", error))?;
         let mut iptables = Iptables {
             xtables,
             family,
             table: 0,
-            rules,
+            rules: rules.to_vec(),
         };
-        let mut missing = None;
+        let mut missing = io::Error::from_raw_os_error(ENOENT);
         for (i, (table, _)) in TABLES.iter().enumerate() {
             iptables.table = i;
-            match iptables.change(i, &iptables.rules) {
+            match iptables.change(i, rules) {
                 Ok(()) => {
-                    iptables.remove_but(Some(i))?;
-                    return Ok(Some(iptables));
+                    iptables.remove_but(Some(i)).map_err(NotInstalled::Refused)?;
+                    return Ok(iptables);
                 }
-                Err(error) if matches!(error.raw_os_error(), Some(ENOPROTOOPT | ENOENT)) => {
-                    missing = Some(error)
+                Err(error) if matches!(error.raw_os_error(), Some(ENOPROTOOPT | ENOENT)) => missing = error,
+                Err(error) => {
+                    return Err(NotInstalled::Refused(iptables.cannot(
+                        "put our rules into",
+                        table,
+                        error,
+                    )));
                 }
-                Err(error) => return Err(iptables.cannot("put our rules into", table, error)),
             }
         }
-        let error = missing.unwrap_or_else(|| io::Error::from_raw_os_error(ENOENT));
-        let fault = Fault::new(format!("cannot put our rules into {program}"), error);
-        Err(fault.hint(match family {
+        let fault = Fault::new(format!("cannot put our rules into {program}"), missing);
+        Err(NotInstalled::Missing(fault.hint(match family {
             Family::V4 => {
                 "the kernel lacks ip_tables or xt_set: on OpenWrt install kmod-ipt-core, kmod-ipt-raw and \
-                 iptables-mod-ipset, elsewhere modprobe iptable_raw and xt_set"
+                 kmod-ipt-ipset, elsewhere modprobe iptable_raw and xt_set"
             }
             Family::V6 => {
                 "the kernel lacks ip6_tables or xt_set: on OpenWrt install kmod-ip6tables and \
-                 iptables-mod-ipset, elsewhere modprobe ip6table_raw and xt_set"
+                 kmod-ipt-ipset, elsewhere modprobe ip6table_raw and xt_set"
             }
-        }))
+        })))
     }
 
     /// Whether the chain and the jumps to it are there.
@@ -86,6 +100,9 @@ impl Iptables {
         let Some((table, hooks)) = TABLES.get(self.table) else {
             return Ok(false);
         };
+        if self.rules.is_empty() {
+            return Ok(true);
+        }
         let (_, entries) = self.xtables.read(table)?;
         Ok(has_chain(
             self.family,
@@ -98,7 +115,8 @@ impl Iptables {
         ))
     }
 
-    /// Takes our chain out of all tables that are in use.
+    /// Takes our chain out of all tables that are in use, and with it every jump to it, whoever made
+    /// it. Whoever calls holds the lock.
     pub(super) fn remove(family: Family) -> Result<(), Fault> {
         let Ok(xtables) = Xtables::open(family) else {
             return Ok(());
@@ -133,21 +151,18 @@ impl Iptables {
             hooks,
             rules,
         };
-        let mut last = io::Error::from_raw_os_error(EAGAIN);
-        for attempt in 0..LOCK_ATTEMPTS {
-            if attempt > 0 {
-                sleep(LOCK_PAUSE);
-            }
-            match self.change_once(table, &chain) {
-                Err(error) if error.raw_os_error() == Some(EAGAIN) => last = error,
+        let mut changed = self.change_once(table, &chain);
+        for _ in 1..CHANGE_ATTEMPTS {
+            match changed {
+                Err(error) if error.raw_os_error() == Some(EAGAIN) => {}
                 other => return other,
             }
+            changed = self.change_once(table, &chain);
         }
-        Err(last)
+        changed
     }
 
     fn change_once(&self, table: &str, chain: &Chain<'_>) -> io::Result<()> {
-        let _lock = XtablesLock::take()?;
         let (info, entries) = self.xtables.read(table)?;
         let new = with_chain(self.family, &info, &entries, chain)
             .ok_or_else(|| io::Error::other("the kernel's table is not as expected"))?;
@@ -165,41 +180,45 @@ impl Iptables {
     }
 }
 
-/// How often, and after which pause, a table is tried that somebody else is changing. Start-up waits
-/// for at most a fifth of a second, and only if another program is at it.
+/// The table that our chain would go into.
+pub(super) fn best_table(family: Family) -> io::Result<&'static str> {
+    let xtables = Xtables::open(family)?;
+    let mut result = Err(io::Error::from_raw_os_error(ENOPROTOOPT));
+    for (table, _) in TABLES {
+        result = xtables.read(table).map(|_| table);
+        if result.is_ok() {
+            break;
+        }
+    }
+    result
+}
+
+/// Takes the lock that keeps iptables(8) out. If somebody has it, waits if `patient`, at most a fifth
+/// of a second.
+pub(super) fn lock(patient: bool) -> Result<XtablesLock, Fault> {
+    let mut taken = XtablesLock::take();
+    for _ in 0..if patient { LOCK_ATTEMPTS } else { 0 } {
+        if taken.is_ok() {
+            break;
+        }
+        sleep(LOCK_PAUSE);
+        taken = XtablesLock::take();
+    }
+    taken.map_err(|error| {
+        Fault::new("cannot change iptables", error)
+            .hint("another program is at it and holds /run/xtables.lock")
+    })
+}
+
 const LOCK_ATTEMPTS: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// How often a table is read and changed that somebody else changes without taking the lock.
+const CHANGE_ATTEMPTS: u32 = 10;
 
 fn program(family: Family) -> &'static str {
     match family {
         Family::V4 => "iptables",
         Family::V6 => "ip6tables",
-    }
-}
-
-/// What our chain drops.
-fn rules(xtables: &Xtables, family: Family, layout: &Layout) -> io::Result<Vec<DropRule>> {
-    let mut rules = Vec::new();
-    for jail in &layout.jails {
-        for (_, name) in jail.sets().filter(|(of, _)| *of == family) {
-            let set = xtables
-                .set_number(name)?
-                .ok_or_else(|| io::Error::from_raw_os_error(ENOENT))?;
-            rules_of(jail, set, &mut rules);
-        }
-    }
-    Ok(rules)
-}
-
-fn rules_of(jail: &Jail, set: u16, rules: &mut Vec<DropRule>) {
-    match &jail.scope {
-        Scope::Nothing => {}
-        Scope::Everything => rules.push(DropRule { set, only: None }),
-        Scope::Ports(all) => {
-            rules.extend(all.iter().map(|ports| DropRule {
-                set,
-                only: Some((ports.protocol, ports.range)),
-            }));
-        }
     }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::config::{Block, Protocol};
 use crate::firewall::{JailRule, Refusal};
 use crate::guard::Effect;
-use crate::limits::JAIL_NAME_BYTES_MAX;
+use crate::limits::KERNEL_NAME_BYTES_MAX;
 use crate::sys::uapi::{IPPROTO_TCP, IPPROTO_UDP};
 use crate::wire::nft::Family;
 
@@ -13,23 +13,28 @@ use crate::wire::nft::Family;
 #[derive(Debug)]
 pub(super) struct Layout {
     pub(super) jails: Vec<Jail>,
-    /// IPv6 sources are banned by networks of this length.
-    pub(super) ipv6prefix: u8,
     /// Elements that one set has to hold.
     pub(super) maxbans: u32,
 }
 
-/// One jail's two sets and what they are good for.
+/// One jail's sets and what they are good for.
 #[derive(Debug)]
 pub(super) struct Jail {
     /// Its name, as the kernel's programs accept it; no other jail has it.
     pub(super) name: String,
-    /// The set of IPv4 addresses.
-    pub(super) set4: String,
-    /// The set of IPv6 networks.
-    pub(super) set6: String,
+    /// The sets: IPv4 addresses, IPv6 addresses, and IPv6 networks unless these are single addresses.
+    sets: Vec<Set>,
     /// Which packets of a banned source are dropped.
     pub(super) scope: Scope,
+}
+
+/// One set of the kernel's.
+#[derive(Debug)]
+pub(super) struct Set {
+    pub(super) name: String,
+    pub(super) family: Family,
+    /// Sources are looked up by so many leading bits of their address.
+    pub(super) prefix: u8,
 }
 
 /// Which packets of a banned source are dropped.
@@ -55,14 +60,23 @@ impl Layout {
     pub(super) fn new(jails: &[JailRule], prefix: &str, ipv6prefix: u8, maxbans: u32) -> Layout {
         let mut layout = Layout {
             jails: Vec::with_capacity(jails.len()),
-            ipv6prefix,
             maxbans,
         };
+        let kinds = [
+            ("4", Family::V4, 32),
+            ("6", Family::V6, 128),
+            ("6net", Family::V6, ipv6prefix),
+        ];
+        let kinds = if ipv6prefix < 128 { &kinds[..] } else { &kinds[..2] };
         for jail in jails {
             let name = layout.free_name(&kernel_name(&jail.name));
+            let set = |&(end, family, bits): &(&str, Family, u8)| Set {
+                name: format!("{prefix}{name}{end}"),
+                family,
+                prefix: bits,
+            };
             layout.jails.push(Jail {
-                set4: format!("{prefix}{name}4"),
-                set6: format!("{prefix}{name}6"),
+                sets: kinds.iter().map(set).collect(),
                 name,
                 scope: scope(&jail.blocks),
             });
@@ -78,16 +92,15 @@ impl Layout {
         if jail.scope == Scope::Nothing {
             return Ok(None);
         }
-        let (set, bits) = match effect.net.network() {
-            IpAddr::V4(_) => (&jail.set4, 32),
-            IpAddr::V6(_) => (&jail.set6, self.ipv6prefix),
-        };
-        if effect.net.prefix_len() != bits {
-            return Err(Refusal::Impossible(
-                "only single IPv4 addresses and IPv6 networks of ipv6prefix can be banned",
-            ));
+        let address = effect.net.network();
+        let family = if address.is_ipv4() { Family::V4 } else { Family::V6 };
+        let fits = |set: &&Set| set.family == family && set.prefix == effect.net.prefix_len();
+        match jail.sets().find(fits) {
+            Some(set) => Ok(Some((&set.name, address))),
+            None => Err(Refusal::Impossible(
+                "only single addresses and IPv6 networks of ipv6prefix can be banned",
+            )),
         }
-        Ok(Some((set, effect.net.network())))
     }
 
     /// `wanted`, or with a number in place of its end if another jail has that name.
@@ -96,7 +109,7 @@ impl Layout {
         let mut number = 2;
         while self.jails.iter().any(|jail| jail.name == name) {
             let tail = format!("-{number}");
-            let head = wanted.get(..JAIL_NAME_BYTES_MAX - tail.len()).unwrap_or(wanted);
+            let head = wanted.get(..KERNEL_NAME_BYTES_MAX - tail.len()).unwrap_or(wanted);
             name = format!("{head}{tail}");
             number += 1;
         }
@@ -105,15 +118,10 @@ impl Layout {
 }
 
 impl Jail {
-    /// The jail's sets.
-    pub(super) fn sets(&self) -> impl Iterator<Item = (Family, &str)> {
-        let sets = match self.scope {
-            Scope::Nothing => None,
-            Scope::Everything | Scope::Ports(_) => {
-                Some([(Family::V4, &*self.set4), (Family::V6, &*self.set6)])
-            }
-        };
-        sets.into_iter().flatten()
+    /// The sets that the jail needs.
+    pub(super) fn sets(&self) -> impl Iterator<Item = &Set> {
+        let none = self.scope == Scope::Nothing;
+        self.sets.iter().filter(move |_| !none)
     }
 }
 
@@ -129,7 +137,7 @@ fn kernel_name(name: &str) -> String {
     if !kernel.starts_with(|c: char| c.is_ascii_alphabetic()) {
         kernel.insert(0, 'j');
     }
-    kernel.truncate(JAIL_NAME_BYTES_MAX);
+    kernel.truncate(KERNEL_NAME_BYTES_MAX);
     kernel
 }
 
@@ -192,12 +200,12 @@ mod tests {
         let mut sets: Vec<_> = layout
             .jails
             .iter()
-            .flat_map(|j| j.sets().map(|(_, s)| s.to_owned()))
+            .flat_map(|j| j.sets().map(|set| set.name.clone()))
             .collect();
         assert!(sets.iter().all(|set| set.len() <= 31), "ipset's limit: {sets:?}");
         sets.sort();
         sets.dedup();
-        assert_eq!(sets.len(), 2 * jails.len());
+        assert_eq!(sets.len(), 3 * jails.len());
     }
 
     #[test]
@@ -207,7 +215,7 @@ mod tests {
         check_names(&["3com", "", "ü", "_x"], &["j3com", "j", "j-", "j_x"]);
         check_names(
             &["a-very-long-jail-name-1", "a-very-long-jail-name-2"],
-            &["a-very-long-jail-nam", "a-very-long-jail-n-2"],
+            &["a-very-long-jail-n", "a-very-long-jail-2"],
         );
         check_names(&["x", "x4", "x6"], &["x", "x4", "x6"]);
     }
@@ -238,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn only_nets_of_the_one_length_have_an_element() {
+    fn addresses_and_nets_of_the_one_length_have_an_element() {
         let jails = [rule("asterisk", &[(Protocol::All, &[])]), rule("mail-only", &[])];
         let layout = Layout::new(&jails, "", 64, 10);
         let element = |jail, net: &str| {
@@ -258,10 +266,14 @@ mod tests {
         );
         assert_eq!(
             element(0, "2001:db8::5/64").unwrap().unwrap(),
-            "asterisk6 2001:db8::"
+            "asterisk6net 2001:db8::"
+        );
+        assert_eq!(
+            element(0, "2001:db8::5/128").unwrap().unwrap(),
+            "asterisk6 2001:db8::5"
         );
         assert_eq!(element(1, "192.0.2.1/32").unwrap(), None);
-        for (jail, net) in [(0, "192.0.2.0/24"), (0, "2001:db8::1/128"), (2, "192.0.2.1/32")] {
+        for (jail, net) in [(0, "192.0.2.0/24"), (0, "2001:db8::/48"), (2, "192.0.2.1/32")] {
             assert!(matches!(element(jail, net), Err(Refusal::Impossible(_))), "{net}");
         }
     }

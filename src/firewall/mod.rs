@@ -1,22 +1,33 @@
 //! Bans in the kernel, by netlink: no program is run, and nothing waits.
 //!
-//! This is rim: it carries out what the guard asks for and reports what became of it. It knows no
-//! policy, keeps no list of bans, and touches only objects of our own name.
+//! `nftables` holds them in a table of our own; where the kernel has no nf_tables, `ipset` holds them,
+//! and `iptables` (or `compat`) drops what is in the sets. This is rim: it carries out what the guard
+//! asks for and reports what became of it. It knows no policy, keeps no list of bans, and touches only
+//! objects of our own name.
 
+mod compat;
 mod ipset;
 mod iptables;
 mod layout;
 mod nftables;
+mod probe;
 mod refusal;
+mod ruleset;
+mod transaction;
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 
 use ipset::Ipset;
 use layout::Layout;
 use nftables::Nftables;
+pub use probe::{IpsetOffer, Offer, Protection};
 pub use refusal::Refusal;
 
 use crate::config::{Backend, Block};
 use crate::guard::{Effect, Slot};
 use crate::sys::Fault;
+use crate::sys::uapi::{EINVAL, ENOENT, EOPNOTSUPP, EPROTONOSUPPORT};
 
 /// One jail as the kernel needs to know it. Its index is its [`crate::guard::JailId`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,19 +63,33 @@ impl Firewall {
         let nftables = || -> Result<Firewall, Fault> {
             let layout = Layout::new(jails, "", ipv6prefix, maxbans);
             let kernel = Kernel::Nftables(Nftables::open(&layout)?);
+            // The other part may hold bans of a run with other settings. They would outlast an unban.
+            if Path::new("/sys/module/ip_set").exists() {
+                let _ = Ipset::clean();
+            }
             Ok(Firewall { layout, kernel })
         };
         let ipset = || -> Result<Firewall, Fault> {
             let layout = Layout::new(jails, ipset::PREFIX, ipv6prefix, maxbans);
             let kernel = Kernel::Ipset(Ipset::open(&layout)?);
+            let _ = Nftables::clean();
             Ok(Firewall { layout, kernel })
         };
         match choice {
             Backend::Nftables => nftables(),
             Backend::Ipset => ipset(),
-            // If neither works, what is wrong with nftables is more likely to be of use.
-            Backend::Auto => nftables().or_else(|fault| ipset().map_err(|_| fault)),
+            Backend::Auto => nftables().or_else(|fault| match fault.source.raw_os_error() {
+                // The kernel lacks it. If it lacks ipset, too, nftables is more likely to be had.
+                Some(EINVAL | EOPNOTSUPP | EPROTONOSUPPORT | ENOENT) => ipset().map_err(|_| fault),
+                _ => Err(fault),
+            }),
         }
+    }
+
+    /// What the kernel offers, for `sipguard check`. Leaves no trace; does not disturb a daemon.
+    #[must_use]
+    pub fn probe() -> Offer {
+        probe::probe()
     }
 
     /// The name of the part that was chosen, as `firewall =` spells it.
@@ -95,7 +120,9 @@ impl Firewall {
         }
     }
 
-    /// Sets and rules again, all sets empty; for when they are [`Refusal::Gone`].
+    /// Sets and rules again, all sets empty; for when they are [`Refusal::Gone`]. All bans have to be
+    /// added again. With ipset it fails at once while another program is changing iptables: try again
+    /// soon.
     pub fn rebuild(&mut self) -> Result<(), Fault> {
         match &mut self.kernel {
             Kernel::Nftables(nftables) => nftables.rebuild(&self.layout),
@@ -103,11 +130,83 @@ impl Firewall {
         }
     }
 
-    /// Removes everything of ours from the kernel, and with it all bans.
+    /// The same part of the kernel for other jails: sets and rules again, all sets empty. After an error
+    /// the old ones are in force, as empty.
+    pub fn relayout(&mut self, jails: &[JailRule], ipv6prefix: u8, maxbans: u32) -> Result<(), Fault> {
+        let prefix = match &self.kernel {
+            Kernel::Nftables(_) => "",
+            Kernel::Ipset(_) => ipset::PREFIX,
+        };
+        let new = Layout::new(jails, prefix, ipv6prefix, maxbans);
+        let old = core::mem::replace(&mut self.layout, new);
+        self.rebuild().inspect_err(|_| {
+            self.layout = old;
+            // If that fails too, the next ban is refused as gone, and it is tried again then.
+            let _ = self.rebuild();
+        })
+    }
+
+    /// Removes everything of ours from the kernel, and with it all bans. For the end: with ipset it may
+    /// wait for another program that is changing iptables, a fifth of a second.
     pub fn teardown(&mut self) -> Result<(), Fault> {
         match &mut self.kernel {
             Kernel::Nftables(nftables) => nftables.teardown(),
             Kernel::Ipset(ipset) => ipset.teardown(),
         }
     }
+
+    /// What does not work although bans do, in words for the log: IPv6 with an ipset on a kernel that
+    /// has no ip6_tables.
+    #[must_use]
+    pub fn shortcoming(&self) -> Option<&Fault> {
+        match &self.kernel {
+            Kernel::Nftables(_) => None,
+            Kernel::Ipset(ipset) => ipset.shortcoming(),
+        }
+    }
+
+    /// How to learn that somebody else has removed what is ours.
+    #[must_use]
+    pub fn watch(&self) -> Watch<'_> {
+        match &self.kernel {
+            Kernel::Nftables(nftables) => nftables
+                .events()
+                .map_or(Watch::Needless, |e| Watch::Events(e.as_fd())),
+            Kernel::Ipset(_) => Watch::Poll,
+        }
+    }
+
+    /// Reads what [`Watch::Events`] has, a bounded part of it. Whether somebody else changed something,
+    /// so that [`Firewall::check_intact`] is due.
+    pub fn take_events(&mut self) -> Result<bool, Fault> {
+        let taken = match &mut self.kernel {
+            Kernel::Nftables(nftables) => nftables.take_events(),
+            Kernel::Ipset(_) => Ok(false),
+        };
+        taken.map_err(|error| Fault::new("cannot listen to changes of nf_tables", error))
+    }
+
+    /// Whether our sets and rules are in force; a fraction of a millisecond. If not, `rebuild`.
+    pub fn check_intact(&mut self) -> Result<bool, Fault> {
+        let intact = match &mut self.kernel {
+            Kernel::Nftables(nftables) => nftables.intact(&self.layout),
+            Kernel::Ipset(ipset) => ipset.intact(),
+        };
+        intact.map_err(|error| Fault::new("cannot look at our rules in the kernel", error))
+    }
 }
+
+/// How to learn that somebody else has removed what is ours.
+#[derive(Clone, Copy, Debug)]
+pub enum Watch<'a> {
+    /// Nobody else can: the kernel protects our table.
+    Needless,
+    /// When this is readable, call [`Firewall::take_events`].
+    Events(BorrowedFd<'a>),
+    /// Nothing tells. Call [`Firewall::check_intact`] every few seconds.
+    Poll,
+}
+
+#[cfg(test)]
+#[path = "../../tests/support/mod.rs"]
+mod support;

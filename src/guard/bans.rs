@@ -134,7 +134,7 @@ impl Bans {
     pub(crate) fn new(maxbans: u32, seed: Seed) -> Bans {
         Bans {
             rows: Slab::new(maxbans + LEAVING_MAX),
-            index: Index::new(maxbans + LEAVING_MAX, seed),
+            index: Index::new(seed),
             deadlines: Deadlines::new(maxbans),
             urgent: List::EMPTY,
             again: List::EMPTY,
@@ -208,7 +208,7 @@ impl Bans {
         let Some(id) = self.rows.insert(row) else {
             return Entered::Full;
         };
-        self.index.insert(key, id);
+        self.index.insert(key, id, |id| self.rows.at(id).key());
         self.want(id);
         displaced.map_or(Entered::New, Entered::Displaced)
     }

@@ -159,7 +159,7 @@ impl Failures {
         Failures {
             entries: Slab::new(ring),
             accounts: Slab::new(ring),
-            index: Index::new(ring, seed),
+            index: Index::new(seed),
             unproven: List::EMPTY,
             proven: List::EMPTY,
         }
@@ -181,9 +181,10 @@ impl Failures {
         keep: u32,
     ) -> Noted {
         self.forget_old(key, now, findtime);
-        if let Some(attempt) = failure.attempt
-            && let Some(id) = self.find_attempt(key, attempt, source, now)
-        {
+        let known = failure
+            .attempt
+            .and_then(|attempt| self.find_attempt(key, attempt, source, now));
+        if let Some(id) = known {
             return self.raise(id, failure);
         }
         while self
@@ -325,7 +326,7 @@ impl Failures {
                 counted: 0,
             };
             let id = self.accounts.insert(account)?;
-            self.index.insert(key, id);
+            self.index.insert(key, id, |id| self.accounts.at(id).key);
             Some(id)
         });
         let Some(account) = account else {

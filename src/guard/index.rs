@@ -28,20 +28,24 @@ impl Seed {
     }
 }
 
-/// Open addressing with linear probing, never more than half full.
+/// Open addressing with linear probing, never more than half full. It begins small and doubles: hashes scatter,
+/// so that a large table would soon have every page of its memory touched, with a handful of entries.
 pub(crate) struct Index {
+    /// 0 is empty, and number n is stored as n + 1.
     cells: Vec<u32>,
     mask: u32,
+    entries: u32,
     seed: Seed,
 }
 
+const CELLS_MIN: u32 = 1_024;
+
 impl Index {
-    pub(crate) fn new(capacity: u32, seed: Seed) -> Index {
-        let size = (capacity.max(1) * 2).next_power_of_two();
-        // A zeroed vector costs no memory until it is touched; so "empty" is 0 and number n is stored as n + 1.
+    pub(crate) fn new(seed: Seed) -> Index {
         Index {
-            cells: vec![0; size as usize],
-            mask: size - 1,
+            cells: vec![0; CELLS_MIN as usize],
+            mask: CELLS_MIN - 1,
+            entries: 0,
             seed,
         }
     }
@@ -59,8 +63,25 @@ impl Index {
     }
 
     /// Enters an entry. The caller has seen that its key is not there.
-    pub(crate) fn insert(&mut self, key: Key, id: u32) {
+    pub(crate) fn insert(&mut self, key: Key, id: u32, key_of: impl Fn(u32) -> Key) {
         assert!(id != NONE, "only a stored entry is indexed");
+        self.entries += 1;
+        if self.entries > self.mask / 2 {
+            self.grow(key_of);
+        }
+        self.place(key, id);
+    }
+
+    fn grow(&mut self, key_of: impl Fn(u32) -> Key) {
+        let size = (self.mask + 1) * 2;
+        let old = core::mem::replace(&mut self.cells, vec![0; size as usize]);
+        self.mask = size - 1;
+        for id in old.into_iter().filter_map(|stored| stored.checked_sub(1)) {
+            self.place(key_of(id), id);
+        }
+    }
+
+    fn place(&mut self, key: Key, id: u32) {
         let mut at = self.seed.hash(key) & self.mask;
         while self.cell(at).is_some() {
             at = (at + 1) & self.mask;
@@ -78,6 +99,7 @@ impl Index {
                 Some(_) => hole = (hole + 1) & self.mask,
             }
         }
+        self.entries -= 1;
         self.set(hole, None);
         let mut at = (hole + 1) & self.mask;
         while let Some(id) = self.cell(at) {
@@ -112,27 +134,28 @@ mod tests {
 
     #[test]
     fn entries_are_found_until_they_are_removed() {
-        let keys: Vec<Key> = (0..500_u32)
+        // More than the table begins with.
+        let keys: Vec<Key> = (0..5_000_u32)
             .map(|n| Key {
                 source: u128::from(n / 3),
                 jail: JailId((n % 3) as u16),
             })
             .collect();
         let key_of = |id: u32| keys[id as usize];
-        let mut index = Index::new(500, Seed([1, 2]));
+        let mut index = Index::new(Seed([1, 2]));
         let mut inside = vec![false; keys.len()];
         let mut random = 7_u32;
-        for _ in 0..20_000 {
+        for _ in 0..200_000 {
             random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let id = (random >> 8) % 500;
+            let id = (random >> 8) % 5_000;
             let here = &mut inside[id as usize];
             if *here {
                 index.remove(key_of(id), key_of);
             } else {
-                index.insert(key_of(id), id);
+                index.insert(key_of(id), id, key_of);
             }
             *here = !*here;
-            let probe = (random >> 4) % 500;
+            let probe = (random >> 4) % 5_000;
             assert_eq!(
                 index.find(key_of(probe), key_of),
                 inside[probe as usize].then_some(probe)

@@ -263,15 +263,24 @@ impl Guard {
     }
 
     /// Takes over the bans of a guard with another configuration; `jail` says what became of a jail
-    /// (`None`: it is gone, and its bans with it). Failures are not taken over.
-    pub fn inherit(&mut self, old: &Guard, jail: impl Fn(JailId) -> Option<JailId>) {
+    /// (`None`: it is gone, and its bans with it). Bans of who is trusted by now are lifted. Failures are taken
+    /// over if the jails are the same.
+    pub fn inherit(&mut self, old: &mut Guard, jail: impl Fn(JailId) -> Option<JailId>) {
+        let same = |number: usize| jail(JailId(number as u16)) == Some(JailId(number as u16));
+        let keyed_alike =
+            (old.settings.ring, old.settings.ipv6prefix) == (self.settings.ring, self.settings.ipv6prefix);
+        if keyed_alike && self.policies.len() == old.policies.len() && (0..self.policies.len()).all(same) {
+            core::mem::swap(&mut self.failures, &mut old.failures);
+        }
         for ban in old.bans.iter() {
-            if let Some(jail) = jail(ban.jail)
-                && let Some(policy) = self.policies.get(usize::from(jail.0))
-                && !addr::is_never_remote(ban.net.addr())
-                && !self.overlaps_trusted(ban.net, policy)
-            {
-                self.bans.enter(Ban { jail, ..*ban });
+            let Some(jail) = jail(ban.jail) else { continue };
+            let Some(policy) = self.policies.get(usize::from(jail.0)) else {
+                continue;
+            };
+            let trusted = self.overlaps_trusted(ban.net, policy);
+            self.bans.enter(Ban { jail, ..*ban });
+            if trusted {
+                self.bans.lift(ban.net, jail);
             }
         }
         self.stats = old.stats;

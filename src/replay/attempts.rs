@@ -86,7 +86,7 @@ impl Attempts {
         Attempts {
             runs: Slab::new(ATTEMPTS_MAX),
             chains: Slab::new(ATTEMPTS_MAX),
-            index: Index::new(ATTEMPTS_MAX, seed),
+            index: Index::new(seed),
             by_age: List::EMPTY,
         }
     }
@@ -194,7 +194,7 @@ impl Attempts {
             written: Mono(0),
             of_age: Links::NOWHERE,
         })?;
-        self.index.insert(key, chain);
+        self.index.insert(key, chain, |id| self.chains.at(id).key);
         self.by_age.push::<ONLY, Chain>(&mut self.chains, chain);
         Some(chain)
     }

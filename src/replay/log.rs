@@ -154,25 +154,26 @@ impl<R: Read> Log<R> {
             };
             for (number, view) in self.views.iter_mut().enumerate() {
                 let reading = view.filter.read(line, &mut view.trail, &self.context);
-                if reading != Reading::Nothing {
+                if !matches!(reading, Reading::Nothing) {
                     self.found.push(Found {
                         view: number,
                         reading,
                     });
                 }
             }
-            if self.missed && self.found.is_empty() && looks_like_a_failure(line) {
+            if self.found.is_empty() {
+                if !self.missed || !looks_like_a_failure(line) {
+                    continue;
+                }
                 let reading = Reading::Nothing;
                 self.found.push(Found { view: 0, reading });
             }
-            if !self.found.is_empty() {
-                let start = self.start + start;
-                self.line = (start, start + line.len());
-                self.start += lines.consumed();
-                self.seen.lines += count;
-                self.date_found();
-                return true;
-            }
+            let start = self.start + start;
+            self.line = (start, start + line.len());
+            self.start += lines.consumed();
+            self.seen.lines += count;
+            self.date_found();
+            return true;
         }
         self.start = self.end;
         self.seen.lines += count;

@@ -38,7 +38,7 @@ impl Sources {
     pub(super) fn new(seed: Seed) -> Sources {
         Sources {
             origins: Vec::new(),
-            index: Index::new(SOURCES_MAX as u32, seed),
+            index: Index::new(seed),
             seed,
             missing_max: 0,
         }
@@ -46,11 +46,7 @@ impl Sources {
 
     /// Enters one line.
     pub(super) fn note(&mut self, addr: IpAddr, counts: bool, proof: Proof, at: Option<Wall>) {
-        let found = self.index.find(key(addr), |id| {
-            self.origins
-                .get(id as usize)
-                .map_or(NOBODY, |origin| key(origin.addr))
-        });
+        let found = self.index.find(key(addr), |id| key_of(&self.origins, id));
         let id = match found {
             Some(id) => id as usize,
             None => self.enter(addr),
@@ -78,7 +74,8 @@ impl Sources {
             last: None,
             proof: Proof::Claimed,
         });
-        self.index.insert(key(addr), id as u32);
+        let origins = &self.origins;
+        self.index.insert(key(addr), id as u32, |id| key_of(origins, id));
         id
     }
 
@@ -89,9 +86,11 @@ impl Sources {
             .select_nth_unstable_by_key(kept, |origin| core::cmp::Reverse((origin.attempts, origin.lines)));
         self.missing_max += most.attempts;
         self.origins.truncate(kept);
-        self.index = Index::new(SOURCES_MAX as u32, self.seed);
+        self.index = Index::new(self.seed);
         for (id, origin) in self.origins.iter().enumerate() {
-            self.index.insert(key(origin.addr), id as u32);
+            let origins = &self.origins;
+            self.index
+                .insert(key(origin.addr), id as u32, |id| key_of(origins, id));
         }
     }
 
@@ -125,6 +124,10 @@ fn key(addr: IpAddr) -> Key {
         source: number(addr),
         jail: JailId(0),
     }
+}
+
+fn key_of(origins: &[Origin], id: u32) -> Key {
+    origins.get(id as usize).map_or(NOBODY, |origin| key(origin.addr))
 }
 
 /// A key that no address has.

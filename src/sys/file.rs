@@ -121,3 +121,26 @@ fn kind_of(metadata: &Metadata) -> Kind {
         Kind::Other("a device")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::stat::Mode;
+
+    #[test]
+    fn opening_what_is_no_file_neither_succeeds_nor_hangs() {
+        let dir = std::env::temp_dir().join(format!("sipguard-file-{}", std::process::id()));
+        std::fs::create_dir(&dir).unwrap();
+        let fifo = dir.join("fifo");
+        nix::unistd::mkfifo(&fifo, Mode::S_IRWXU).unwrap();
+        let link = dir.join("link");
+        std::os::unix::fs::symlink("/etc/passwd", &link).unwrap();
+        let errors = [fifo.as_path(), &dir, Path::new("/dev/null"), &link]
+            .map(|path| LogFile::open(path).unwrap_err());
+        std::fs::remove_dir_all(&dir).unwrap();
+        for error in &errors[..3] {
+            assert_eq!(error.to_string(), "not a regular file");
+        }
+        assert_eq!(errors[3].raw_os_error(), Some(libc::ELOOP));
+    }
+}

@@ -3,6 +3,7 @@
 pub mod clock;
 mod fault;
 pub mod file;
+mod kernel;
 pub mod netlink;
 pub mod own;
 pub mod poll;
@@ -12,3 +13,4 @@ pub mod watch;
 pub mod xtables;
 
 pub use fault::Fault;
+pub use kernel::kernel_is_at_least;

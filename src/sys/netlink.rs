@@ -5,8 +5,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recvfrom, sendto,
-    setsockopt, socket, sockopt,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, getsockname, recvfrom,
+    sendto, setsockopt, socket, sockopt,
 };
 
 use super::uapi::{ENOBUFS, NFNLGRP_NFTABLES, NLMSG_DONE};
@@ -54,6 +54,11 @@ impl Netlink {
         let first = self.seq.wrapping_add(1);
         self.seq = first.wrapping_add(count);
         first
+    }
+
+    /// The number under which others see changes made through this socket.
+    pub fn port(&self) -> io::Result<u32> {
+        Ok(getsockname::<NetlinkAddr>(self.socket.as_raw_fd())?.pid())
     }
 
     /// Asks for room for one message or batch that is longer than usual. Best effort: if it is

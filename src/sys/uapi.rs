@@ -6,8 +6,6 @@
 pub const NLM_F_REQUEST: u16 = libc::NLM_F_REQUEST as u16;
 /// Answer also when all went well.
 pub const NLM_F_ACK: u16 = libc::NLM_F_ACK as u16;
-/// Refuse with `EEXIST` if it is there.
-pub const NLM_F_EXCL: u16 = libc::NLM_F_EXCL as u16;
 /// Make it if it is not there.
 pub const NLM_F_CREATE: u16 = libc::NLM_F_CREATE as u16;
 /// Put the rule behind the others.
@@ -82,6 +80,8 @@ pub const NFT_MSG_NEWSET: u16 = libc::NFT_MSG_NEWSET as u16;
 pub const NFT_MSG_NEWSETELEM: u16 = libc::NFT_MSG_NEWSETELEM as u16;
 /// Remove an element.
 pub const NFT_MSG_DELSETELEM: u16 = libc::NFT_MSG_DELSETELEM as u16;
+/// Remove an element if it is there (Linux 6.3).
+pub const NFT_MSG_DESTROYSETELEM: u16 = 30;
 /// A transaction was committed.
 pub const NFT_MSG_NEWGEN: u16 = libc::NFT_MSG_NEWGEN as u16;
 
@@ -127,13 +127,9 @@ pub const NFTA_SET_KEY_TYPE: u16 = 4;
 /// `enum nft_set_attributes`.
 pub const NFTA_SET_KEY_LEN: u16 = 5;
 /// `enum nft_set_attributes`.
-pub const NFTA_SET_DESC: u16 = 9;
-/// `enum nft_set_attributes`.
 pub const NFTA_SET_ID: u16 = 10;
 /// `enum nft_set_attributes`.
 pub const NFTA_SET_GC_INTERVAL: u16 = 12;
-/// `enum nft_set_desc_attributes`.
-pub const NFTA_SET_DESC_SIZE: u16 = 1;
 /// `enum nft_set_flags`: elements go by themselves.
 pub const NFT_SET_TIMEOUT: u32 = libc::NFT_SET_TIMEOUT as u32;
 /// `enum nft_set_elem_list_attributes`.
@@ -212,6 +208,12 @@ pub const NFTA_BITWISE_XOR: u16 = 5;
 pub const NFTA_LOOKUP_SET: u16 = 1;
 /// `enum nft_lookup_attributes`.
 pub const NFTA_LOOKUP_SREG: u16 = 2;
+/// `enum nft_match_attributes` (linux/netfilter/nf_tables_compat.h).
+pub const NFTA_MATCH_NAME: u16 = 1;
+/// `enum nft_match_attributes`.
+pub const NFTA_MATCH_REV: u16 = 2;
+/// `enum nft_match_attributes`.
+pub const NFTA_MATCH_INFO: u16 = 3;
 /// `enum nft_immediate_attributes`.
 pub const NFTA_IMMEDIATE_DREG: u16 = 1;
 /// `enum nft_immediate_attributes`.

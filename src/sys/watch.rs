@@ -30,8 +30,6 @@ pub struct WatchId(i32);
 pub enum Event<'a> {
     /// A file was written or truncated.
     Written(WatchId),
-    /// Somebody who could write to a file has closed it.
-    Closed(WatchId),
     /// An entry of a directory appeared, went away, or its permissions changed.
     Entry(WatchId, &'a [u8]),
     /// A watched directory or link was moved, removed, unmounted, or its permissions changed.
@@ -69,7 +67,7 @@ impl Watcher {
     /// # Errors
     /// What inotify_add_watch(2) says; `StorageFull` if the user has no watch left.
     pub fn file(&self, path: &Path) -> io::Result<Watch> {
-        self.add(path, AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_CLOSE_WRITE)
+        self.add(path, AddWatchFlags::IN_MODIFY)
     }
 
     /// Watches which entries a directory has.
@@ -105,6 +103,9 @@ impl Watcher {
                 return; // EAGAIN: empty. EINTR: the descriptor is still readable.
             };
             cut(self.buffer.get(..count).unwrap_or_default(), each);
+            if count + EVENT_BYTES_MAX <= BUFFER_BYTES {
+                return; // Another event had found room.
+            }
         }
     }
 
@@ -138,7 +139,12 @@ fn cut(mut buffer: &[u8], each: &mut dyn FnMut(Event<'_>)) {
         };
         buffer = next;
         let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
-        event(WatchId(word(0).cast_signed()), word(1), name, each);
+        event(
+            WatchId(i32::from_ne_bytes(word(0).to_ne_bytes())),
+            word(1),
+            name,
+            each,
+        );
     }
 }
 
@@ -149,18 +155,15 @@ fn event(watch: WatchId, mask: u32, name: &[u8], each: &mut dyn FnMut(Event<'_>)
     if !name.is_empty() {
         return each(Event::Entry(watch, name));
     }
-    if mask & libc::IN_MODIFY != 0 {
-        each(Event::Written(watch));
-    }
-    if mask & libc::IN_CLOSE_WRITE != 0 {
-        each(Event::Closed(watch));
-    }
-    if mask & !(libc::IN_MODIFY | libc::IN_CLOSE_WRITE | libc::IN_ISDIR) != 0 {
-        each(Event::Itself(watch));
-    }
+    each(match mask & libc::IN_MODIFY {
+        0 => Event::Itself(watch),
+        _ => Event::Written(watch),
+    });
 }
 
 const HEAD_BYTES: usize = 16;
+/// A head and a name of `NAME_MAX` bytes with its NUL.
+const EVENT_BYTES_MAX: usize = HEAD_BYTES + 256;
 const BUFFER_BYTES: usize = 4096;
 const READS_PER_DRAIN: usize = 16;
 
@@ -193,7 +196,6 @@ mod tests {
         check(
             &[
                 (1, libc::IN_MODIFY, b""),
-                (1, libc::IN_CLOSE_WRITE, b""),
                 (2, libc::IN_CREATE, b"messages\0\0\0\0\0\0\0\0"),
                 (2, libc::IN_MOVED_FROM | libc::IN_ISDIR, b"a\0\0\0"),
                 (2, libc::IN_DELETE_SELF, b""),
@@ -202,7 +204,6 @@ mod tests {
             ],
             &[
                 Event::Written(WatchId(1)),
-                Event::Closed(WatchId(1)),
                 Event::Entry(WatchId(2), b"messages"),
                 Event::Entry(WatchId(2), b"a"),
                 Event::Itself(WatchId(2)),

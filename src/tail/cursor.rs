@@ -45,7 +45,8 @@ pub struct Cursor {
     rest: usize,
     /// `offset` is inside a line that is too long.
     inside_long: bool,
-    /// NUL bytes at `offset` are a hole: a writer without `O_APPEND` went on where it was after a truncation.
+    /// Nothing but NUL is before `offset`. Further NUL bytes are a hole and no part of a line: a writer without
+    /// `O_APPEND` went on where it was after a truncation.
     maybe_hole: bool,
     /// Whether the position comes from outside and may be inside a line.
     resumed: bool,
@@ -97,7 +98,7 @@ impl Cursor {
     /// `bytes` are the file's last ones, from offset `from` on: [`END_BYTES`] of them, or all.
     #[must_use]
     pub fn end(bytes: &[u8], from: u64) -> Cursor {
-        let newline = bytes.iter().rposition(|&byte| byte == b'\n');
+        let newline = memchr::memrchr(b'\n', bytes);
         let line = newline.map_or(0, |at| at + 1);
         let long = bytes.len() - line > LINE_BYTES_MAX || (line < FINGERPRINT_BYTES && from > 0);
         let before = bytes
@@ -164,7 +165,6 @@ impl Cursor {
         let mut consumed = before.len();
         if self.maybe_hole {
             let nul = fresh.iter().position(|&byte| byte != 0);
-            self.maybe_hole = nul.is_none();
             let (hole, after) = fresh.split_at(nul.unwrap_or(fresh.len()));
             self.offset += hole.len() as u64;
             consumed += hole.len();
@@ -181,6 +181,7 @@ impl Cursor {
         } else {
             lines.consumed()
         };
+        self.maybe_hole &= step == 0;
         self.rest = fresh.len() - step;
         self.offset += step as u64;
         self.check = fingerprint(last(bytes.get(..consumed + step).unwrap_or_default()));
@@ -219,4 +220,169 @@ fn fingerprint(bytes: &[u8]) -> u64 {
         mix(u64::from(byte));
     }
     hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INODE: Inode = Inode { device: 1, number: 2 };
+
+    /// Reads a file of these bytes to its end with a buffer of `room` bytes: lines (`None`: too long), how
+    /// often it was found truncated, whether all lines were backlog.
+    fn read(cursor: &mut Cursor, file: &[u8], room: usize) -> (Vec<Option<Vec<u8>>>, usize, bool) {
+        let (mut lines, mut truncated, mut all_backlog) = (Vec::new(), 0, true);
+        loop {
+            let bytes = file.get(cursor.read_from() as usize..).unwrap_or_default();
+            let bytes = &bytes[..bytes.len().min(room)];
+            let taken = cursor.take(bytes, bytes.len() == room, &mut |cut, end, backlog| {
+                assert_eq!(file[end as usize - 1], b'\n');
+                all_backlog &= backlog;
+                lines.push(match cut {
+                    Cut::Line(line) => Some(line.to_vec()),
+                    Cut::Long => None,
+                });
+            });
+            match taken {
+                Taken::All => return (lines, truncated, all_backlog),
+                Taken::More => {}
+                Taken::Truncated { .. } => truncated += 1,
+            }
+        }
+    }
+
+    fn check(cursor: &mut Cursor, file: &[u8], expect: &[&str], truncated: usize) {
+        let (lines, times, _) = read(cursor, file, 64 * 1024);
+        let lines: Vec<_> = lines
+            .iter()
+            .map(|line| line.as_deref().unwrap_or(b"(long)"))
+            .collect();
+        let expect: Vec<_> = expect.iter().map(|line| line.as_bytes()).collect();
+        assert_eq!((lines, times), (expect, truncated));
+    }
+
+    fn at_end(file: &[u8]) -> Cursor {
+        let from = file.len().saturating_sub(END_BYTES);
+        Cursor::end(&file[from..], from as u64)
+    }
+
+    #[test]
+    fn a_file_read_from_its_end_begins_with_the_line_that_is_being_written() {
+        let line = "x".repeat(200);
+        for (file, more, expect) in [
+            ("".to_owned(), "a\n", "a"),
+            ("a\n".to_owned(), "b\n", "b"),
+            ("a\nhalf".to_owned(), " b\n", "half b"),
+            (format!("{line}\n").repeat(100) + "half", " b\n", "half b"),
+            (
+                "y".repeat(300) + "\n" + &"x".repeat(LINE_BYTES_MAX + 1),
+                "\n",
+                "(long)",
+            ),
+            (
+                "y".repeat(300) + "\n" + &"x".repeat(LINE_BYTES_MAX + 300),
+                "\n",
+                "(long)",
+            ),
+            ("x".repeat(20_000), "\n", "(long)"),
+        ] {
+            let mut cursor = at_end(file.as_bytes());
+            check(&mut cursor, file.as_bytes(), &[], 0);
+            check(&mut cursor, (file + more).as_bytes(), &[expect], 0);
+        }
+        let longest = "x".repeat(LINE_BYTES_MAX);
+        let file = "y".repeat(300) + "\n" + &longest;
+        check(
+            &mut at_end(file.as_bytes()),
+            (file + "\n").as_bytes(),
+            &[&longest],
+            0,
+        );
+    }
+
+    #[test]
+    fn reading_goes_on_at_a_stored_position_only_in_the_same_text() {
+        for length in [1, 40, 300] {
+            let file = format!("{}\n{}\n", "a".repeat(length), "b".repeat(length));
+            let mut before = Cursor::beginning();
+            read(&mut before, file.as_bytes(), 64 * 1024);
+            let position = before.position(INODE);
+            assert_eq!(position.offset, file.len() as u64);
+
+            check(
+                &mut Cursor::resume(position),
+                (file.clone() + "c\n").as_bytes(),
+                &["c"],
+                0,
+            );
+            check(&mut Cursor::resume(position), b"", &[], 1);
+            check(&mut Cursor::resume(position), b"c\n", &["c"], 1);
+            let other = file.replace('b', "d");
+            check(
+                &mut Cursor::resume(position),
+                other.as_bytes(),
+                &other.lines().collect::<Vec<_>>(),
+                1,
+            );
+        }
+    }
+
+    #[test]
+    fn a_position_stored_inside_a_long_line_does_not_make_its_rest_a_line() {
+        let file = "x".repeat(LINE_BYTES_MAX + 10);
+        let mut before = Cursor::beginning();
+        check(&mut before, file.as_bytes(), &[], 0);
+        let position = before.position(INODE);
+        assert_eq!(position.offset, file.len() as u64);
+        check(
+            &mut Cursor::resume(position),
+            (file + "forged\nb\n").as_bytes(),
+            &["(long)", "b"],
+            0,
+        );
+    }
+
+    #[test]
+    fn the_hole_of_a_writer_that_does_not_append_is_no_part_of_its_next_line() {
+        let mut cursor = Cursor::beginning();
+        check(&mut cursor, b"a\nb\n", &["a", "b"], 0);
+        check(&mut cursor, b"\0\0\0\0c\n\0d\n", &["c", "\0d"], 1);
+        let mut cursor = Cursor::beginning();
+        let hole = vec![0; 200_000];
+        check(&mut cursor, &hole, &[], 0);
+        check(&mut cursor, &[&hole, &b"a\n"[..]].concat(), &["a"], 0);
+    }
+
+    #[test]
+    fn what_was_there_at_the_first_look_is_backlog() {
+        let line = "x".repeat(100) + "\n";
+        let mut file = line.repeat(2000);
+        let mut cursor = Cursor::beginning();
+        let (lines, _, all_backlog) = read(&mut cursor, file.as_bytes(), END_BYTES + 1);
+        assert_eq!((lines.len(), all_backlog), (2000, true));
+        file += &line;
+        let (lines, _, all_backlog) = read(&mut cursor, file.as_bytes(), END_BYTES + 1);
+        assert_eq!((lines.len(), all_backlog), (1, false));
+    }
+
+    #[test]
+    fn lines_do_not_depend_on_the_room_in_the_buffer() {
+        let lengths = [0, 100, LINE_BYTES_MAX, 5, LINE_BYTES_MAX + 1, 100_000, 7, 8000];
+        let line = |(index, &length): (usize, &usize)| (vec![b'a' + index as u8; length], length);
+        let lines: Vec<_> = lengths.iter().enumerate().map(line).collect();
+        let file = lines
+            .iter()
+            .map(|(line, _)| line.clone())
+            .collect::<Vec<_>>()
+            .join(&b'\n');
+        let expect = lines[..7]
+            .iter()
+            .map(|(line, length)| (*length <= LINE_BYTES_MAX).then_some(line));
+        let expect: Vec<_> = expect.map(Option::<&Vec<u8>>::cloned).collect();
+        for room in [END_BYTES + 1, END_BYTES + 77, 64 * 1024, 1 << 20] {
+            let mut cursor = Cursor::beginning();
+            assert!(read(&mut cursor, &file, room).0 == expect, "{room}");
+            assert!(cursor.has_rest());
+        }
+    }
 }

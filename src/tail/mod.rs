@@ -7,26 +7,30 @@
 //! there is no deadline. Network file systems, where other hosts' writes cause no event, are out of scope.
 
 pub mod cursor;
+#[cfg(test)]
+mod model;
 pub mod names;
+mod pattern;
 pub mod read;
 pub mod report;
+mod settle;
 pub mod table;
 mod walk;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 pub use cursor::{Cursor, Inode, Position};
 pub use report::{Counts, FileId, FileStatus, Line, Notice, State, What};
 pub use table::{Start, Table};
 
-use crate::limits::{DIRECTORY_ENTRIES_MAX, FILES_MAX, LOG_RETRY_SECONDS, PATTERNS_MAX, READ_BUFFER_BYTES};
+use crate::limits::{DIRECTORY_ENTRIES_MAX, FILES_MAX, LOG_RETRY_SECONDS, READ_BUFFER_BYTES};
 use crate::sys::Fault;
 use crate::sys::file::{self, Kind, LogFile};
 use crate::sys::watch::{Event, Watch, Watcher};
 use crate::time::Mono;
+use pattern::{Pattern, is_rotation};
 use walk::{Found, Watches};
 
 /// All followed log files.
@@ -41,18 +45,8 @@ pub struct Tail {
     buffer: Box<[u8]>,
     /// When to look at the names again although no event came.
     retry: Option<Mono>,
-}
-
-/// One `logpath`.
-#[derive(Debug)]
-struct Pattern {
-    text: PathBuf,
-    directory: PathBuf,
-    /// The last component, if it is a glob.
-    glob: Option<Vec<u8>>,
-    readers: u32,
-    /// Where to begin in what is there at the first look.
-    start: Start,
+    /// At the last look a file could not be watched because the kernel's limit is reached.
+    no_watch_left: bool,
 }
 
 #[derive(Debug)]
@@ -75,6 +69,7 @@ impl Tail {
             remembered: Vec::new(),
             buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
             retry: None,
+            no_watch_left: false,
         })
     }
 
@@ -90,7 +85,8 @@ impl Tail {
     /// Follows a file or a glob pattern. `readers` has a bit for each reader (jail), and comes back with every
     /// [`Line`]. A pattern that is followed already keeps its position and gets these readers.
     ///
-    /// A file that is missing or cannot be read is no fault but a [`Notice`]: it is waited for.
+    /// A file that is missing or cannot be read is no fault but a [`Notice`]: it is waited for. Then
+    /// [`Tail::read`]: what is there already causes no event.
     ///
     /// # Errors
     /// If the path is not absolute, has a glob character before its last component, is one too many, or the
@@ -117,7 +113,8 @@ impl Tail {
         }
     }
 
-    /// Follows it no more.
+    /// Follows it no more. A file that another pattern wants too keeps its position: at a reload follow the
+    /// new patterns before unfollowing the old ones.
     pub fn unfollow(&mut self, pattern: &str, now: Mono) {
         self.patterns.retain(|known| known.text != Path::new(pattern));
         self.look(now);
@@ -138,7 +135,6 @@ impl Tail {
             Event::Written(id) => {
                 table.written(|open| open.watch.id() == id);
             }
-            Event::Closed(id) => table.closed(|open| open.watch.id() == id),
             Event::Entry(id, name) => look |= watches.concerns(id, name),
             Event::Itself(id) => look |= watches.contains(id),
             Event::Overflow => {
@@ -191,6 +187,7 @@ impl Tail {
     fn look(&mut self, now: Mono) -> Option<io::Error> {
         let mut failure = None;
         self.retry = None;
+        self.no_watch_left = false;
         for _ in 0..LOOKS_MAX {
             let mut watches = Watches::default();
             self.want(&mut watches);
@@ -214,6 +211,9 @@ impl Tail {
         }
         for pattern in &mut self.patterns {
             pattern.start = Start::Beginning;
+        }
+        if self.no_watch_left {
+            failure = Some(io::Error::from(io::ErrorKind::StorageFull));
         }
         if failure.is_some() {
             self.retry_later(now);
@@ -277,6 +277,9 @@ impl Tail {
             Found::Missing => What::Missing,
             Found::Failed(error) => What::Unreadable(error),
         };
+        if matches!(&why, What::Unreadable(error) if error.kind() == io::ErrorKind::StorageFull) {
+            self.no_watch_left = true;
+        }
         // That permissions change is an event; that the machine has a descriptor or a page again is none.
         if matches!(&why, What::Unreadable(error) if error.kind() != io::ErrorKind::PermissionDenied) {
             self.retry_later(now);
@@ -363,69 +366,6 @@ impl Tail {
         let later = now.plus_seconds(LOG_RETRY_SECONDS);
         self.retry = Some(self.retry.map_or(later, |retry| retry.min(later)));
     }
-}
-
-impl Pattern {
-    fn new(text: &str, readers: u32, start: Start, count: usize) -> Result<Pattern, Fault> {
-        let wrong = |why: &'static str| {
-            let doing = format!("cannot follow {text}");
-            Err(Fault::new(
-                doing,
-                io::Error::new(io::ErrorKind::InvalidInput, why),
-            ))
-        };
-        let path = Path::new(text);
-        let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
-            return wrong("not the path of a file");
-        };
-        if !path.is_absolute() {
-            return wrong("the path does not begin with /");
-        }
-        if names::is_glob(directory.as_os_str().as_bytes()) {
-            return wrong("only the last part of a path may be a pattern");
-        }
-        if count >= PATTERNS_MAX {
-            return wrong("too many log paths");
-        }
-        Ok(Pattern {
-            text: path.to_owned(),
-            directory: directory.to_owned(),
-            glob: names::is_glob(name.as_bytes()).then(|| name.as_bytes().to_vec()),
-            readers,
-            start,
-        })
-    }
-
-    fn matches(&self, path: &Path) -> bool {
-        let name = path.file_name().unwrap_or_default().as_bytes();
-        path.parent() == Some(&self.directory)
-            && self
-                .glob
-                .as_ref()
-                .is_some_and(|glob| names::glob_matches(glob, name))
-    }
-
-    /// The files and links that match, shorter names first: an old file's name is longer than its base.
-    fn list(&self) -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(&self.directory).into_iter().flatten().flatten();
-        let files = entries.take(DIRECTORY_ENTRIES_MAX).filter(|entry| {
-            entry
-                .file_type()
-                .is_ok_and(|kind| kind.is_file() || kind.is_symlink())
-        });
-        let mut paths: Vec<_> = files
-            .map(|entry| entry.path())
-            .filter(|path| self.matches(path))
-            .collect();
-        paths.sort_by_cached_key(|path| (path.as_os_str().len(), path.clone()));
-        paths
-    }
-}
-
-/// Whether a path is what log rotation calls an old file of another path in the same directory.
-fn is_rotation(base: &Path, path: &Path) -> bool {
-    let name = |path: &Path| path.file_name().unwrap_or_default().as_bytes().to_vec();
-    base.parent() == path.parent() && names::is_rotation_of(&name(base), &name(path))
 }
 
 /// How often names are looked at again because one changed while it was looked at.

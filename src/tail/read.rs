@@ -50,13 +50,17 @@ impl<H> Table<H> {
             let mut counts = Counts::default();
             let turn = budget.min(READ_BYTES_PER_TURN);
             let used = stream.read(turn, buffer, read_at, &mut counts, each);
-            let owner = stream.owner;
-            budget -= turn.min(*used.as_ref().unwrap_or(&0));
-            if let Err(error) = used {
-                failed = true;
-                self.unreadable(owner, error);
+            let (owner, offset) = (stream.owner, stream.cursor.offset());
+            match used {
+                Ok(used) => {
+                    budget -= turn.min(used);
+                    self.count(owner, offset, counts);
+                }
+                Err(error) => {
+                    failed = true;
+                    self.unreadable(owner, error);
+                }
             }
-            self.count(owner, counts);
         }
         let more = self.streams.iter().any(|stream| stream.ready);
         // An old file stands before its successor: its lines come first, unless there are too many.

@@ -111,6 +111,8 @@ pub enum What {
     WorldWritable,
     /// It is not followed: too many are.
     TooMany,
+    /// Too many rotated files are still read; the oldest one is let go.
+    TooManyOld,
     /// The kernel's queue was full; every file was looked at.
     Overflow,
 }
@@ -164,6 +166,7 @@ impl fmt::Display for Notice {
                 "{path} may be written by every user of this machine: each of them can ban"
             ),
             What::TooMany => write!(f, "{path} is not read: too many log files"),
+            What::TooManyOld => write!(f, "{path} was rotated too often: its oldest file is read no more"),
             What::Overflow => write!(f, "the kernel lost inotify events; looking at {path}"),
         }
     }

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use super::cursor::{Cursor, Inode};
 use super::report::{Counts, FileId, FileStatus, Notices, State, What};
-use crate::limits::{DELETED_FILE_SECONDS, FILES_MAX, OLD_FILE_SECONDS, OLD_FILES_MAX};
+use crate::limits::{FILES_MAX, OLD_FILES_MAX};
 use crate::time::Mono;
 
 /// Where to begin in a file that is there when its name is first looked at. A file that comes later is
@@ -36,46 +36,48 @@ pub enum Start {
 /// Everything that is followed.
 #[derive(Debug)]
 pub struct Table<H> {
-    names: Vec<Option<Name>>,
+    pub(super) names: Vec<Option<Name>>,
     pub(super) streams: Vec<Stream<H>>,
     /// Which stream has the first turn.
     pub(super) turn: usize,
     /// Files that were let go, for the caller to close.
-    gone: Vec<H>,
+    pub(super) gone: Vec<H>,
     told_too_many: bool,
     /// What the log should say.
     pub notices: Notices,
 }
 
+/// One followed name.
 #[derive(Debug)]
-struct Name {
-    path: PathBuf,
-    readers: u32,
+pub(super) struct Name {
+    pub(super) path: PathBuf,
+    /// Who wants it; nobody, if it is not followed any more.
+    pub(super) readers: u32,
     start: Start,
     state: State,
     /// What it stands for, if that is open.
-    inode: Option<Inode>,
-    /// What it stood for before that.
-    previous: Option<Inode>,
-    counts: Counts,
+    pub(super) inode: Option<Inode>,
+    /// What it stood for before that, as long as that is open.
+    pub(super) previous: Option<Inode>,
+    /// It has stood for a file: another one is a rotation.
+    was_open: bool,
+    pub(super) counts: Counts,
 }
 
 /// One open file.
 #[derive(Debug)]
 pub(super) struct Stream<H> {
-    inode: Inode,
+    pub(super) inode: Inode,
     pub(super) handle: H,
     pub(super) cursor: Cursor,
     /// Something may be there to read.
     pub(super) ready: bool,
-    /// The last thing heard of it is that a writer has closed it.
-    closed: bool,
     /// The name it is read under.
     pub(super) owner: FileId,
     /// Who reads it.
     pub(super) readers: u32,
     /// It has no name any more.
-    old: bool,
+    pub(super) old: bool,
     /// When it is let go unless something comes; only if it is old.
     pub(super) until: Option<Mono>,
 }
@@ -124,6 +126,7 @@ impl<H> Table<H> {
             state: State::Open,
             inode: None,
             previous: None,
+            was_open: false,
             counts: Counts::default(),
         });
         Some(file)
@@ -180,6 +183,7 @@ impl<H> Table<H> {
             | What::Unfinished
             | What::WorldWritable
             | What::TooMany
+            | What::TooManyOld
             | What::Overflow => State::Missing,
         };
         let Some(name) = self.names.get_mut(usize::from(file.0)).and_then(Option::as_mut) else {
@@ -206,19 +210,18 @@ impl<H> Table<H> {
             return true;
         };
         let before = name.inode.or(name.previous);
-        if name.inode != Some(inode) {
-            name.previous = before;
+        if name.inode == Some(inode) {
+            return true;
         }
-        let was_missing = core::mem::replace(&mut name.state, State::Open) != State::Open;
+        name.previous = before;
         name.inode = Some(inode);
         name.start = Start::Beginning;
-        match before {
-            Some(before) if before != inode => {
-                name.counts.rotations += 1;
-                self.notices.push(Some(&name.path), What::Rotated);
-            }
-            Some(_) if !was_missing => {}
-            _ => self.notices.push(Some(&name.path), What::Opened(offset)),
+        name.state = State::Open;
+        if core::mem::replace(&mut name.was_open, true) && before != Some(inode) {
+            name.counts.rotations += 1;
+            self.notices.push(Some(&name.path), What::Rotated);
+        } else {
+            self.notices.push(Some(&name.path), What::Opened(offset));
         }
         true
     }
@@ -226,16 +229,20 @@ impl<H> Table<H> {
     /// Takes an open file to be read under a name. What the name stands for is told by [`Table::saw`].
     pub fn open(&mut self, file: FileId, inode: Inode, handle: H, cursor: Cursor) {
         if self.streams.len() >= FILES_MAX + OLD_FILES_MAX {
-            // Every name has at most one file, so that there is an old one.
-            let old = self.streams.iter().position(|stream| stream.old);
-            self.let_go(old.unwrap_or(0));
+            // There are fewer names than files, so that there is one without.
+            let is_named =
+                |stream: &Stream<H>| self.names().any(|(_, name)| name.inode == Some(stream.inode));
+            if let Some(oldest) = self.streams.iter().position(|stream| !is_named(stream)) {
+                self.notices
+                    .push(self.path(file).map(Path::to_owned).as_deref(), What::TooManyOld);
+                self.let_go(oldest);
+            }
         }
         self.streams.push(Stream {
             inode,
             handle,
             cursor,
             ready: true,
-            closed: false,
             owner: file,
             readers: 0,
             old: false,
@@ -246,16 +253,7 @@ impl<H> Table<H> {
     /// Something was written to a file. Returns whether it is one of ours.
     pub fn written(&mut self, is_it: impl Fn(&H) -> bool) -> bool {
         let stream = self.streams.iter_mut().find(|stream| is_it(&stream.handle));
-        stream
-            .map(|stream| (stream.ready, stream.closed) = (true, false))
-            .is_some()
-    }
-
-    /// A writer has closed a file.
-    pub fn closed(&mut self, is_it: impl Fn(&H) -> bool) {
-        if let Some(stream) = self.streams.iter_mut().find(|stream| is_it(&stream.handle)) {
-            stream.closed = true;
-        }
+        stream.map(|stream| stream.ready = true).is_some()
     }
 
     /// Anything may have been written.
@@ -263,42 +261,6 @@ impl<H> Table<H> {
         for stream in &mut self.streams {
             stream.ready = true;
         }
-    }
-
-    /// Draws the conclusions: to be called after the names were looked at and after files were read.
-    pub fn settle(&mut self, now: Mono, is_unlinked: impl Fn(&H) -> bool) {
-        for index in (0..self.streams.len()).rev() {
-            if self.is_over(index, now, &is_unlinked) {
-                self.let_go(index);
-            }
-        }
-        for (file, slot) in (0..).map(FileId).zip(&mut self.names) {
-            let owns = || self.streams.iter().any(|stream| stream.owner == file);
-            if slot.as_ref().is_some_and(|name| name.readers == 0) && !owns() {
-                *slot = None;
-            }
-        }
-    }
-
-    /// Whether old files are read, so that time and other files' growth matter.
-    #[must_use]
-    pub fn has_old(&self) -> bool {
-        self.streams.iter().any(|stream| stream.old)
-    }
-
-    /// When [`Table::settle`] will let something go.
-    #[must_use]
-    pub fn next_deadline(&self) -> Option<Mono> {
-        self.streams
-            .iter()
-            .filter(|stream| !stream.ready)
-            .filter_map(|stream| stream.until)
-            .min()
-    }
-
-    /// Files that were let go.
-    pub fn take_gone(&mut self) -> impl Iterator<Item = H> {
-        self.gone.drain(..)
     }
 
     /// What is followed, for `status`.
@@ -315,7 +277,7 @@ impl<H> Table<H> {
         })
     }
 
-    /// A file could not be read.
+    /// A file could not be read. That is over when it was read again.
     pub(super) fn unreadable(&mut self, file: FileId, error: io::Error) {
         let Some(name) = self.names.get_mut(usize::from(file.0)).and_then(Option::as_mut) else {
             return;
@@ -326,11 +288,15 @@ impl<H> Table<H> {
         }
     }
 
-    /// Counts what has been read under a name.
-    pub(super) fn count(&mut self, file: FileId, more: Counts) {
+    /// Counts what has been read under a name, from a file that is read up to `offset`.
+    pub(super) fn count(&mut self, file: FileId, offset: u64, more: Counts) {
         let Some(name) = self.names.get_mut(usize::from(file.0)).and_then(Option::as_mut) else {
             return;
         };
+        if matches!(name.state, State::Unreadable(_)) && name.inode.is_some() {
+            name.state = State::Open;
+            self.notices.push(Some(&name.path), What::Opened(offset));
+        }
         name.counts.lines += more.lines;
         name.counts.long_lines += more.long_lines;
         name.counts.unfinished_lines += more.unfinished_lines;
@@ -340,83 +306,20 @@ impl<H> Table<H> {
         }
     }
 
-    /// Finds out who reads a stream and under which name, and whether it is to be let go.
-    fn is_over(&mut self, index: usize, now: Mono, is_unlinked: &impl Fn(&H) -> bool) -> bool {
-        let Some(stream) = self.streams.get(index) else {
-            return false;
-        };
-        let inode = Some(stream.inode);
-        let mut owner = stream.owner;
-        let mut readers = 0;
-        let mut named = None;
-        for (file, name) in self.names().filter(|(_, name)| name.readers != 0) {
-            if name.inode == inode {
-                named = named.filter(|&other| other == owner).or(Some(file));
-            }
-            if name.inode == inode || name.previous == inode || file == owner {
-                readers |= name.readers;
-            }
-        }
-        let patience = match named {
-            Some(file) => {
-                owner = file;
-                None
-            }
-            None => self.patience(stream, is_unlinked),
-        };
-        let Some(stream) = self.streams.get_mut(index) else {
-            return false;
-        };
-        let deadline = patience.map(|seconds| now.plus_seconds(seconds));
-        stream.until = deadline.map(|deadline| stream.until.map_or(deadline, |until| until.min(deadline)));
-        stream.readers = readers;
-        stream.owner = owner;
-        stream.old = named.is_none();
-        // Without readers its names are not followed any more.
-        readers == 0 || (!stream.ready && stream.until.is_some_and(|until| until <= now))
-    }
-
-    /// How many quiet seconds an old file is kept; `None`: its writer will write to it until it reopens.
-    fn patience(&self, stream: &Stream<H>, is_unlinked: &impl Fn(&H) -> bool) -> Option<u64> {
-        let successor = self.name(stream.owner).and_then(|name| self.stream_of(name));
-        if successor.is_some_and(|successor| successor.cursor.has_data()) {
-            return Some(OLD_FILE_SECONDS);
-        }
-        let closed = if stream.closed {
-            OLD_FILE_SECONDS
-        } else {
-            DELETED_FILE_SECONDS
-        };
-        is_unlinked(&stream.handle).then_some(closed)
-    }
-
-    fn let_go(&mut self, index: usize) {
-        let stream = self.streams.remove(index);
-        let owner = self
-            .names
-            .get_mut(usize::from(stream.owner.0))
-            .and_then(Option::as_mut);
-        if let Some(name) = owner.filter(|name| name.readers != 0 && stream.cursor.has_rest()) {
-            name.counts.unfinished_lines += 1;
-            self.notices.push(Some(&name.path), What::Unfinished);
-        }
-        self.gone.push(stream.handle);
-    }
-
-    fn stream_of(&self, name: &Name) -> Option<&Stream<H>> {
+    pub(super) fn stream_of(&self, name: &Name) -> Option<&Stream<H>> {
         self.streams
             .iter()
             .find(|stream| Some(stream.inode) == name.inode)
     }
 
-    fn names(&self) -> impl Iterator<Item = (FileId, &Name)> {
+    pub(super) fn names(&self) -> impl Iterator<Item = (FileId, &Name)> {
         (0..)
             .map(FileId)
             .zip(&self.names)
             .filter_map(|(file, name)| Some((file, name.as_ref()?)))
     }
 
-    fn name(&self, file: FileId) -> Option<&Name> {
+    pub(super) fn name(&self, file: FileId) -> Option<&Name> {
         self.names.get(usize::from(file.0))?.as_ref()
     }
 

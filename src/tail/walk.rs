@@ -10,11 +10,10 @@
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use super::cursor::Inode;
-use super::names::glob_matches;
+use crate::glob::glob_matches;
 use crate::limits::LINKS_MAX;
 use crate::sys::file::{self, Kind};
 use crate::sys::watch::{Watch, WatchId, Watcher};
@@ -55,7 +54,7 @@ impl Watches {
         self.interests.iter().any(|(id, interest)| {
             *id == watch
                 && match interest {
-                    Interest::Name(name) => name.as_bytes() == entry,
+                    Interest::Name(name) => name.as_encoded_bytes() == entry,
                     Interest::Glob(pattern) => glob_matches(pattern, entry),
                 }
         })
@@ -118,14 +117,17 @@ impl Watches {
     }
 
     /// Looks at one entry of a directory and watches it: the entry itself if it is `inner`, else (or if it is
-    /// not there) which entry has its name.
+    /// not there, or may not be watched because it may not be read) which entry has its name.
     fn step(&mut self, watcher: &Watcher, at: &Path, name: &OsStr, inner: bool) -> io::Result<Kind> {
         let here = at.join(name);
         if inner {
-            self.add(watcher.itself(&here));
-            match file::kind(&here) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                known => return known,
+            let is_watched = match watcher.itself(&here) {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => false,
+                watch => self.add(watch).is_some(),
+            };
+            let known = file::kind(&here);
+            if is_watched && known.is_ok() {
+                return known;
             }
         }
         self.interest(watcher, at, Interest::Name(name.to_owned()));

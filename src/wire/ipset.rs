@@ -159,3 +159,147 @@ fn bits(family: Family) -> u8 {
         Family::V6 => 128,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::nlmsg::Messages as Received;
+
+    /// The messages are exactly `want`, and no shorter buffer takes them.
+    fn check(write: impl Fn(&mut Messages<'_>), want: &[&[u8]]) {
+        let want = want.concat();
+        for bytes in 0..=want.len() {
+            let mut buf = vec![0xa5; bytes];
+            let mut messages = Messages::new(&mut buf);
+            write(&mut messages);
+            let got = messages.finish();
+            assert_eq!(
+                got,
+                (bytes == want.len()).then_some(want.as_slice()),
+                "{bytes} bytes"
+            );
+        }
+    }
+
+    /// What a message begins with: header, `nfgenmsg`, the version of the protocol.
+    fn head(bytes: u32, kind: u16, flags: u16) -> Vec<u8> {
+        [
+            &bytes.to_ne_bytes()[..],
+            &kind.to_ne_bytes(),
+            &flags.to_ne_bytes(),
+            &1_u32.to_ne_bytes(), // the sequence number of all these tests
+            &[0; 4],
+            &[2, 0, 0, 0],
+            &attr(1, &[6]),
+        ]
+        .concat()
+    }
+
+    fn attr(kind: u16, value: &[u8]) -> Vec<u8> {
+        let mut bytes = [(value.len() as u16 + 4).to_ne_bytes(), kind.to_ne_bytes()].concat();
+        bytes.extend(value);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+
+    const NESTED: u16 = 0x8000;
+    const NET: u16 = 0x4000;
+
+    #[test]
+    fn an_element_with_a_time_is_68_bytes() {
+        let address = attr(1 | NESTED, &attr(1 | NET, &[203, 0, 113, 7])); // IP, IPADDR_IPV4
+        let time = attr(6 | NET, &[0, 0, 0x0e, 0x10]); // TIMEOUT in seconds
+        check(
+            |messages| messages.add(1, "sipguard4", "203.0.113.7".parse().unwrap(), 3_600),
+            &[
+                &head(68, 0x0609, 0x0005), // ADD: REQUEST, ACK
+                &attr(2, b"sipguard4\0"),  // SETNAME
+                &attr(7 | NESTED, &[address, time].concat()),
+            ],
+        );
+    }
+
+    #[test]
+    fn an_ipv6_element_is_deleted_by_its_address() {
+        let v6 = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        check(
+            |messages| messages.delete(1, "s6", "2001:db8::".parse().unwrap()),
+            &[
+                &head(64, 0x060a, 0x0005), // DEL
+                &attr(2, b"s6\0"),
+                &attr(7 | NESTED, &attr(1 | NESTED, &attr(2 | NET, &v6))), // IP, IPADDR_IPV6
+            ],
+        );
+    }
+
+    #[test]
+    fn a_set_of_networks_has_a_netmask() {
+        let data = [
+            attr(6 | NET, &[0; 4]),                   // TIMEOUT: by default for ever
+            attr(19 | NET, &1_000_u32.to_be_bytes()), // MAXELEM
+            attr(20, &[64]),                          // NETMASK
+        ]
+        .concat();
+        check(
+            |messages| messages.create(1, "s6", Family::V6, 64, 4, 1_000),
+            &[
+                &head(92, 0x0602, 0x0405), // CREATE: CREATE
+                &attr(2, b"s6\0"),
+                &attr(3, b"hash:ip\0"), // TYPENAME
+                &attr(4, &[4]),         // REVISION
+                &attr(5, &[10]),        // FAMILY
+                &attr(7 | NESTED, &data),
+            ],
+        );
+        let whole = |family, prefix| {
+            let mut buf = [0; 200];
+            let mut messages = Messages::new(&mut buf);
+            messages.create(1, "s", family, prefix, 4, 1);
+            messages.finish().unwrap().len()
+        };
+        assert_eq!(
+            whole(Family::V6, 64) - whole(Family::V6, 128),
+            8,
+            "without one for single addresses"
+        );
+        assert_eq!(whole(Family::V4, 32), whole(Family::V6, 128));
+    }
+
+    #[test]
+    fn times_longer_than_the_kernel_keeps_are_its_longest() {
+        let bytes_for = |seconds| {
+            let mut buf = [0; 200];
+            let mut messages = Messages::new(&mut buf);
+            messages.add(1, "s", "192.0.2.1".parse().unwrap(), seconds);
+            messages.finish().unwrap().to_vec()
+        };
+        assert_eq!(bytes_for(u32::MAX), bytes_for(TIMEOUT_S_MAX));
+        assert_ne!(bytes_for(TIMEOUT_S_MAX), bytes_for(TIMEOUT_S_MAX - 1));
+    }
+
+    #[test]
+    fn the_largest_element_message_is_within_its_limit() {
+        let mut buf = [0; 400];
+        let mut messages = Messages::new(&mut buf);
+        messages.add(1, &"x".repeat(31), "2001:db8::".parse().unwrap(), 1);
+        assert!(messages.finish().unwrap().len() <= ELEMENT_MESSAGE_BYTES_MAX);
+    }
+
+    #[test]
+    fn answers_are_read_and_others_are_not() {
+        let reply = |kind: u16, attrs: &[Vec<u8>]| {
+            let attrs = attrs.concat();
+            [head(28 + attrs.len() as u32, kind, 0), attrs].concat()
+        };
+        let types = reply(0x060d, &[attr(4, &[6]), attr(10, &[1])]);
+        let names = reply(0x0607, &[attr(2, b"sipguard-a4\0")]);
+        let message = |bytes: &'static [u8]| Received(bytes).next().unwrap();
+        let (types, names): (&'static [u8], &'static [u8]) = (types.leak(), names.leak());
+        assert_eq!(revisions(&message(types)), Some((1, 6)));
+        assert_eq!(set_name(&message(names)), Some("sipguard-a4"));
+        assert_eq!(revisions(&message(names)), None);
+        assert_eq!(set_name(&message(types)), None);
+        let unended = reply(0x0607, &[attr(2, b"abc")]).leak();
+        assert_eq!(set_name(&message(unended)), None, "a name ends in NUL");
+    }
+}

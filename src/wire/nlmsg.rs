@@ -196,7 +196,7 @@ impl<'a> Message<'a> {
                 match kind {
                     NLMSGERR_ATTR_MSG => answer.text = value.split(|b| *b == 0).next(),
                     NLMSGERR_ATTR_OFFS => {
-                        answer.offset = value.first_chunk().copied().map(u32::from_ne_bytes)
+                        answer.offset = value.first_chunk().copied().map(u32::from_ne_bytes);
                     }
                     _ => {}
                 }
@@ -272,5 +272,167 @@ impl<'a> Iterator for Attrs<'a> {
             u16::from_ne_bytes([k0, k1]) & !(NLA_F_NESTED | NLA_F_NET_BYTEORDER),
             value,
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: Head = Head {
+        kind: 0x0a0c,
+        flags: 0x0405,
+        seq: 7,
+        family: 1,
+        resource: 10,
+    };
+
+    /// `write` fills a buffer with exactly `want`, and refuses every shorter buffer.
+    fn check(write: impl Fn(&mut Writer<'_>), want: &[&[u8]]) {
+        let want = want.concat();
+        for bytes in 0..=want.len() {
+            let mut buf = vec![0xa5; bytes];
+            let mut writer = Writer::new(&mut buf);
+            write(&mut writer);
+            let got = writer.finish();
+            assert_eq!(
+                got,
+                (bytes == want.len()).then_some(want.as_slice()),
+                "{bytes} bytes"
+            );
+        }
+    }
+
+    #[test]
+    fn a_message_is_its_header_and_padded_attributes() {
+        check(
+            |w| {
+                w.message(HEAD, |w| {
+                    w.string(1, "abcd");
+                    w.nest(2, |w| w.attr(3, &[9]));
+                });
+                w.add_flags(0x10);
+            },
+            &[
+                &44_u32.to_ne_bytes(),
+                &0x0a0c_u16.to_ne_bytes(),
+                &0x0415_u16.to_ne_bytes(), // with the flag added
+                &7_u32.to_ne_bytes(),
+                &[0; 4],              // to the kernel
+                &[1, 0, 0, 10],       // family, version, resource in network order
+                &9_u16.to_ne_bytes(), // attribute without its padding
+                &1_u16.to_ne_bytes(),
+                b"abcd\0\0\0\0",
+                &12_u16.to_ne_bytes(), // nest, with the padding inside it
+                &0x8002_u16.to_ne_bytes(),
+                &5_u16.to_ne_bytes(),
+                &3_u16.to_ne_bytes(),
+                &[9, 0, 0, 0],
+            ],
+        );
+    }
+
+    #[test]
+    fn an_attribute_longer_than_its_length_can_say_is_refused() {
+        let mut buf = vec![0; 80_000];
+        let mut writer = Writer::new(&mut buf);
+        writer.attr(1, &vec![0; 65_532]);
+        assert!(writer.finish().is_none());
+    }
+
+    /// An answer as the kernel writes it: `capped` without the request's body.
+    fn answer(flags: u16, code: i32, echoed: usize, attrs: &[u8]) -> Vec<u8> {
+        let bytes = 16 + 4 + echoed + attrs.len();
+        let mut message = [
+            &(bytes as u32).to_ne_bytes()[..],
+            &2_u16.to_ne_bytes(),
+            &flags.to_ne_bytes(),
+            &7_u32.to_ne_bytes(),
+            &99_u32.to_ne_bytes(),
+            &code.to_ne_bytes(),
+            &(echoed as u32).to_ne_bytes(), // the request's own length
+        ]
+        .concat();
+        message.resize(20 + echoed, 0xee);
+        message.extend_from_slice(attrs);
+        message
+    }
+
+    #[test]
+    fn an_answer_says_which_request_it_is_for_and_why() {
+        let words = [
+            &9_u16.to_ne_bytes()[..],
+            &NLMSGERR_ATTR_MSG.to_ne_bytes(),
+            b"oops\0\0\0\0",
+            &8_u16.to_ne_bytes(),
+            &NLMSGERR_ATTR_OFFS.to_ne_bytes(),
+            &36_u32.to_ne_bytes(),
+        ]
+        .concat();
+        let check = |bytes: Vec<u8>, code, text: Option<&str>, offset| {
+            let message = Messages(&bytes).next().unwrap();
+            let want = Answer {
+                seq: 7,
+                code,
+                text: text.map(str::as_bytes),
+                offset,
+            };
+            assert_eq!(message.answer(), Some(want));
+        };
+        check(answer(NLM_F_CAPPED, 0, 16, &[]), 0, None, None);
+        check(answer(0, -17, 40, &[]), 17, None, None);
+        check(answer(NLM_F_ACK_TLVS, -2, 40, &words), 2, Some("oops"), Some(36));
+        check(
+            answer(NLM_F_ACK_TLVS | NLM_F_CAPPED, -2, 16, &words),
+            2,
+            Some("oops"),
+            Some(36),
+        );
+        check(answer(0, -4352, 40, &words), 4352, None, None);
+    }
+
+    #[test]
+    fn messages_and_attributes_that_are_not_whole_end_the_reading() {
+        let one = answer(NLM_F_CAPPED, 0, 16, &[]);
+        let two = [one.clone(), one.clone()].concat();
+        assert_eq!(Messages(&two).count(), 2);
+        for bytes in 0..two.len() {
+            let count = Messages(&two[..bytes]).count();
+            assert_eq!(count, bytes / one.len(), "{bytes} bytes");
+        }
+        let attrs = [&5_u16.to_ne_bytes()[..], &0x4001_u16.to_ne_bytes(), &[8, 0, 0, 0]].concat();
+        assert_eq!(Attrs(&attrs).get(1), Some(&[8][..]));
+        assert_eq!(
+            Attrs(&attrs[..5]).get(1),
+            Some(&[8][..]),
+            "the last needs no padding"
+        );
+        assert_eq!(Attrs(&attrs[..4]).count(), 0);
+        let too_short = [&3_u16.to_ne_bytes()[..], &1_u16.to_ne_bytes()].concat();
+        assert_eq!(Attrs(&too_short).count(), 0);
+    }
+
+    #[test]
+    fn no_bytes_make_the_reader_panic_or_loop() {
+        let mut state = 0x9e37_79b9_u32;
+        let mut random = || {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            state
+        };
+        for round in 0..20_000 {
+            let mut bytes: Vec<u8> = (0..random() % 96).map(|_| random() as u8).collect();
+            // Half of them with lengths that make sense, so that the reader gets further.
+            if round % 2 == 0 && bytes.len() >= 24 {
+                bytes[..4].copy_from_slice(&(random() % 100).to_ne_bytes());
+                bytes[4..6].copy_from_slice(&NLMSG_ERROR.to_ne_bytes());
+                bytes[20..24].copy_from_slice(&(random() % 64).to_ne_bytes());
+            }
+            for message in Messages(&bytes) {
+                let _ = message.answer();
+                assert!(message.attrs().count() <= bytes.len());
+            }
+        }
     }
 }

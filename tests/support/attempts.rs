@@ -31,11 +31,12 @@ impl Attempts {
                     .filter(|&&report| report == (stream, step))
                     .count()
             };
+            let opened = reported(Step::Opening);
+            let closed = reported(Step::Closing) + reported(Step::Whole);
             let free = match line.step {
-                Step::Opening => {
-                    reported(Step::Opening) < 2 && reported(Step::Closing) + reported(Step::Whole) == 0
-                }
-                step => reported(step) == 0,
+                Step::Opening => opened < 2 && closed == 0,
+                Step::Closing => closed == 0,
+                Step::Whole => opened + closed == 0,
             };
             free && attempt.addr == failure.addr && attempt.id == line.id && at.0 - attempt.at.0 <= 10
         });

@@ -36,7 +36,7 @@ pub(crate) fn write_log(out: &mut dyn Write, plan: Plan) -> io::Result<Written> 
     };
     let mut written = Written::default();
     while written.bytes < plan.bytes {
-        if written.lines.is_multiple_of(u64::from(plan.lines_per_second)) {
+        if written.lines % u64::from(plan.lines_per_second) == 0 {
             writer.next_second();
         }
         writer.line.clear();

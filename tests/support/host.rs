@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::UdpSocket;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns};
 
-use super::Namespace;
+use crate::support::Namespace;
 
 /// Longer than anything takes on a loaded machine; no test depends on it being reached.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -87,7 +87,7 @@ impl Guard {
     }
 
     pub fn signal(&self, name: &str) {
-        super::run(&format!("kill -{name} {}", self.pid()));
+        crate::support::run(&format!("kill -{name} {}", self.pid()));
     }
 
     /// Waits for its end; returns the exit code.
@@ -112,16 +112,15 @@ impl Drop for Guard {
 
 /// A log file that grows.
 pub struct Log {
-    pub path: PathBuf,
     file: File,
 }
 
 impl Log {
     pub fn create(path: impl AsRef<Path>) -> Log {
-        let path = path.as_ref().to_path_buf();
+        let path = path.as_ref();
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let file = OpenOptions::new().create(true).append(true).open(&path).unwrap();
-        Log { path, file }
+        let file = OpenOptions::new().create(true).append(true).open(path).unwrap();
+        Log { file }
     }
 
     /// Writes a line of chan_sip's that reports a wrong password from `address`.

@@ -3,13 +3,20 @@
 
 #![allow(
     dead_code,
-    missing_docs,
     unreachable_pub,
     reason = "every test program uses another part of it"
 )]
-#![allow(clippy::disallowed_methods, reason = "tests run nft, ipset, ip and unshare")]
-
-pub mod host;
+#![allow(missing_docs, reason = "they are here, where they help")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "tests run nft, ipset, ip and unshare"
+)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on fails"
+)]
 
 use std::env;
 use std::process::{Command, Output};
@@ -104,6 +111,12 @@ impl Namespace {
     /// An IPv6 address in the network; host 1 is the test's own.
     pub fn v6(&self, host: u8) -> String {
         format!("{}::{host:x}", self.v6)
+    }
+
+    /// Lets that machine use one of its addresses for all that it sends to `to` from here on.
+    pub fn send_from(&self, from: &str, to: &str) {
+        let family = if to.contains(':') { "-6" } else { "-4" };
+        self.exec(&format!("ip {family} route replace {to} dev eth0 src {from}"));
     }
 
     /// Runs a command line on that machine and returns what it printed; it must succeed.

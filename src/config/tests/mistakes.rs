@@ -290,11 +290,16 @@ fn bounds_are_told() {
         &format!("port = {}", ports.join(",")),
         "jail.local:3:8: port: 33 ranges; 32 are the limit",
     );
-    let name = "[a-name-that-is-far-too-long]\nenabled = true\n";
-    let want = "jail.local:1:2: \"a-name-that-is-far-too-long\" cannot be a jail's name; use up to \
-        20 letters, digits, \
-                dots, - and _";
-    assert_eq!(read(name).unwrap_err().to_string().lines().next(), Some(want));
+    let name = "long".repeat(17);
+    let want = format!(
+        "jail.local:1:2: \"{}...\" cannot be a jail's name; use up to 64 letters, digits, dots, - and _",
+        &name[..60]
+    );
+    let text = format!("[{name}]\nenabled = true\n");
+    assert_eq!(
+        read(&text).unwrap_err().to_string().lines().next(),
+        Some(want.as_str())
+    );
     let keys: String = (0..4_100).map(|n| format!("k{n}=1\n")).collect();
     let error = read(&format!("[DEFAULT]\n{keys}")).unwrap_err().to_string();
     assert!(

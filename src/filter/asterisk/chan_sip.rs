@@ -11,9 +11,6 @@ use super::finding::{Finding, Message, Miss, Outcome, by_head, host};
 
 /// Reads a NOTICE of chan_sip.
 pub(super) fn read(message: &[u8]) -> Outcome {
-    if HARMLESS.iter().any(|tail| message.ends_with(tail)) {
-        return Err(Miss::Nothing);
-    }
     by_head(&MESSAGES, message)
 }
 
@@ -33,14 +30,20 @@ const MESSAGES: [Message; 2] = [
 /// The first value is the raw To header, the second the packet's source. No text of the sender follows the source,
 /// so the last `' failed for '` is the true one. "Wrong password" is blind too: a To header that does not parse
 /// brings it without any challenge.
-fn registration(rest: &[u8]) -> Option<Finding> {
+fn registration(rest: &[u8]) -> Option<Outcome> {
     let mut cursor = Cursor::new(rest);
-    let &(_, class, step) = REASONS
+    let Some(&(_, class, step)) = REASONS
         .iter()
-        .find(|(reason, _, _)| cursor.tail(reason).is_some())?;
+        .find(|(reason, _, _)| cursor.tail(reason).is_some())
+    else {
+        let harmless = HARMLESS.iter().any(|tail| rest.ends_with(tail));
+        return harmless.then_some(Err(Miss::Nothing));
+    };
     cursor.tail(b"' - ")?;
     cursor.until_last(b"' failed for '")?;
-    Some(Finding::new(host(cursor.rest())?, Service::Sip, class).at(step))
+    Some(Ok(
+        Finding::new(host(cursor.rest())?, Service::Sip, class).at(step)
+    ))
 }
 
 /// `"Call from '%s' (%s) to extension '%s' rejected because extension not found in context '%s'.\n"`,
@@ -48,13 +51,16 @@ fn registration(rest: &[u8]) -> Option<Finding> {
 ///
 /// The peer is our own name for it, the address the packet's source (`p->recv`); the extension, decoded, is the
 /// sender's text and stands right of it.
-fn call(rest: &[u8]) -> Option<Finding> {
+fn call(rest: &[u8]) -> Option<Outcome> {
     let mut cursor = Cursor::new(rest);
     cursor.until(b"'")?;
-    cursor.literal(b" (")?;
+    if cursor.literal(b" (").is_none() {
+        // Asterisk 1.6 writes no address.
+        return Some(Err(Miss::Nothing));
+    }
     let address = host(cursor.until(b")")?)?;
     extension_not_found(&mut cursor)?;
-    Some(Finding::new(address, Service::Sip, Class::Call))
+    Some(Ok(Finding::new(address, Service::Sip, Class::Call)))
 }
 
 /// The rest of chan_sip's and of res_pjsip_session's rejected calls.

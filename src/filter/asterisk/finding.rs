@@ -36,14 +36,14 @@ pub(super) struct Message {
     /// The bytes before the first conversion of Asterisk's format string.
     pub(super) head: &'static [u8],
     /// Reads what follows; `None` means torn.
-    pub(super) read: fn(&[u8]) -> Option<Finding>,
+    pub(super) read: fn(&[u8]) -> Option<Outcome>,
 }
 
 /// Reads `message` by the first entry of `family` that it begins with.
 pub(super) fn by_head(family: &[Message], message: &[u8]) -> Outcome {
     for entry in family {
         if let Some(rest) = message.strip_prefix(entry.head) {
-            return (entry.read)(rest).ok_or(Miss::Torn);
+            return (entry.read)(rest).unwrap_or(Err(Miss::Torn));
         }
     }
     Err(Miss::Nothing)
@@ -107,11 +107,6 @@ pub(super) fn host(text: &[u8]) -> Option<IpAddr> {
     if text.first() == Some(&b'[') {
         return bracketed(text, true);
     }
-    if let Some((quad, port)) = split_port(text)
-        && let Some(v4) = addr::dotted_quad(quad)
-    {
-        return is_port(port).then_some(IpAddr::V4(v4));
-    }
     addr::parse(text).or_else(|| {
         let (address, port) = split_port(text)?;
         is_port(port)
@@ -146,18 +141,17 @@ fn bracketed(text: &[u8], port_may_lack: bool) -> Option<IpAddr> {
 }
 
 fn split_port(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let at = memchr::memrchr(b':', text)?;
+    let at = text.iter().rposition(|&byte| byte == b':')?;
     Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
 /// Whether `text` is a port as `%d` prints it.
 pub(super) fn is_port(text: &[u8]) -> bool {
-    let plain = text.len() == 1 || text.first() != Some(&b'0');
-    let number = Cursor::new(text).number();
-    plain
-        && text.len() <= 5
-        && text.iter().all(u8::is_ascii_digit)
-        && number.is_some_and(|port| port <= 65_535)
+    if text.len() > 5 || text.is_empty() || (text.len() > 1 && text.first() == Some(&b'0')) {
+        return false;
+    }
+    let mut cursor = Cursor::new(text);
+    cursor.number().is_some_and(|port| port <= 65_535) && cursor.ends().is_some()
 }
 
 #[cfg(test)]

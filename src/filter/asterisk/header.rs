@@ -63,9 +63,9 @@ pub(super) enum Line<'a> {
     Bare,
 }
 
-/// Reads a line of a file in the classic or the plain layout.
-pub(super) fn file_line(line: &[u8]) -> Line<'_> {
-    let Some((stamp, rest)) = date(line) else {
+/// Reads a line of a file in the classic or the plain layout. `date_bytes` is how long the last date of the file was.
+pub(super) fn file_line<'a>(line: &'a [u8], date_bytes: &mut u8) -> Line<'a> {
+    let Some((stamp, rest)) = date(line, date_bytes) else {
         return Line::Bare;
     };
     let (level, rest) = match level(rest) {
@@ -121,37 +121,21 @@ pub(super) fn syslog_message<'a>(stamp: &'a [u8], message: &'a [u8]) -> Option<R
 }
 
 /// `[DATE] `
-pub(super) fn date(line: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn date<'a>(line: &'a [u8], date_bytes: &mut u8) -> Option<(&'a [u8], &'a [u8])> {
     let inside = line.strip_prefix(b"[")?;
-    let end = position(b']', inside.get(..DATE_BYTES_MAX).unwrap_or(inside))?;
+    if let Some((stamp, [b']', b' ', rest @ ..])) = inside.split_at_checked(usize::from(*date_bytes)) {
+        return Some((stamp, rest));
+    }
+    let end = memchr::memchr(b']', inside.get(..DATE_BYTES_MAX).unwrap_or(inside))?;
+    *date_bytes = u8::try_from(end).ok()?;
     let (stamp, rest) = inside.split_at_checked(end)?;
     Some((stamp, rest.strip_prefix(b"] ")?))
-}
-
-/// Where `wanted` first stands, which is near: eight bytes at a time, without a call. A byte of `word` is zero where
-/// the text has it, and the lowest such byte is exact (the borrow only spoils higher ones).
-#[inline(always)]
-fn position(wanted: u8, text: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::MAX / 255;
-    let mut rest = text;
-    let mut at = 0;
-    while let Some((chunk, after)) = rest.split_first_chunk::<8>() {
-        let word = u64::from_le_bytes(*chunk) ^ (ONES * u64::from(wanted));
-        let zero = word.wrapping_sub(ONES) & !word & (ONES << 7);
-        if zero != 0 {
-            return Some(at + zero.trailing_zeros() as usize / 8);
-        }
-        at += 8;
-        rest = after;
-    }
-    rest.iter().position(|&byte| byte == wanted).map(|more| at + more)
 }
 
 /// Longest date: strftime's buffer in `logger.c` is 256 bytes, sensible formats need 35.
 const DATE_BYTES_MAX: usize = 128;
 
 /// `LEVEL[`; the inner `None` is VERBOSE, the outer one any level that does not matter.
-#[inline]
 fn level(text: &[u8]) -> Option<(Option<Level>, &[u8])> {
     match text {
         [b'V', b'E', b'R', b'B', b'O', b'S', b'E', b'[', rest @ ..] => Some((None, rest)),
@@ -177,7 +161,6 @@ pub(super) fn level_named(name: &[u8]) -> Option<Level> {
 }
 
 /// `LWP]` and, if it is there, `[C-00000001]`.
-#[inline]
 fn thread(cursor: &mut Cursor<'_>) -> Option<u32> {
     let thread = u32::try_from(cursor.number()?).ok()?;
     cursor.literal(b"]")?;
@@ -256,17 +239,8 @@ fn place(cursor: &mut Cursor<'_>, between: &[u8]) -> Option<()> {
     Some(())
 }
 
-/// More than `LWP][C-00000001]:` of any length takes.
-const PLACE_BYTES_MAX: usize = 48;
-
 /// Whether a VERBOSE record is the head of a packet that `sip set debug` or `pjsip set logger on` shows.
 fn shows_packet(rest: &[u8]) -> bool {
-    // Nearly every VERBOSE record is of another file; its name stands behind the first blank.
-    let head = rest.get(..PLACE_BYTES_MAX).unwrap_or(rest);
-    let initial = position(b' ', head).and_then(|blank| rest.get(blank + 1));
-    if !matches!(initial, Some(b'c' | b'r')) {
-        return false;
-    }
     let mut cursor = Cursor::new(rest);
     let written_by = |cursor: &mut Cursor<'_>| -> Option<()> {
         thread(cursor)?;
@@ -285,25 +259,11 @@ mod tests {
     use super::*;
 
     fn check(line: &str, want: Option<(File, &str)>) {
-        let got = match file_line(line.as_bytes()) {
+        let got = match file_line(line.as_bytes(), &mut 0) {
             Line::Record(record) => Some((record.file, core::str::from_utf8(record.message).unwrap())),
             Line::Other(_) | Line::Verbose(_) | Line::Bare => None,
         };
         assert_eq!(got, want, "{line}");
-    }
-
-    #[test]
-    fn a_byte_is_found_at_every_place_and_among_every_byte() {
-        for length in 0..40 {
-            for other in [0, 1, 9, b'\\', b'^', b']' ^ 0x80, 0xff] {
-                let mut bytes = vec![other; length];
-                assert_eq!(position(b']', &bytes), None);
-                for at in (0..length).rev() {
-                    bytes[at] = b']';
-                    assert_eq!(position(b']', &bytes), Some(at), "{other} {length}");
-                }
-            }
-        }
     }
 
     #[test]

@@ -41,39 +41,43 @@ const MESSAGES: [Message; 4] = [
 /// `' (from ` is the true one. A newline in the peer can end the line early: that is policy (blind), not grammar.
 ///
 /// Written for the request without an answer and again for the one with it.
-fn no_registration(rest: &[u8]) -> Option<Finding> {
+fn no_registration(rest: &[u8]) -> Option<Outcome> {
     let mut cursor = Cursor::new(rest);
     cursor.tail(b")")?;
     let peer = cursor.until_last(b"' (from ")?;
     let finding = Finding::new(host(cursor.rest())?, Service::Iax2, Class::User);
-    Some(finding.at(Step::Opening).of(Hash::of(b"iax2.peer").and(peer)))
+    Some(Ok(finding.at(Step::Opening).of(Hash::of(b"iax2.peer").and(peer))))
 }
 
 /// `"Peer '%s' is not dynamic (from %s)\n"`, `registry_verify`.
-fn not_dynamic(rest: &[u8]) -> Option<Finding> {
+fn not_dynamic(rest: &[u8]) -> Option<Outcome> {
     let mut cursor = Cursor::new(rest);
+    if cursor.until_last(b"' is not dynamic (from ").is_none() {
+        return Some(Err(Miss::Nothing));
+    }
     cursor.tail(b")")?;
-    cursor.until_last(b"' is not dynamic (from ")?;
-    Some(Finding::new(host(cursor.rest())?, Service::Iax2, Class::Acl))
+    Some(Ok(Finding::new(host(cursor.rest())?, Service::Iax2, Class::Acl)))
 }
 
 /// `"Empty registration from %s\n"`, `registry_verify`.
-fn empty(rest: &[u8]) -> Option<Finding> {
-    Some(Finding::new(host(rest)?, Service::Iax2, Class::Proto))
+fn empty(rest: &[u8]) -> Option<Outcome> {
+    Some(Ok(Finding::new(host(rest)?, Service::Iax2, Class::Proto)))
 }
 
 /// `"Rejected connect attempt from %s, request '%s@%s' does not exist\n"` and
-/// `"Rejected connect attempt from %s, who was trying to reach '%s@%s'\n"`, `socket_process`.
-fn rejected(rest: &[u8]) -> Option<Finding> {
+/// `"Rejected connect attempt from %s, who was trying to reach '%s@%s'\n"`, `socket_process`. With other words
+/// behind the address nobody was refused but a codec.
+fn rejected(rest: &[u8]) -> Option<Outcome> {
     let mut cursor = Cursor::new(rest);
     let address = host(cursor.until(b",")?)?;
     if cursor.literal(b" request '").is_some() {
         cursor.tail(b"' does not exist")?;
-    } else {
-        cursor.literal(b" who was trying to reach '")?;
+    } else if cursor.literal(b" who was trying to reach '").is_some() {
         cursor.tail(b"'")?;
+    } else {
+        return Some(Err(Miss::Nothing));
     }
-    Some(Finding::new(address, Service::Iax2, Class::Call))
+    Some(Ok(Finding::new(address, Service::Iax2, Class::Call)))
 }
 
 /// The messages that begin with `Host %s `, where the first value is the packet's source and all text of the sender

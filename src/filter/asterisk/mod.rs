@@ -15,6 +15,7 @@ mod manager;
 mod pjsip;
 mod security;
 
+use super::cursor::find;
 use super::stamp::Context;
 use super::syslog;
 use super::trail::{List, Rejected, Trail, Trust};
@@ -50,12 +51,12 @@ impl Asterisk {
 
 /// The date of a line in the classic or the plain layout.
 pub(super) fn date_of(line: &[u8]) -> Option<&[u8]> {
-    header::date(line).map(|(stamp, _)| stamp)
+    header::date(line, &mut 0).map(|(stamp, _)| stamp)
 }
 
 /// The classic and the plain layout: where line breaks of the sender's stay line breaks.
 fn file_line(line: &[u8], trail: &mut Trail, context: &Context) -> Reading {
-    let record = match header::file_line(line) {
+    let record = match header::file_line(line, &mut trail.date_bytes) {
         Line::Record(record) => record,
         Line::Other(thread) => {
             trail.other(thread);
@@ -67,10 +68,10 @@ fn file_line(line: &[u8], trail: &mut Trail, context: &Context) -> Reading {
         }
         Line::Bare => return bare_line(line, trail),
     };
-    let trust = trail.trust(record.thread);
-    if trust == Trust::Debug {
-        return Reading::Nothing;
-    }
+    let trust = match record.level {
+        Level::Security => trail.trust_event(record.thread),
+        Level::Notice | Level::Warning | Level::Error => trail.trust(record.thread),
+    };
     if record.file == File::Pjproject && trust != Trust::None && shows_packet(record.message) {
         trail.packet();
         return Reading::Nothing;
@@ -79,19 +80,32 @@ fn file_line(line: &[u8], trail: &mut Trail, context: &Context) -> Reading {
     if outcome == Err(Miss::Nothing) {
         return Reading::Nothing;
     }
-    if has_control(record.message) {
-        trail.torn();
-        return Reading::Suspicious(Suspicion::Control);
-    }
+    let control = has_control(record.message);
     match outcome {
-        Err(Miss::Torn) => trail.torn(),
-        Ok(finding) if finding.kind == CHAN_SIP_CALL => trail.wary(),
-        Ok(_) | Err(Miss::Nothing | Miss::Ambiguous) => {}
+        Ok(finding) if !control && finding.kind == CHAN_SIP_CALL => trail.wary(),
+        Ok(_) | Err(Miss::Ambiguous | Miss::Nothing) if !control => {}
+        _ if holds_line_breaks(&record) => trail.broken(),
+        _ if record.file == File::SecurityLog => trail.broken_event(),
+        _ => trail.odd(),
+    }
+    if control {
+        return Reading::Suspicious(Suspicion::Control);
     }
     if record.level == Level::Security && record.stamp.len() < SECURITY_DATE_BYTES_MIN {
         return Reading::Nothing;
     }
     weakened(reading(outcome, &record, trail, context), trust)
+}
+
+/// Whether a line break of the sender's can stand in such a message: extensions that were decoded, names that came
+/// raw, the AccountID of an event. To and From headers and Call-IDs hold none.
+fn holds_line_breaks(record: &Record<'_>) -> bool {
+    match record.file {
+        File::Session | File::ChanIax2 | File::Manager => true,
+        File::ChanSip => record.message.starts_with(b"Call from '"),
+        File::SecurityLog => find(record.message, b"\",SessionID=\"").is_none(),
+        File::Acl | File::Distributor | File::PjsipAcl | File::Dialplan | File::Pjproject => false,
+    }
 }
 
 /// The same reading on evidence no better than the line's place in the file allows.
@@ -103,7 +117,7 @@ fn weakened(reading: Reading, trust: Trust) -> Reading {
         Trust::Full => return reading,
         Trust::Blind => Proof::Blind,
         Trust::Claimed => Proof::Claimed,
-        Trust::None | Trust::Debug => return Reading::Suspicious(Suspicion::Ambiguous),
+        Trust::None => return Reading::Suspicious(Suspicion::Ambiguous),
     };
     Reading::Failure(Failure {
         proof: failure.proof.min(most),
@@ -125,11 +139,18 @@ fn json_line(line: &[u8], trail: &mut Trail, context: &Context) -> Reading {
     };
     let mut scratch = [0; LINE_BYTES_MAX];
     match object.record(&mut scratch) {
-        Some(record) => {
-            let outcome = by_file(&record, trail);
-            reading(outcome, &record, trail, context)
-        }
+        Some(record) => elsewhere(by_file(&record, trail), &record, trail, context),
         None => Reading::Nothing,
+    }
+}
+
+/// What a record in a layout of one line a record says. In a file of another layout, somebody may have planted it.
+fn elsewhere(outcome: Outcome, record: &Record<'_>, trail: &mut Trail, context: &Context) -> Reading {
+    let reading = reading(outcome, record, trail, context);
+    if trail.is_headed() {
+        weakened(reading, trail.trust(record.thread))
+    } else {
+        reading
     }
 }
 
@@ -145,7 +166,7 @@ fn syslog_line(entry: &syslog::Entry<'_>, trail: &mut Trail, context: &Context) 
     if outcome != Err(Miss::Nothing) && has_control(record.message) {
         return Reading::Suspicious(Suspicion::Control);
     }
-    reading(outcome, &record, trail, context)
+    elsewhere(outcome, &record, trail, context)
 }
 
 fn bare_line(line: &[u8], trail: &mut Trail) -> Reading {

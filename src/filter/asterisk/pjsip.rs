@@ -166,6 +166,9 @@ fn is_unforgeable(uri: &[u8]) -> bool {
     let Some(rest) = uri.strip_prefix(b"sip:").or_else(|| uri.strip_prefix(b"sips:")) else {
         return false;
     };
+    if has_user_parameter(rest) {
+        return false;
+    }
     let mut cursor = Cursor::new(rest);
     if let Some(user) = cursor.until(b"@") {
         if !is_plain(user) {
@@ -178,7 +181,7 @@ fn is_unforgeable(uri: &[u8]) -> bool {
             return false;
         }
     }
-    is_plain(cursor.rest()) && !has_user_parameter(cursor.rest())
+    is_plain(cursor.rest())
 }
 
 fn is_plain(text: &[u8]) -> bool {

@@ -62,8 +62,9 @@ fn failed_peer(text: &[u8]) -> Option<Peer> {
     peer::from_with_port_at_end(text).map(|(_, peer)| peer)
 }
 
-/// `U from A port N ssh2: RSA SHA256:…`, `… ssh2: RSA-CERT SHA256:… ID "ANYTHING" (serial 0) CA RSA SHA256:…`,
-/// `… ssh2: RSA SHA256:…, client user "ANYTHING", client host "ANYTHING"`, and up to 6.2 just `… ssh2`.
+/// `U from A port N ssh2: RSA SHA256:…`, `… ssh2: RSA-CERT SHA256:… ID "ANYTHING" (serial 0) CA RSA
+/// SHA256:…`, `… ssh2: RSA SHA256:…, client user "ANYTHING", client host "ANYTHING"`, and up to 6.2 just `…
+/// ssh2`.
 ///
 /// The right side can be so long that `do_log` cuts it where the client wants, so no end can be trusted: a
 /// message with two peers is ambiguous.
@@ -103,7 +104,8 @@ fn attempts_exceeded(text: &[u8]) -> Verdict {
     counts(failed_peer(text), Class::Auth, Part::Session)
 }
 
-/// `U from H not allowed because REASON`. Other reasons (a locked account, a missing shell) come without a peer.
+/// `U from H not allowed because REASON`. Other reasons (a locked account, a missing shell) come without a
+/// peer.
 fn not_allowed(text: &[u8]) -> Verdict {
     let reasons: [&[u8]; 5] = [
         b"not listed in AllowUsers",

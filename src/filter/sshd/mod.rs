@@ -1,23 +1,25 @@
 //! OpenSSH's server, versions 5 to 10, behind a syslog header.
 //!
-//! The grammar is that of OpenSSH's source (portable 5.3 to 10.0). Everything that a client sends passes `strnvis`
-//! (`log.c`, `do_log`) on its way to syslog, so that no message holds a control byte; a user name is cut at 100
-//! bytes (200 behind `invalid user` in `packet.c`), a whole message at 1,023. What a client controls:
+//! The grammar is that of OpenSSH's source: portable 7.4, 8.4, 9.2 and 10.0 were read, older forms are those
+//! that logs of their time show. Everything that a client sends passes `strnvis` (`log.c`, `do_log`) on its
+//! way to syslog, so that no message holds a control byte; a user name is cut at 100 bytes (200 with
+//! `invalid user` in `packet.c`), a whole message at 1,023. (`sshd -e` does not encode newlines; a journal of
+//! its stderr can be forged by anyone.) What a client controls:
 //!
 //! | message | written in | client's text | read from |
 //! |---|---|---|---|
-//! | `Failed METHOD for [invalid user ]U from A port N ssh2` | `auth.c` `auth_log` | U, left | the end |
-//! | … `ssh2: KEY…` (publickey, hostbased) | the same | U, left; certificate id, host, right, any length | the only split |
+//! | `Failed METHOD for [invalid user ]U from A port N ssh2` | `auth.c` | U, left | the end |
+//! | … `ssh2: KEY…` (publickey, hostbased) | the same | U, left; any text, right | the only split |
 //! | `Invalid user U from A[ port N]` | `auth.c` `getpwnamallow` | U, left | the end |
-//! | `User U from H not allowed because REASON` | `auth.c` `allowed_user` | U (an account), H (DNS), left | the end |
+//! | `User U from H not allowed because REASON` | `auth.c` | U (an account), H (DNS), left | the end |
 //! | `ROOT LOGIN REFUSED FROM A[ port N]` | `auth.c` `auth_root_allowed` | none | both ends |
 //! | `error: maximum authentication attempts exceeded for …` | `auth.c` | U, left | the end |
-//! | `error: PAM: REASON for [illegal user ]U from H` | `auth-pam.c` `sshpam_query` | U, H (DNS), left | the end |
-//! | `pam_unix(sshd:auth): authentication failure; … rhost=H  user=U` | Linux-PAM | U, right; H (DNS) | not read |
+//! | `error: PAM: REASON for [illegal user ]U from H` | `auth-pam.c` | U, H (DNS), left | the end |
+//! | `pam_unix(sshd:auth): authentication failure; …` | Linux-PAM | U, right | not read |
 //! | `refused connect from NAME (A)` | libwrap, as Debian builds it | NAME (DNS), left | the end |
-//! | `Disconnecting [… user U ]A port N: Change of username …` | `auth2.c` through `packet.c` | both sides | the only split |
+//! | `Disconnecting [… user U ]A port N: Change of username …` | `auth2.c` | both sides | the only split |
 //! | `Received disconnect from A[ port N]: CODE: TEXT` | `packet.c` | TEXT, right | the start |
-//! | `Connection closed by`, `reset by`, `Disconnected from [… user U ]A port N` | `packet.c` `sshpkt_vfatal` | U, left | the end |
+//! | `Connection closed by [… user U ]A port N` and its like | `packet.c` | U, left | the end |
 //! | `Unable to negotiate with A port N: no matching …` | the same | the offer, right | the start |
 //! | `ssh_dispatch_run_fatal: Connection from A port N: …` | the same | none | the start |
 //! | `banner exchange: Connection from A port N: invalid format` | the same | none | both ends |
@@ -32,24 +34,27 @@
 //!
 //! # What counts as one attempt
 //!
-//! A wrong password counts once, a session with three of them three times, whatever else is logged about it. The
-//! lines of a session have one pid (the monitor's, which also writes for its child), and are tied by it and by
-//! their place in a login:
+//! A wrong password counts once, a session with three of them three times, whatever else is logged about it.
+//! The lines of a session have one pid (the monitor's, which also writes for its child), and are tied by it
+//! and by their place in a login:
 //!
 //! | part | lines | tied as |
 //! |---|---|---|
-//! | prelude | `error: PAM`, `Failed none`, a refused key of an invalid user, `ROOT LOGIN REFUSED` | Notice, Opening |
+//! | prelude | `error: PAM`, `Failed none`, an invalid user's key, `ROOT LOGIN REFUSED` | Notice, Opening |
 //! | refusal | `Failed password`, `Failed keyboard-interactive` and their like | Notice, Closing |
-//! | once for a session | `Invalid user`, `not allowed because`, `maximum authentication attempts`, an aborted login | Security, Closing |
+//! | once for a session | `Invalid user`, `not allowed`, `maximum …`, an aborted login | Security, Closing |
 //! | alone | everything before a user name was sent | none |
 //!
 //! PAM's own lines do not count. Where accounts come from a directory, `pam_unix` reports a failure at every
-//! login that `pam_sss` or `pam_winbind` then lets in; and of each login that PAM refuses sshd says so itself.
+//! login that `pam_sss` or `pam_winbind` then lets in; and of each login that PAM refuses sshd says so
+//! itself.
 //!
-//! `Failed publickey` for a user who exists does not count: a client offers all its keys, and none of them is a
-//! guess. If they were too many, `maximum authentication attempts exceeded` counts.
+//! `Failed publickey` for a user who exists does not count: a client offers all its keys, and none of them is
+//! a guess. If they were too many, `maximum authentication attempts exceeded` counts.
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+mod forgery;
 mod login;
 mod peer;
 mod session;
@@ -180,7 +185,8 @@ impl Sshd {
         }
     }
 
-    /// `log.c` puts the level before a message, `monitor.c` writes ` [preauth]` behind one of the unprivileged child.
+    /// `log.c` puts the level before a message, `monitor.c` writes ` [preauth]` behind one of the
+    /// unprivileged child.
     fn judge(&self, message: &[u8]) -> Verdict {
         let levels: [&[u8]; 2] = [b"error: ", b"fatal: "];
         let message = levels

@@ -1,4 +1,5 @@
-//! Who is at the other end, as OpenSSH writes it: `192.0.2.1 port 40001`, or without a port in older versions.
+//! Who is at the other end, as OpenSSH writes it: `192.0.2.1 port 40001`, or without a port in older
+//! versions.
 //!
 //! Each reader walks over blanks from one end of the text and looks at no other place, so that what a client
 //! planted elsewhere is never reached.
@@ -39,8 +40,8 @@ pub(super) fn from_with_port_at_end(text: &[u8]) -> Option<(&[u8], Peer)> {
     Some((before.strip_suffix(b" from")?, peer))
 }
 
-/// The same, or `BEFORE from PEER`. Only for messages that some version writes without a port: in all others that
-/// would be a line cut within an address.
+/// The same, or `BEFORE from PEER`. Only for messages that some version writes without a port: in all others
+/// that would be a line cut within an address.
 pub(super) fn from_at_end(text: &[u8]) -> Option<(&[u8], Peer)> {
     from_with_port_at_end(text).or_else(|| {
         let (before, word) = last_word(text)?;
@@ -48,7 +49,8 @@ pub(super) fn from_at_end(text: &[u8]) -> Option<(&[u8], Peer)> {
     })
 }
 
-/// `PEER port N…`, or `PEER…` up to a blank, or up to the colon that ends the word: the peer, and what follows.
+/// `PEER port N…`, or `PEER…` up to a blank, or up to the colon that ends the word: the peer, and what
+/// follows.
 pub(super) fn at_start(text: &[u8]) -> Option<(Peer, &[u8])> {
     let end = text.iter().position(|&byte| byte == b' ').unwrap_or(text.len());
     let (word, rest) = text.split_at_checked(end)?;

@@ -45,8 +45,8 @@ fn before_child(message: &[u8]) -> bool {
     text.contains(&b' ') && matches!(peer::at_start(text), Some((_, b"")))
 }
 
-/// `A port N:3: TEXT`, up to 7.1 `A: 3: TEXT`. The text is the client's: JSch says code 3 and `Auth fail` when it
-/// has no method left; code 14 is `SSH2_DISCONNECT_NO_MORE_AUTH_METHODS_AVAILABLE` (RFC 4253, 11.1).
+/// `A port N:3: TEXT`, up to 7.1 `A: 3: TEXT`. The text is the client's: JSch says code 3 and `Auth fail`
+/// when it has no method left; code 14 is `SSH2_DISCONNECT_NO_MORE_AUTH_METHODS_AVAILABLE` (RFC 4253, 11.1).
 fn received_disconnect(text: &[u8], mode: Mode) -> Verdict {
     let read = || {
         let (peer, rest) = peer::at_start(text)?;
@@ -132,7 +132,8 @@ fn whole(text: &[u8]) -> Option<Peer> {
     rest.is_empty().then_some(peer)
 }
 
-/// `A port N: invalid format` (`ssherr.c`, `SSH_ERR_INVALID_FORMAT`), or what `SSH_ERR_NO_PROTOCOL_VERSION` says.
+/// `A port N: invalid format` (`ssherr.c`, `SSH_ERR_INVALID_FORMAT`), or what `SSH_ERR_NO_PROTOCOL_VERSION`
+/// says.
 fn invalid_format(text: &[u8]) -> Option<Peer> {
     let (peer, rest) = peer::at_start(text)?;
     let reasons: [&[u8]; 2] = [b": invalid format", b": could not read protocol version"];
@@ -157,8 +158,8 @@ fn timed_out(text: &[u8]) -> Option<Peer> {
     rest.starts_with(b" to ").then_some(peer)
 }
 
-/// `3 from [A]:N on [B]:M penalty: failed authentication`. A connection dropped for `MaxStartups` tells nothing
-/// about its sender: he found the house full.
+/// `3 from [A]:N on [B]:M penalty: failed authentication`. A connection dropped for `MaxStartups` tells
+/// nothing about its sender: he found the house full.
 fn dropped(text: &[u8]) -> Option<Peer> {
     let mut text = Cursor::new(text);
     text.number()?;

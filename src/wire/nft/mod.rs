@@ -2,10 +2,15 @@
 //!
 //! Numbers are big-endian and carry no flag that says so.
 
+mod rule;
+
+use core::fmt;
 use core::net::IpAddr;
 
 use super::nlmsg::{Head, Writer};
 use crate::sys::uapi::*;
+
+pub use rule::Rule;
 
 /// The longest time an element can have: the kernel counts nanoseconds in 64 bits and refuses more.
 pub const TIMEOUT_MS_MAX: u64 = 18_446_744_073_708;
@@ -14,17 +19,38 @@ pub const TIMEOUT_MS_MAX: u64 = 18_446_744_073_708;
 /// 31 letters 36, three nests 12, key 24, timeout 12, and the table's name of up to 16 letters 24.
 pub const ELEMENT_MESSAGE_BYTES_MAX: usize = 128;
 
-/// One transaction on one table of the family `inet`, being written.
+/// Which table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// `NFPROTO_INET`, `NFPROTO_IPV4` or `NFPROTO_IPV6`: which packets it sees.
+    pub family: u8,
+    /// Its name.
+    pub name: &'static str,
+}
+
+/// As nft(8) writes it.
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let family = match self.family {
+            NFPROTO_IPV4 => "ip",
+            NFPROTO_IPV6 => "ip6",
+            _ => "inet",
+        };
+        write!(f, "table {family} {}", self.name)
+    }
+}
+
+/// One transaction on one table, being written.
 pub struct Batch<'b> {
     writer: Writer<'b>,
-    table: &'static str,
+    table: Table,
     seq: u32,
 }
 
 impl<'b> Batch<'b> {
     /// Begins a transaction whose first sequence number is `seq`.
     #[must_use]
-    pub fn new(buf: &'b mut [u8], seq: u32, table: &'static str) -> Batch<'b> {
+    pub fn new(buf: &'b mut [u8], seq: u32, table: Table) -> Batch<'b> {
         let mut batch = Batch {
             writer: Writer::new(buf),
             table,
@@ -58,7 +84,7 @@ impl<'b> Batch<'b> {
 
     /// `add table`, with `NFT_TABLE_F_*`.
     pub fn add_table(&mut self, flags: u32) {
-        let table = self.table;
+        let table = self.table.name;
         self.message(NFT_MSG_NEWTABLE, NLM_F_CREATE, |w| {
             w.string(NFTA_TABLE_NAME, table);
             w.be32(NFTA_TABLE_FLAGS, flags);
@@ -67,14 +93,14 @@ impl<'b> Batch<'b> {
 
     /// `delete table`: the table and everything in it.
     pub fn delete_table(&mut self) {
-        let table = self.table;
+        let table = self.table.name;
         self.message(NFT_MSG_DELTABLE, 0, |w| w.string(NFTA_TABLE_NAME, table));
     }
 
     /// `add set` of addresses that time out: a hash. `id` is any number that no other set of the
     /// transaction has.
     pub fn add_set(&mut self, set: &Set, id: u32) {
-        let table = self.table;
+        let table = self.table.name;
         // What nft(8) shows as the type; the kernel does not interpret it (nftables' datatype.h).
         let (key_type, key_bytes) = match set.family {
             Family::V4 => (7, 4),
@@ -88,15 +114,12 @@ impl<'b> Batch<'b> {
             w.be32(NFTA_SET_KEY_LEN, key_bytes);
             w.be32(NFTA_SET_ID, id);
             w.be32(NFTA_SET_GC_INTERVAL, set.gc_interval_ms);
-            if let Some(size) = set.size {
-                w.nest(NFTA_SET_DESC, |w| w.be32(NFTA_SET_DESC_SIZE, size));
-            }
         });
     }
 
     /// `add chain … { type filter hook prerouting priority raw; policy accept; }`
     pub fn add_base_chain(&mut self, chain: &str) {
-        let table = self.table;
+        let table = self.table.name;
         self.message(NFT_MSG_NEWCHAIN, NLM_F_CREATE, |w| {
             w.string(NFTA_CHAIN_TABLE, table);
             w.string(NFTA_CHAIN_NAME, chain);
@@ -111,7 +134,7 @@ impl<'b> Batch<'b> {
 
     /// `add chain`, one that rules jump to.
     pub fn add_chain(&mut self, chain: &str) {
-        let table = self.table;
+        let table = self.table.name;
         self.message(NFT_MSG_NEWCHAIN, NLM_F_CREATE, |w| {
             w.string(NFTA_CHAIN_TABLE, table);
             w.string(NFTA_CHAIN_NAME, chain);
@@ -120,23 +143,18 @@ impl<'b> Batch<'b> {
 
     /// `add rule`, at the end of the chain.
     pub fn add_rule(&mut self, chain: &str, expressions: impl FnOnce(&mut Rule<'_, 'b>)) {
-        let table = self.table;
+        let table = self.table.name;
         self.message(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, |w| {
             w.string(NFTA_RULE_TABLE, table);
             w.string(NFTA_RULE_CHAIN, chain);
-            w.nest(NFTA_RULE_EXPRESSIONS, |w| expressions(&mut Rule(w)));
+            w.nest(NFTA_RULE_EXPRESSIONS, |w| expressions(&mut Rule::new(w)));
         });
     }
 
-    /// `add element`, for so many milliseconds or for ever. With `exclusive` it is an error if it is
-    /// there; without, nothing happens to one that is there (up to Linux 6.11) or its time changes.
-    pub fn add_element(&mut self, set: &str, addr: IpAddr, timeout_ms: Option<u64>, exclusive: bool) {
-        let flags = if exclusive {
-            NLM_F_CREATE | NLM_F_EXCL
-        } else {
-            NLM_F_CREATE
-        };
-        self.element(NFT_MSG_NEWSETELEM, flags, set, addr, timeout_ms);
+    /// `add element`, for so many milliseconds or for ever. To one that is there nothing happens up to
+    /// Linux 6.11; later it gets that time.
+    pub fn add_element(&mut self, set: &str, addr: IpAddr, timeout_ms: Option<u64>) {
+        self.element(NFT_MSG_NEWSETELEM, NLM_F_CREATE, set, addr, timeout_ms);
     }
 
     /// `delete element`; an error if it is not there.
@@ -144,8 +162,13 @@ impl<'b> Batch<'b> {
         self.element(NFT_MSG_DELSETELEM, 0, set, addr, None);
     }
 
+    /// `destroy element`, whether it is there or not; Linux 6.3.
+    pub fn destroy_element(&mut self, set: &str, addr: IpAddr) {
+        self.element(NFT_MSG_DESTROYSETELEM, 0, set, addr, None);
+    }
+
     fn element(&mut self, kind: u16, flags: u16, set: &str, addr: IpAddr, timeout_ms: Option<u64>) {
-        let table = self.table;
+        let table = self.table.name;
         self.message(kind, flags, |w| {
             w.string(NFTA_SET_ELEM_LIST_TABLE, table);
             w.string(NFTA_SET_ELEM_LIST_SET, set);
@@ -169,7 +192,7 @@ impl<'b> Batch<'b> {
             kind: NFNL_SUBSYS_NFTABLES << 8 | kind,
             flags: NLM_F_REQUEST | flags,
             seq: self.seq,
-            family: NFPROTO_INET,
+            family: self.table.family,
             resource: 0,
         };
         self.writer.message(head, body);
@@ -188,19 +211,19 @@ impl<'b> Batch<'b> {
     }
 }
 
-/// `dump rules` of one table of the family `inet`; how many there are is how many messages of
+/// `list rules` of one table, a dump; how many there are is how many messages of
 /// [`RULE`] come back.
 #[must_use]
-pub fn dump_rules<'b>(buf: &'b mut [u8], seq: u32, table: &str) -> Option<&'b [u8]> {
+pub fn ask_rules(buf: &mut [u8], seq: u32, table: Table) -> Option<&[u8]> {
     let mut writer = Writer::new(buf);
     let head = Head {
         kind: NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETRULE,
         flags: NLM_F_REQUEST | NLM_F_DUMP,
         seq,
-        family: NFPROTO_INET,
+        family: table.family,
         resource: 0,
     };
-    writer.message(head, |w| w.string(NFTA_RULE_TABLE, table));
+    writer.message(head, |w| w.string(NFTA_RULE_TABLE, table.name));
     writer.finish()
 }
 
@@ -219,8 +242,6 @@ pub struct Set<'a> {
     pub family: Family,
     /// How often the kernel walks it to free what has timed out.
     pub gc_interval_ms: u32,
-    /// How many elements it may hold.
-    pub size: Option<u32>,
 }
 
 /// IPv4 or IPv6.
@@ -232,125 +253,129 @@ pub enum Family {
     V6,
 }
 
-/// The expressions of a rule, being written. Each does its work on register 1.
-pub struct Rule<'w, 'b>(&'w mut Writer<'b>);
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Rule<'_, '_> {
-    /// `meta nfproto`: only packets of that family.
-    pub fn family(&mut self, family: Family) {
-        self.meta(NFT_META_NFPROTO);
-        self.compare(
-            NFT_CMP_EQ,
-            &[match family {
-                Family::V4 => NFPROTO_IPV4,
-                Family::V6 => NFPROTO_IPV6,
-            }],
+    const TABLE: Table = Table {
+        family: NFPROTO_INET,
+        name: "sipguard",
+    };
+
+    /// A transaction is exactly `want`, and no shorter buffer takes it.
+    fn check(write: impl Fn(&mut Batch<'_>), want: &[&[u8]]) {
+        let want = want.concat();
+        for bytes in 0..=want.len() {
+            let mut buf = vec![0xa5; bytes];
+            let mut batch = Batch::new(&mut buf, 1, TABLE);
+            batch.step();
+            write(&mut batch);
+            let got = batch.finish();
+            assert_eq!(
+                got,
+                (bytes == want.len()).then_some(want.as_slice()),
+                "{bytes} bytes"
+            );
+        }
+    }
+
+    /// What a message begins with, up to its attributes.
+    fn head(bytes: u32, kind: u16, flags: u16, seq: u32, rest: [u8; 4]) -> Vec<u8> {
+        [
+            &bytes.to_ne_bytes()[..],
+            &kind.to_ne_bytes(),
+            &flags.to_ne_bytes(),
+            &seq.to_ne_bytes(),
+            &[0; 4],
+            &rest,
+        ]
+        .concat()
+    }
+
+    fn attr(kind: u16, value: &[&[u8]]) -> Vec<u8> {
+        let value = value.concat();
+        let mut bytes = [(value.len() as u16 + 4).to_ne_bytes(), kind.to_ne_bytes()].concat();
+        bytes.extend(value);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+
+    const NESTED: u16 = 0x8000;
+
+    #[test]
+    fn an_element_with_a_time_is_one_transaction_of_120_bytes() {
+        check(
+            |batch| batch.add_element("ban4", "203.0.113.7".parse().unwrap(), Some(3_600_000)),
+            &[
+                &head(20, 0x10, 1, 1, [0, 0, 0, 10]), // NFNL_MSG_BATCH_BEGIN, for subsystem 10
+                &head(80, 0x0a0c, 0x0405, 2, [1, 0, 0, 0]), // NEWSETELEM: REQUEST, ACK, CREATE; inet
+                &attr(1, &[b"sipguard\0"]),           // NFTA_SET_ELEM_LIST_TABLE
+                &attr(2, &[b"ban4\0"]),               // NFTA_SET_ELEM_LIST_SET
+                &attr(
+                    3 | NESTED, // NFTA_SET_ELEM_LIST_ELEMENTS
+                    &[&attr(
+                        1 | NESTED, // NFTA_LIST_ELEM
+                        &[
+                            // NFTA_SET_ELEM_KEY, NFTA_DATA_VALUE
+                            &attr(1 | NESTED, &[&attr(1, &[&[203, 0, 113, 7]])]),
+                            // NFTA_SET_ELEM_TIMEOUT in milliseconds, big-endian
+                            &attr(4, &[&[0, 0, 0, 0, 0, 0x36, 0xee, 0x80]]),
+                        ],
+                    )],
+                ),
+                &head(20, 0x11, 1, 3, [0, 0, 0, 10]), // NFNL_MSG_BATCH_END
+            ],
         );
     }
 
-    /// `meta l4proto`: only packets of that protocol.
-    pub fn protocol(&mut self, protocol: u8) {
-        self.meta(NFT_META_L4PROTO);
-        self.compare(NFT_CMP_EQ, &[protocol]);
+    #[test]
+    fn only_the_last_message_asks_for_an_answer() {
+        let key = attr(
+            1 | NESTED,
+            &[&attr(
+                1,
+                &[&[0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]],
+            )],
+        );
+        let set = [attr(1, &[b"sipguard\0"]), attr(2, &[b"a6\0"])].concat();
+        let elements = attr(3 | NESTED, &[&attr(1 | NESTED, &[&key])]);
+        let bytes = (20 + set.len() + elements.len()) as u32;
+        check(
+            |batch| {
+                let addr = "2001:db8::".parse().unwrap();
+                batch.add_element("a6", addr, None);
+                batch.delete_element("a6", addr);
+            },
+            &[
+                &head(20, 0x10, 1, 1, [0, 0, 0, 10]),
+                &head(bytes, 0x0a0c, 0x0401, 2, [1, 0, 0, 0]), // REQUEST, CREATE
+                &set,
+                &elements,
+                &head(bytes, 0x0a0e, 0x0005, 2, [1, 0, 0, 0]), // DELSETELEM of the same step
+                &set,
+                &elements,
+                &head(20, 0x11, 1, 3, [0, 0, 0, 10]),
+            ],
+        );
     }
 
-    /// `ip saddr @set`
-    pub fn source4_in(&mut self, set: &str) {
-        self.payload(NFT_PAYLOAD_NETWORK_HEADER, 12, 4); // struct iphdr, saddr
-        self.lookup(set);
-    }
-
-    /// `ip6 saddr & mask @set`, for networks of `prefix` bits.
-    pub fn source6_in(&mut self, set: &str, prefix: u8) {
-        self.payload(NFT_PAYLOAD_NETWORK_HEADER, 8, 16); // struct ipv6hdr, saddr
-        if prefix < 128 {
-            let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
-            self.mask(&mask.to_be_bytes());
+    #[test]
+    fn no_time_is_for_ever_by_accident_or_longer_than_the_kernel_counts() {
+        for (ms, want) in [(0, 1), (1, 1), (u64::MAX, TIMEOUT_MS_MAX)] {
+            let mut buf = [0; 200];
+            let mut batch = Batch::new(&mut buf, 1, TABLE);
+            batch.add_element("s", "192.0.2.1".parse().unwrap(), Some(ms));
+            let bytes = batch.finish().unwrap();
+            let time = &bytes[bytes.len() - 28..bytes.len() - 20];
+            assert_eq!(time, u64::to_be_bytes(want), "{ms}");
         }
-        self.lookup(set);
     }
 
-    /// `th dport first-last`, for TCP and UDP.
-    pub fn destination_port(&mut self, first: u16, last: u16) {
-        self.payload(NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2);
-        if first == last {
-            self.compare(NFT_CMP_EQ, &first.to_be_bytes());
-        } else {
-            self.compare(NFT_CMP_GTE, &first.to_be_bytes());
-            self.compare(NFT_CMP_LTE, &last.to_be_bytes());
-        }
-    }
-
-    /// `counter`
-    pub fn counter(&mut self) {
-        self.expression("counter", |_| {});
-    }
-
-    /// `drop`
-    pub fn drop(&mut self) {
-        self.verdict(|w| w.attr(NFTA_VERDICT_CODE, &NF_DROP.to_be_bytes()));
-    }
-
-    /// `jump chain`
-    pub fn jump(&mut self, chain: &str) {
-        self.verdict(|w| {
-            w.attr(NFTA_VERDICT_CODE, &NFT_JUMP.to_be_bytes());
-            w.string(NFTA_VERDICT_CHAIN, chain);
-        });
-    }
-
-    fn meta(&mut self, key: u32) {
-        self.expression("meta", |w| {
-            w.be32(NFTA_META_DREG, NFT_REG_1);
-            w.be32(NFTA_META_KEY, key);
-        });
-    }
-
-    fn compare(&mut self, op: u32, value: &[u8]) {
-        self.expression("cmp", |w| {
-            w.be32(NFTA_CMP_SREG, NFT_REG_1);
-            w.be32(NFTA_CMP_OP, op);
-            w.nest(NFTA_CMP_DATA, |w| w.attr(NFTA_DATA_VALUE, value));
-        });
-    }
-
-    fn payload(&mut self, base: u32, offset: u32, bytes: u32) {
-        self.expression("payload", |w| {
-            w.be32(NFTA_PAYLOAD_DREG, NFT_REG_1);
-            w.be32(NFTA_PAYLOAD_BASE, base);
-            w.be32(NFTA_PAYLOAD_OFFSET, offset);
-            w.be32(NFTA_PAYLOAD_LEN, bytes);
-        });
-    }
-
-    fn mask(&mut self, mask: &[u8; 16]) {
-        self.expression("bitwise", |w| {
-            w.be32(NFTA_BITWISE_SREG, NFT_REG_1);
-            w.be32(NFTA_BITWISE_DREG, NFT_REG_1);
-            w.be32(NFTA_BITWISE_LEN, 16);
-            w.nest(NFTA_BITWISE_MASK, |w| w.attr(NFTA_DATA_VALUE, mask));
-            w.nest(NFTA_BITWISE_XOR, |w| w.attr(NFTA_DATA_VALUE, &[0; 16]));
-        });
-    }
-
-    fn lookup(&mut self, set: &str) {
-        self.expression("lookup", |w| {
-            w.string(NFTA_LOOKUP_SET, set);
-            w.be32(NFTA_LOOKUP_SREG, NFT_REG_1);
-        });
-    }
-
-    fn verdict(&mut self, code: impl FnOnce(&mut Writer<'_>)) {
-        self.expression("immediate", |w| {
-            w.be32(NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
-            w.nest(NFTA_IMMEDIATE_DATA, |w| w.nest(NFTA_DATA_VERDICT, |w| code(w)));
-        });
-    }
-
-    fn expression(&mut self, name: &str, data: impl FnOnce(&mut Writer<'_>)) {
-        self.0.nest(NFTA_LIST_ELEM, |w| {
-            w.string(NFTA_EXPR_NAME, name);
-            w.nest(NFTA_EXPR_DATA, |w| data(w));
-        });
+    #[test]
+    fn the_largest_element_message_is_within_its_limit() {
+        let mut buf = [0; 400];
+        let mut batch = Batch::new(&mut buf, 1, TABLE);
+        batch.add_element(&"x".repeat(31), "2001:db8::".parse().unwrap(), Some(1));
+        assert!(batch.finish().unwrap().len() - 40 <= ELEMENT_MESSAGE_BYTES_MAX);
     }
 }

@@ -1,0 +1,226 @@
+//! What holds for any input whatever. The fuzzers look for an input for which it does not; `tests/properties.rs`
+//! tries the committed corpus and mutations of the golden logs with every `cargo test`.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::IpAddr;
+use std::path::Path;
+
+use ipnet::IpNet;
+use sipguard::filter::asterisk::Asterisk;
+use sipguard::filter::dropbear::Dropbear;
+use sipguard::filter::sshd::{Mode, Sshd};
+use sipguard::filter::{Class, Context, Failure, Filter, Kind, Proof, Reading, Service, Trail};
+use sipguard::guard::{Change, Guard, JailId, Outcome, Policy, Seed, Settings, Source, Trust};
+use sipguard::lines::{Cut, Lines};
+use sipguard::time::{Mono, Wall};
+use sipguard::wire::{ipset, nlmsg};
+use sipguard::zone::Zone;
+use sipguard::{addr, config};
+
+/// Log text: no filter panics; an address that comes out stands in the line, is one that a remote host can have,
+/// and does not depend on what follows the line.
+pub fn line(bytes: &[u8]) {
+    let filters = [
+        Filter::Asterisk(Asterisk),
+        Filter::Sshd(Sshd::default()),
+        Filter::Sshd(Sshd {
+            mode: Mode::Aggressive,
+        }),
+        Filter::Dropbear(Dropbear),
+    ];
+    let context = Context {
+        today: Wall(1_795_351_367),
+        utc_offset_s: 3600,
+    };
+    for filter in filters {
+        let mut trail = Trail::default();
+        let mut first = None;
+        for cut in Lines::new(bytes) {
+            let Cut::Line(line) = cut else { continue };
+            let reading = filter.read(line, &mut trail, &context);
+            first = first.or(Some((line, reading)));
+            if let Reading::Failure(failure) = reading {
+                assert!(!addr::is_never_remote(failure.addr), "{failure:?}");
+                assert!(stands_in(line, failure.addr), "{failure:?}");
+            }
+        }
+        if let Some((line, reading)) = first {
+            let alone = filter.read(line, &mut Trail::default(), &context);
+            assert_eq!(alone, reading, "what follows a line has no part in it");
+        }
+    }
+}
+
+/// Whether some run of address characters in the line reads as this address, with or without a port behind it.
+fn stands_in(line: &[u8], address: IpAddr) -> bool {
+    let belongs =
+        |byte: &u8| byte.is_ascii_hexdigit() || b".:%".contains(byte) || byte.is_ascii_alphanumeric();
+    line.split(|byte| !belongs(byte)).any(|run| {
+        let ends = (0..=run.len()).filter(|&end| end == run.len() || b":%".contains(&run[end]));
+        let starts = (0..run.len().min(64)).collect::<Vec<_>>();
+        ends.into_iter().any(|end| {
+            starts
+                .iter()
+                .any(|&start| start < end && addr::parse(&run[start..end]) == Some(address))
+        })
+    })
+}
+
+/// A configuration: settings or an error, and what is shown of it is printable.
+pub fn config(bytes: &[u8]) {
+    let read = &mut |path: &Path| match path.to_str() {
+        Some("/etc/sipguard/jail.local") => Ok(bytes.to_vec()),
+        _ => Err(io::ErrorKind::NotFound.into()),
+    };
+    let shown = match config::load(Path::new("/etc/sipguard/jail.local"), read) {
+        Ok((config, warnings)) => {
+            assert!(
+                !config.jails.is_empty(),
+                "a guard that guards nothing is an error"
+            );
+            let warnings: String = warnings.iter().map(ToString::to_string).collect();
+            format!("{}{warnings}", config::describe(&config))
+        }
+        Err(error) => error.to_string(),
+    };
+    assert!(
+        shown.chars().all(|char| char == '\n' || !char.is_control()),
+        "{shown:?}"
+    );
+}
+
+/// What a netlink socket gave: cut into messages and attributes without panic.
+pub fn netlink(bytes: &[u8]) {
+    for message in nlmsg::Messages(bytes) {
+        let _ = message.answer();
+        let _ = ipset::set_name(&message);
+        let _ = ipset::revisions(&message);
+        for kind in 0..64 {
+            let _ = message.attrs().get(kind);
+        }
+    }
+}
+
+/// A zone file or rule.
+pub fn zone(bytes: &[u8]) {
+    for zone in [Zone::from_file(bytes), Zone::from_rule(bytes)]
+        .into_iter()
+        .flatten()
+    {
+        for utc in [i64::MIN, -1, 0, 1_795_351_367, 4_102_444_800, i64::MAX / 2] {
+            let _ = zone.local(Wall(utc));
+        }
+    }
+}
+
+/// A history: two bytes are an event. The tables keep their bounds, nobody trusted is banned, nothing proven makes
+/// room for anything blind, and the kernel is asked for what is banned.
+pub fn guard(bytes: &[u8]) {
+    const RING: u32 = 64;
+    const MAXBANS: u32 = 8;
+    let policy = |bantime| Policy {
+        maxretry: 2,
+        findtime: 60,
+        bantime,
+        trust: Trust::new(["10.0.0.0/8".parse().unwrap(), "2001:db8::/48".parse().unwrap()]),
+    };
+    let settings = Settings {
+        ring: RING,
+        maxbans: MAXBANS,
+        ipv6prefix: 64,
+        own: Trust::default(),
+        seed: Seed([5, 6]),
+    };
+    let mut guard = Guard::new(vec![policy(Some(30)), policy(None)], settings);
+    let mut kernel: BTreeSet<(IpNet, u16)> = BTreeSet::new();
+    let mut now = Mono(1_000);
+    for event in bytes.chunks_exact(2) {
+        let (what, detail) = (event[0], event[1]);
+        match what % 8 {
+            0..=3 => observe(&mut guard, what, detail, now),
+            4 => now.0 += u64::from(detail) * 100,
+            5 => {
+                while let Some(effect) = guard.poll_effect(now) {
+                    let taken = detail & 1 == 0;
+                    if taken {
+                        let key = (effect.net, effect.jail.0);
+                        match effect.change {
+                            Change::Add { timeout_ms } => {
+                                assert!(timeout_ms != Some(0));
+                                kernel.insert(key);
+                            }
+                            Change::Delete => _ = kernel.remove(&key),
+                        }
+                    }
+                    guard.acked(effect.slot, taken, now);
+                }
+            }
+            6 => {
+                let ban = guard.bans().nth(usize::from(detail) % 4).copied();
+                if let Some(ban) = ban {
+                    assert!(guard.unban(ban.net, ban.jail).is_some());
+                }
+            }
+            _ => {
+                kernel.clear();
+                guard.kernel_lost_all();
+            }
+        }
+        while let Some(ban) = guard.expire(now) {
+            kernel.remove(&(ban.net, ban.jail.0));
+        }
+        assert!(guard.failures_kept() <= RING && guard.ban_count() <= MAXBANS);
+        assert_eq!(guard.bans().count() as u32, guard.ban_count());
+    }
+    now.0 += 2_000;
+    while let Some(ban) = guard.expire(now) {
+        kernel.remove(&(ban.net, ban.jail.0));
+    }
+    while let Some(effect) = guard.poll_effect(now) {
+        let key = (effect.net, effect.jail.0);
+        match effect.change {
+            Change::Add { .. } => _ = kernel.insert(key),
+            Change::Delete => _ = kernel.remove(&key),
+        }
+        guard.acked(effect.slot, true, now);
+    }
+    let bans: BTreeSet<_> = guard.bans().map(|ban| (ban.net, ban.jail.0)).collect();
+    assert_eq!(kernel, bans, "the kernel comes to hold the bans");
+}
+
+fn observe(guard: &mut Guard, what: u8, detail: u8, now: Mono) {
+    let addr: IpAddr = match detail % 8 {
+        0 => [10, 0, 0, 1].into(),
+        1 => "2001:db8::1".parse().unwrap(),
+        2 => "2001:db8:1::1".parse().unwrap(),
+        _ => [192, 0, 2, detail / 8].into(),
+    };
+    let proof = if what & 8 == 0 {
+        Proof::Blind
+    } else {
+        Proof::Transport
+    };
+    let kind = Kind {
+        service: Service::Sip,
+        class: Class::Auth,
+    };
+    let failure = Failure {
+        addr,
+        kind,
+        proof,
+        answered: false,
+        attempt: None,
+        at: None,
+    };
+    let proven = |guard: &Guard| guard.bans().filter(|ban| ban.proof.is_proven()).count();
+    let before = proven(guard);
+    let outcome = guard.observe(JailId(u16::from(what >> 4 & 1)), Source(0), &failure, now);
+    if detail % 8 < 2 {
+        assert_eq!(outcome, Outcome::Trusted);
+    }
+    if proof == Proof::Blind {
+        // Bans that ended by themselves are not taken out before the next `expire`.
+        assert!(proven(guard) >= before, "blind evidence displaces nothing proven");
+    }
+}

@@ -1,0 +1,172 @@
+//! The rules that make ipset's sets drop packets, in nf_tables: for kernels that have no iptables of
+//! their own any more. It is what `iptables-nft -m set` does, in tables of our own: `ip sipguard`
+//! and `ip6 sipguard`, because the match knows one family only.
+
+use std::io;
+
+use crate::firewall::transaction::{self, Standing, Steps};
+use crate::sys::Fault;
+use crate::sys::netlink::Netlink;
+use crate::sys::uapi::{ENOENT, NFPROTO_IPV4, NFPROTO_IPV6};
+use crate::wire::nft::{Family, RULE, Rule, Table, ask_rules};
+use crate::wire::xtables::{DropRule, SET_MATCH, SET_MATCH_REVISION, set_match};
+
+const CHAIN: &str = "prerouting";
+
+/// Our table of one family.
+#[derive(Debug)]
+pub(super) struct Compat {
+    table: Table,
+    rules: usize,
+}
+
+impl Compat {
+    /// Sets up the table, replacing one that an earlier run left.
+    pub(super) fn install(
+        netlink: &mut Netlink,
+        family: Family,
+        rules: &[DropRule],
+    ) -> Result<Compat, Fault> {
+        let table = table(family);
+        transaction::replace(netlink, table, Standing::Protected, &|steps| write(steps, rules)).map_err(
+            |rejection| match rejection.errno {
+                ENOENT => rejection.fault.hint(
+                    "the kernel lacks nft_compat or xt_set: on OpenWrt install kmod-nft-compat and \
+                     kmod-ipt-ipset, or set firewall = nftables",
+                ),
+                _ => rejection.fault,
+            },
+        )?;
+        Ok(Compat {
+            table,
+            rules: rules.len(),
+        })
+    }
+
+    /// Whether all our rules are there.
+    pub(super) fn intact(&self, netlink: &mut Netlink, room: &mut [u8]) -> io::Result<bool> {
+        Ok(count_rules(netlink, room, self.table)? == self.rules)
+    }
+
+    /// Removes the table; that there is none is fine.
+    pub(super) fn remove(netlink: &mut Netlink, family: Family) -> Result<(), Fault> {
+        transaction::remove(netlink, table(family))
+    }
+}
+
+/// How many rules a table has; none if it is not there.
+pub(super) fn count_rules(netlink: &mut Netlink, room: &mut [u8], table: Table) -> io::Result<usize> {
+    let seq = netlink.sequence(0);
+    let mut rules = 0;
+    let question = ask_rules(room, seq, table).unwrap_or_default();
+    let asked = netlink.ask(question, seq, &mut |message| {
+        rules += usize::from(message.kind == RULE);
+    });
+    match asked {
+        Err(error) if error.raw_os_error() == Some(ENOENT) => Ok(0),
+        other => other.map(|()| rules),
+    }
+}
+
+fn table(family: Family) -> Table {
+    Table {
+        family: match family {
+            Family::V4 => NFPROTO_IPV4,
+            Family::V6 => NFPROTO_IPV6,
+        },
+        name: "sipguard",
+    }
+}
+
+fn write(steps: &mut Steps<'_, '_>, rules: &[DropRule]) {
+    steps.step("create the chain of").add_base_chain(CHAIN);
+    for rule in rules {
+        steps
+            .step(format!("create the rule for ipset number {} in", rule.set))
+            .add_rule(CHAIN, |expressions| write_rule(expressions, rule));
+    }
+}
+
+fn write_rule(expressions: &mut Rule<'_, '_>, rule: &DropRule) {
+    if let Some((protocol, range)) = rule.only {
+        expressions.protocol(protocol);
+        if let Some((first, last)) = range {
+            expressions.destination_port(first, last);
+        }
+    }
+    expressions.xt_match(SET_MATCH, SET_MATCH_REVISION, &set_match(rule.set));
+    expressions.counter();
+    expressions.drop_packet();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::firewall::support::{isolated, run};
+    use crate::sys::uapi::IPPROTO_UDP;
+    use crate::sys::xtables::Xtables;
+
+    /// Whether a datagram from ourselves under that address gets to a port of ours.
+    fn arrives(from: &str, to: &str) -> bool {
+        let here = UdpSocket::bind(to).unwrap();
+        here.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        let there = UdpSocket::bind((from, 0)).unwrap();
+        there.send_to(b"hello", to).unwrap();
+        here.recv(&mut [0; 9]).is_ok()
+    }
+
+    #[test]
+    fn rules_in_nf_tables_drop_what_is_in_an_ipset() {
+        isolated(
+            "firewall::compat::tests::rules_in_nf_tables_drop_what_is_in_an_ipset",
+            || {
+                run("ip addr add 2001:db8::1/128 dev lo nodad");
+                run("ip addr add 2001:db8::2/128 dev lo nodad");
+                run("ipset create all4 hash:ip");
+                run("ipset add all4 127.0.0.2");
+                run("ipset create sip6 hash:ip family inet6 netmask 64");
+                run("ipset add sip6 2001:db8::9");
+                let numbers = Xtables::open(Family::V4).unwrap();
+                let number = |name: &str| numbers.set_number(name).unwrap().unwrap();
+                let all = DropRule {
+                    set: number("all4"),
+                    only: None,
+                };
+                let sip = DropRule {
+                    set: number("sip6"),
+                    only: Some((IPPROTO_UDP, Some((5060, 5061)))),
+                };
+                assert_eq!(numbers.set_number("none").unwrap(), None);
+
+                let mut netlink = Netlink::open().unwrap();
+                let mut room = [0; 4096];
+                for _ in 0..2 {
+                    let v4 = Compat::install(&mut netlink, Family::V4, &[all]).unwrap();
+                    let v6 = Compat::install(&mut netlink, Family::V6, &[sip]).unwrap();
+                    assert!(v4.intact(&mut netlink, &mut room).unwrap());
+                    assert!(v6.intact(&mut netlink, &mut room).unwrap());
+                }
+                assert!(!arrives("127.0.0.2", "127.0.0.1:9"));
+                assert!(arrives("127.0.0.3", "127.0.0.1:9"));
+                assert!(!arrives("2001:db8::2", "[2001:db8::1]:5061"));
+                assert!(arrives("2001:db8::2", "[2001:db8::1]:5062"));
+                assert!(arrives("::1", "[::1]:5061"));
+
+                for family in [Family::V4, Family::V6] {
+                    Compat::remove(&mut netlink, family).unwrap();
+                    Compat::remove(&mut netlink, family).unwrap();
+                    let gone = Compat {
+                        table: table(family),
+                        rules: 1,
+                    };
+                    assert!(!gone.intact(&mut netlink, &mut room).unwrap());
+                }
+                assert!(arrives("127.0.0.2", "127.0.0.1:9"));
+                assert_eq!(run("nft list ruleset"), "");
+            },
+        );
+    }
+}

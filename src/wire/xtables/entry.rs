@@ -1,0 +1,129 @@
+//! One entry of a table: a rule with its matches and its target.
+
+use super::{COUNTERS_BYTES, DropRule, aligned};
+use crate::sys::uapi::{IPPROTO_TCP, NF_DROP};
+use crate::wire::nft::Family;
+
+/// The match of ipset's (linux/netfilter/xt_set.h).
+pub const SET_MATCH: &str = "set";
+/// Its revision. Older ones are not shown by iptables-save(8).
+pub const SET_MATCH_REVISION: u32 = 4;
+
+/// `struct xt_entry_match` and `struct xt_entry_target`: size, name, revision.
+pub(super) const PART_BYTES: usize = 32;
+pub(super) const PART_NAME_BYTES: usize = 29;
+/// `XT_RETURN`: `-NF_REPEAT - 1`. A verdict of xtables is a negative number, a jump is an offset.
+pub(super) const RETURN: i32 = -5;
+const DROP: i32 = -NF_DROP - 1;
+
+/// `struct ipt_entry` or `struct ip6t_entry`.
+pub(super) struct Layout {
+    /// Where the protocol stands.
+    pub(super) protocol: usize,
+    /// Where the flags stand that say that there is a protocol (IPv6 only).
+    pub(super) flags: Option<usize>,
+    pub(super) target_offset: usize,
+    pub(super) next_offset: usize,
+    pub(super) bytes: usize,
+}
+
+pub(super) const V4: Layout = Layout {
+    protocol: 80, // struct ipt_ip: 4 addresses, 2 interfaces, 2 masks: 16 + 32 + 32
+    flags: None,
+    target_offset: 88, // nfcache before it
+    next_offset: 90,
+    bytes: aligned(96) + COUNTERS_BYTES, // comefrom before the counters
+};
+
+pub(super) const V6: Layout = Layout {
+    protocol: 128,    // struct ip6t_ip6: 4 addresses, 2 interfaces, 2 masks: 64 + 32 + 32
+    flags: Some(131), // u16 proto, u8 tos, u8 flags, u8 invflags
+    target_offset: 140,
+    next_offset: 142,
+    bytes: aligned(148) + COUNTERS_BYTES,
+};
+
+/// `IP6T_F_PROTO`
+pub(super) const HAS_PROTOCOL: u8 = 1;
+
+pub(super) fn drop_entry(family: Family, rule: &DropRule) -> Vec<u8> {
+    let mut matches = Vec::new();
+    // First the port, which costs less than the set.
+    if let Some((protocol, Some((first, last)))) = rule.only {
+        // struct xt_tcp or xt_udp: source ports (any), destination ports; the rest is zero.
+        let ports = [0, u16::MAX, first, last];
+        let mut data: Vec<u8> = ports.iter().flat_map(|port| port.to_ne_bytes()).collect();
+        let name = if protocol == IPPROTO_TCP { "tcp" } else { "udp" };
+        data.resize(if name == "tcp" { 12 } else { 10 }, 0);
+        matches.extend(part(name, 0, &data));
+    }
+    matches.extend(part(SET_MATCH, SET_MATCH_REVISION as u8, &set_match(rule.set)));
+    standard(family, &matches, rule.only.map(|(protocol, _)| protocol), DROP)
+}
+
+/// `struct xt_set_info_match_v4`: whether the source is in the set of that number. `struct
+/// xt_set_info` (number, dimension 1, flags: the first dimension is the source), then two counters
+/// and flags that we do not use.
+#[must_use]
+pub fn set_match(set: u16) -> [u8; 48] {
+    let mut info = [0; 48];
+    let words = set.to_ne_bytes().into_iter().chain([1, 1 << 1]);
+    for (room, byte) in info.iter_mut().zip(words) {
+        *room = byte;
+    }
+    info
+}
+
+/// An entry with the standard target, whose name is empty.
+pub(super) fn standard(family: Family, matches: &[u8], protocol: Option<u8>, verdict: i32) -> Vec<u8> {
+    entry(family, matches, protocol, &part("", 0, &verdict.to_ne_bytes()))
+}
+
+pub(super) fn error(family: Family, name: &str) -> Vec<u8> {
+    let mut text = name.as_bytes().to_vec();
+    text.resize(30, 0); // XT_FUNCTION_MAXNAMELEN
+    entry(family, &[], None, &part("ERROR", 0, &text))
+}
+
+fn entry(family: Family, matches: &[u8], protocol: Option<u8>, target: &[u8]) -> Vec<u8> {
+    let layout = layout(family);
+    let mut bytes = vec![0; layout.bytes];
+    let mut set = |at: usize, value: &[u8]| {
+        if let Some(room) = bytes.get_mut(at..at + value.len()) {
+            room.copy_from_slice(value);
+        }
+    };
+    if let Some(protocol) = protocol {
+        set(layout.protocol, &u16::from(protocol).to_ne_bytes());
+        if let Some(flags) = layout.flags {
+            set(flags, &[HAS_PROTOCOL]);
+        }
+    }
+    // Entries are a few hundred bytes long.
+    let target_offset = u16::try_from(layout.bytes + matches.len()).unwrap_or(u16::MAX);
+    let next_offset = u16::try_from(layout.bytes + matches.len() + target.len()).unwrap_or(u16::MAX);
+    set(layout.target_offset, &target_offset.to_ne_bytes());
+    set(layout.next_offset, &next_offset.to_ne_bytes());
+    bytes.extend_from_slice(matches);
+    bytes.extend_from_slice(target);
+    bytes
+}
+
+/// A match or a target.
+fn part(name: &str, revision: u8, data: &[u8]) -> Vec<u8> {
+    let bytes = aligned(PART_BYTES + data.len());
+    let mut part = u16::try_from(bytes).unwrap_or(u16::MAX).to_ne_bytes().to_vec();
+    part.extend_from_slice(name.as_bytes());
+    part.resize(2 + PART_NAME_BYTES, 0);
+    part.push(revision);
+    part.extend_from_slice(data);
+    part.resize(bytes, 0);
+    part
+}
+
+pub(super) fn layout(family: Family) -> &'static Layout {
+    match family {
+        Family::V4 => &V4,
+        Family::V6 => &V6,
+    }
+}

@@ -1,0 +1,163 @@
+//! What holds for any input (`fuzz/properties.rs`), tried with the committed corpus and with seeded mutations of the
+//! golden logs. `make fuzz` looks further.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
+
+#[path = "../fuzz/properties.rs"]
+#[allow(unreachable_pub, missing_docs)]
+mod properties;
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// A generator of our own, so that a seed says everything.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % bound
+    }
+}
+
+fn files(folder: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let mut paths: Vec<_> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .collect();
+    paths.sort();
+    paths.iter().map(|path| fs::read(path).unwrap()).collect()
+}
+
+/// Tries every file of the corpus, and `SIPGUARD_MUTATIONS` (2,000) mutations of the seeds: pieces cut, doubled, put
+/// into each other, bytes changed.
+fn check(name: &str, seeds: &[Vec<u8>], property: fn(&[u8])) {
+    for input in files(&format!("fuzz/corpus/{name}")) {
+        property(&input);
+    }
+    let count = std::env::var("SIPGUARD_MUTATIONS").map_or(2_000, |text| text.parse().unwrap());
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    for _ in 0..count {
+        let mut input = seeds[random.below(seeds.len())].clone();
+        for _ in 0..=random.below(4) {
+            mutate(&mut random, &mut input, seeds);
+        }
+        property(&input);
+    }
+}
+
+/// Bytes that some grammar treats as special.
+const TRICKY: &[u8] = b"'\"\n\r\x1b\0%[]<>(),:= \xff";
+
+fn mutate(random: &mut Random, input: &mut Vec<u8>, seeds: &[Vec<u8>]) {
+    let at = random.below(input.len() + 1);
+    let end = (at + random.below(40)).min(input.len());
+    match random.below(5) {
+        0 => _ = input.drain(at..end),
+        1 => {
+            let piece = input[at..end].to_vec();
+            input.splice(at..at, piece);
+        }
+        2 => {
+            let other = &seeds[random.below(seeds.len())];
+            let from = random.below(other.len() + 1);
+            let to = (from + random.below(80)).min(other.len());
+            input.splice(at..at, other[from..to].iter().copied());
+        }
+        3 if at < input.len() => input[at] = random.below(256) as u8,
+        _ => input.insert(at, TRICKY[random.below(TRICKY.len())]),
+    }
+}
+
+/// The golden logs, cut into pieces of a few lines.
+fn golden() -> Vec<Vec<u8>> {
+    let logs = files("tests/golden");
+    let lines: Vec<&[u8]> = logs
+        .iter()
+        .flat_map(|log| log.split_inclusive(|&byte| byte == b'\n'))
+        .collect();
+    lines.chunks(2).map(<[&[u8]]>::concat).collect()
+}
+
+#[test]
+fn lines() {
+    check("line", &golden(), properties::line);
+}
+
+#[test]
+fn configurations() {
+    let seeds = [files("tests/data/article"), files("tests/data/howto")].concat();
+    check("config", &seeds, properties::config);
+}
+
+#[test]
+fn netlink_messages() {
+    let mut error = vec![
+        36, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0xfe, 0xff, 0xff, 0xff,
+    ];
+    error.extend([0; 16]);
+    check("netlink", &[error], properties::netlink);
+}
+
+#[test]
+fn zones() {
+    let local = fs::read("/usr/share/zoneinfo/Europe/Berlin").unwrap_or_default();
+    check(
+        "zone",
+        &[local, b"CET-1CEST,M3.5.0,M10.5.0/3".to_vec()],
+        properties::zone,
+    );
+}
+
+#[test]
+fn histories() {
+    let mut random = Random(1);
+    let seeds: Vec<Vec<u8>> = (0..50)
+        .map(|_| (0..600).map(|_| random.below(256) as u8).collect())
+        .collect();
+    check("guard", &seeds, properties::guard);
+}
+
+/// Lines made to be slow for a reader that goes back and forth take about as long as others of their length.
+#[test]
+fn the_longest_lines_are_read_in_linear_time() {
+    let heads = [
+        "[Nov 22 12:49:43] NOTICE[6918] chan_sip.c: Registration from '",
+        "[Nov 22 12:49:43] NOTICE[6918] res_pjsip/pjsip_distributor.c: Request 'REGISTER' from '",
+        "[Nov 22 12:49:43] SECURITY[6918] res_security_log.c: SecurityEvent=\"InvalidPassword\",",
+        "Nov 22 12:49:43 host sshd[77]: Failed password for invalid user ",
+        "Nov 22 12:49:43 host dropbear[77]: Bad password attempt for '",
+    ];
+    let fillers = [
+        "' failed for '",
+        "' failed for '1.2.3.4:5' (callid: ",
+        "\",RemoteAddress=\"IPV4/UDP/1.2.3.4/5\"",
+        "\\\"",
+        "'",
+        "\"",
+        "[",
+        " from 1.2.3.4 port 1 ssh2",
+        "A=\"",
+        "%0a",
+        "' from 1.2.3.4:5",
+    ];
+    let start = Instant::now();
+    for head in heads {
+        for filler in fillers {
+            let mut line = head.as_bytes().to_vec();
+            line.extend(filler.bytes().cycle().take(8_100 - head.len()));
+            line.push(b'\n');
+            for _ in 0..20 {
+                properties::line(&line);
+            }
+        }
+    }
+    // 1,100 lines; quadratic reading takes minutes.
+    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+}
