@@ -238,7 +238,7 @@ fn open(name: OsString) -> Result<Opened, Fault> {
             today: Wall(changed.0.saturating_add(i64::from(utc_offset_s))),
             utc_offset_s,
         },
-        bytes: regular.then(|| metadata.len()),
+        bytes: regular.then_some(metadata.len()),
         name,
         file,
     })
@@ -378,9 +378,8 @@ impl<'t> Output<'t> {
             Event::Ban(banned) => {
                 let (net, why) = (HostOrNet(banned.verdict.ban.net), banned.verdict.why);
                 let jail = banned.jail;
-                match banned.time {
-                    Some(time) => write!(out, "{time} ")?,
-                    None => {}
+                if let Some(time) = banned.time {
+                    write!(out, "{time} ")?;
                 }
                 writeln!(
                     out,

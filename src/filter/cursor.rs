@@ -22,12 +22,14 @@ impl<'a> Cursor<'a> {
     }
 
     /// Takes `literal` off the left end.
+    #[inline]
     pub(crate) fn literal(&mut self, literal: &[u8]) -> Option<()> {
         self.rest = self.rest.strip_prefix(literal)?;
         Some(())
     }
 
     /// Takes `literal` off the right end.
+    #[inline]
     pub(crate) fn tail(&mut self, literal: &[u8]) -> Option<()> {
         self.rest = self.rest.strip_suffix(literal)?;
         Some(())
@@ -59,6 +61,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Takes a decimal number of at most ten digits off the left end.
+    #[inline]
     pub(crate) fn number(&mut self) -> Option<u64> {
         let (mut value, mut count) = (0, 0);
         let mut rest = self.rest;

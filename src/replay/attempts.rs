@@ -304,6 +304,7 @@ mod tests {
                 let failure = failure(below(2) as u8, below(3), witness, step, proof);
                 let file = below(3) as u8;
                 let got = note(&mut attempts, file, &failure, now);
+                #[expect(clippy::wildcard_enum_match_arm, reason = "nothing else may come")]
                 let want = match guard.observe(JailId(0), Source(file), &failure, Mono(now * 1000)) {
                     Outcome::Counted(_) => Line::Counts,
                     Outcome::Joined => Line::Repeats,

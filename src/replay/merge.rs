@@ -5,7 +5,7 @@
 
 use std::io::{self, Read};
 
-use super::log::{Log, Seen, Step};
+use super::scan::{Log, Seen, Step};
 use crate::time::Wall;
 
 /// The logs.

@@ -4,7 +4,7 @@
 //! something and hands out what it means, as [`Event`]s; [`Replay::report`] sums up. Time is what the lines' stamps
 //! say. The bytes come from whatever implements [`io::Read`]; no file is opened here, and nothing is printed.
 //!
-//! `log` is one log, `merge` several as one; `attempts` tells the lines of one attempt from new attempts, a
+//! `scan` goes through one log, `merge` several as one; `attempts` tells the lines of one attempt from new attempts, a
 //! [`Guard`] says who would have been banned, `timeline` is its clock; `tally` and `sources` count, `report` and
 //! `json` show.
 #![forbid(unsafe_code)]
@@ -17,10 +17,10 @@
 
 mod attempts;
 pub mod json;
-mod log;
 mod merge;
 mod missed;
 mod report;
+mod scan;
 mod sources;
 mod tally;
 mod timeline;
@@ -31,9 +31,9 @@ use std::io::{self, Read};
 
 use ipnet::IpNet;
 
-pub use log::Seen;
 pub use merge::Progress;
 pub use report::{Bytes, Count, Report, reason};
+pub use scan::Seen;
 
 use crate::addr;
 use crate::filter::{Context, Failure, Filter, Reading, Suspicion};
@@ -41,8 +41,8 @@ use crate::guard::{Guard, JailId, Outcome, Policy, Settings, Source, Verdict};
 use crate::limits::{REPLAY_BUFFER_BYTES, REPLAY_FILE_BUFFER_BYTES};
 use crate::time::{Mono, Wall};
 use attempts::{Attempts, Line};
-use log::{Found, Log};
 use merge::Merge;
+use scan::{Found, Log};
 use tally::Tally;
 use timeline::Timeline;
 

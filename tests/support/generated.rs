@@ -70,7 +70,7 @@ impl Writer {
         self.chance ^= self.chance << 25;
         self.chance ^= self.chance >> 27;
         let high = (self.chance.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) as u32;
-        (u64::from(high) * u64::from(bound) >> 32) as u32
+        ((u64::from(high) * u64::from(bound)) >> 32) as u32
     }
 
     fn next_second(&mut self) {

@@ -136,6 +136,7 @@ pub(super) fn date<'a>(line: &'a [u8], date_bytes: &mut u8) -> Option<(&'a [u8],
 const DATE_BYTES_MAX: usize = 128;
 
 /// `LEVEL[`; the inner `None` is VERBOSE, the outer one any level that does not matter.
+#[inline]
 fn level(text: &[u8]) -> Option<(Option<Level>, &[u8])> {
     match text {
         [b'V', b'E', b'R', b'B', b'O', b'S', b'E', b'[', rest @ ..] => Some((None, rest)),
@@ -161,6 +162,7 @@ pub(super) fn level_named(name: &[u8]) -> Option<Level> {
 }
 
 /// `LWP]` and, if it is there, `[C-00000001]`.
+#[inline]
 fn thread(cursor: &mut Cursor<'_>) -> Option<u32> {
     let thread = u32::try_from(cursor.number()?).ok()?;
     cursor.literal(b"]")?;
@@ -239,8 +241,35 @@ fn place(cursor: &mut Cursor<'_>, between: &[u8]) -> Option<()> {
     Some(())
 }
 
+/// Where the first blank is, if it is near: eight bytes at a time, without a call. A byte of `word` is zero where the
+/// text has it, and the lowest such byte is exact (the borrow only spoils higher ones).
+#[inline]
+fn blank(text: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::MAX / 255;
+    let mut rest = text;
+    let mut at = 0;
+    while at < PLACE_BYTES_MAX {
+        let (chunk, after) = rest.split_first_chunk::<8>()?;
+        let word = u64::from_le_bytes(*chunk) ^ (ONES * u64::from(b' '));
+        let zero = word.wrapping_sub(ONES) & !word & (ONES << 7);
+        if zero != 0 {
+            return Some(at + zero.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+        rest = after;
+    }
+    None
+}
+
+/// More than `LWP][C-00000001]:` of any length takes.
+const PLACE_BYTES_MAX: usize = 48;
+
 /// Whether a VERBOSE record is the head of a packet that `sip set debug` or `pjsip set logger on` shows.
 fn shows_packet(rest: &[u8]) -> bool {
+    // Nearly every VERBOSE record is of another file; its name stands behind the first blank.
+    if !matches!(blank(rest).and_then(|at| rest.get(at + 1)), Some(b'c' | b'r')) {
+        return false;
+    }
     let mut cursor = Cursor::new(rest);
     let written_by = |cursor: &mut Cursor<'_>| -> Option<()> {
         thread(cursor)?;
@@ -264,6 +293,39 @@ mod tests {
             Line::Other(_) | Line::Verbose(_) | Line::Bare => None,
         };
         assert_eq!(got, want, "{line}");
+    }
+
+    #[test]
+    fn the_first_blank_is_found_at_every_near_place_and_among_every_byte() {
+        for other in [0, 1, 9, b'!', 0x1f, b' ' ^ 0x80, 0xff] {
+            let mut bytes = [other; PLACE_BYTES_MAX];
+            assert_eq!(blank(&bytes), None);
+            for at in (0..bytes.len()).rev() {
+                bytes[at] = b' ';
+                assert_eq!(blank(&bytes), Some(at), "{other}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_heads_of_packets_show_packets() {
+        let check = |rest: &str, want| assert_eq!(shows_packet(rest.as_bytes()), want, "{rest}");
+        for shown in [
+            "1] chan_sip.c: <--- SIP read from UDP:192.0.2.1:5060 --->",
+            "4294967295][C-0123456789abcdef]: chan_sip.c:1 f: <--- x --->",
+            "1][C-00000001] res_pjsip_logger.c: <--- Received SIP request",
+        ] {
+            check(shown, true);
+        }
+        for other in [
+            "",
+            "1] chan_sip.c",
+            "1] chan_sip.c: x",
+            "1] app_dial.c: <--- x",
+            "1]  chan_sip.c: <--- x",
+        ] {
+            check(other, false);
+        }
     }
 
     #[test]

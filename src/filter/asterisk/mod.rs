@@ -77,7 +77,7 @@ fn file_line(line: &[u8], trail: &mut Trail, context: &Context) -> Reading {
         return Reading::Nothing;
     }
     let outcome = by_file(&record, trail);
-    if outcome == Err(Miss::Nothing) {
+    if matches!(outcome, Err(Miss::Nothing)) {
         return Reading::Nothing;
     }
     let control = has_control(record.message);
