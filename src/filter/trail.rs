@@ -236,8 +236,8 @@ const NEAR: u32 = 16;
 /// What stands near an odd line may be its rest; this leaves room for a few lines.
 const DOUBT_BYTES: u64 = 2_048;
 
-/// chan_sip decodes at most 255 bytes of a request URI into its message; around them stand the context's name
-/// and the words of the message.
+/// chan_sip decodes at most 255 bytes of a request URI into its message, and so long is a name of chan_iax2 at most;
+/// around them stand the context's name and the words of the message.
 const WARY_BYTES: u64 = 512;
 
 /// A record is cut at 8,192 bytes (`LOGMSG_SIZE`). What was injected is part of one, but need not follow its head

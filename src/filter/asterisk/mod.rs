@@ -77,7 +77,12 @@ fn file_line(line: &[u8], trail: &mut Trail, context: &Context) -> Reading {
     }
     let control = has_control(record.message);
     match outcome {
-        Ok(finding) if !control && finding.kind == CHAN_SIP_CALL => trail.wary(),
+        Ok(finding) if !control && may_go_on(&record, finding.kind) => {
+            // What was planted reaches no further than its head: threads that are new in a flood become known.
+            if trust != Trust::Claimed {
+                trail.wary();
+            }
+        }
         Ok(_) | Err(Miss::Ambiguous | Miss::Nothing) if !control => {}
         _ if holds_line_breaks(&record) => trail.broken(),
         _ if record.file == File::SecurityLog => trail.broken_event(),
@@ -101,6 +106,12 @@ fn holds_line_breaks(record: &Record<'_>) -> bool {
         File::SecurityLog => find(record.message, b"\",SessionID=\"").is_none(),
         File::Acl | File::Distributor | File::PjsipAcl | File::Dialplan | File::Pjproject => false,
     }
+}
+
+/// Whether a sender can end such a message himself, with a line break behind the words that end it: the names of
+/// chan_iax2 come raw, the extension of chan_sip decoded. That of res_pjsip_session has no room for it.
+fn may_go_on(record: &Record<'_>, kind: Kind) -> bool {
+    record.file == File::ChanIax2 || kind == CHAN_SIP_CALL
 }
 
 /// The same reading on evidence no better than the line's place in the file allows.
