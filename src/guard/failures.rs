@@ -8,8 +8,9 @@
 //!   that attempt began within [`JOIN_SECONDS`];
 //! * otherwise it begins a new attempt. So a sender who uses one Call-ID for many tries is counted for each.
 //!
-//! At the bound: the oldest entry without proof makes room; an entry with proof makes room only for
-//! another with proof (rule R6).
+//! At the bound: the oldest claimed entry makes room, then the oldest without proof, but not for a claimed one; an
+//! entry with proof makes room only for another with proof (rule R6). The sender of claimed attempts chooses their
+//! address, his own too: else he would push out with them what counts against him.
 
 use core::net::IpAddr;
 
@@ -149,7 +150,8 @@ pub(crate) struct Failures {
     entries: Slab<Entry>,
     accounts: Slab<Account>,
     index: Index,
-    /// Entries without and with proof, from oldest to newest.
+    /// Entries that are only claimed, without and with proof, from oldest to newest.
+    claimed: List,
     unproven: List,
     proven: List,
 }
@@ -160,6 +162,7 @@ impl Failures {
             entries: Slab::new(ring),
             accounts: Slab::new(ring),
             index: Index::new(seed),
+            claimed: List::EMPTY,
             unproven: List::EMPTY,
             proven: List::EMPTY,
         }
@@ -186,11 +189,14 @@ impl Failures {
         {
             return self.raise(id, failure);
         }
-        while self
+        while let Some(id) = self
             .account(key)
-            .is_some_and(|id| self.accounts.at(id).stored >= keep)
+            .filter(|&id| self.accounts.at(id).stored >= keep)
         {
-            self.forget_oldest_of(key);
+            match self.least_of(id, failure.proof) {
+                Some(least) => self.forget_entry(least),
+                None => return Noted::Claimed,
+            }
         }
         if !self.make_room(failure.proof) {
             return Noted::Dropped;
@@ -284,9 +290,12 @@ impl Failures {
         };
         entry.kind = kind;
         let (counts, proven, source) = (entry.counts(), entry.proof.is_proven(), entry.source);
-        if proven && !before.proof.is_proven() {
-            self.unproven.remove::<OF_AGE, Entry>(&mut self.entries, id);
-            self.proven.push::<OF_AGE, Entry>(&mut self.entries, id);
+        if (counts, proven) != (before.counts(), before.proof.is_proven()) {
+            let proof = entry.proof;
+            let (age, entries) = self.age_of(before.proof);
+            age.remove::<OF_AGE, Entry>(entries, id);
+            let (age, entries) = self.age_of(proof);
+            age.push::<OF_AGE, Entry>(entries, id);
         }
         if counts == before.counts() {
             return if counts { Noted::Joined } else { Noted::Claimed };
@@ -296,18 +305,47 @@ impl Failures {
         Noted::Counted(account.counted)
     }
 
-    /// Frees an entry if the ring is full. Proven evidence is never pushed out by other.
+    /// Frees an entry if the ring is full: of the weakest evidence there is, but of none that is better than `proof`.
     fn make_room(&mut self, proof: Proof) -> bool {
         if !self.entries.is_full() {
             return true;
         }
-        let oldest = match (self.unproven.is_empty(), proof.is_proven()) {
-            (false, _) => self.unproven.first,
-            (true, true) => self.proven.first,
-            (true, false) => return false,
+        let oldest = if !self.claimed.is_empty() {
+            self.claimed.first
+        } else if !self.unproven.is_empty() && proof > Proof::Claimed {
+            self.unproven.first
+        } else if proof.is_proven() {
+            self.proven.first
+        } else {
+            return false;
         };
         self.forget_entry(oldest);
         true
+    }
+
+    /// Which attempt of a source makes room for another: the oldest that does not count, else the oldest, unless the
+    /// new one would not count. Fewer than maxretry count, so that the walk is short.
+    fn least_of(&self, account: u32, proof: Proof) -> Option<u32> {
+        let first = self.accounts.at(account).attempts.first;
+        let mut id = first;
+        while id != NONE {
+            let entry = self.entries.at(id);
+            if !entry.counts() {
+                return Some(id);
+            }
+            id = entry.of_source.next;
+        }
+        (proof > Proof::Claimed).then_some(first)
+    }
+
+    /// The list by age that entries with `proof` are in, and all entries.
+    fn age_of(&mut self, proof: Proof) -> (&mut List, &mut Slab<Entry>) {
+        let age = match proof {
+            Proof::Claimed => &mut self.claimed,
+            Proof::Blind => &mut self.unproven,
+            Proof::Nonce | Proof::Transport => &mut self.proven,
+        };
+        (age, &mut self.entries)
     }
 
     fn insert(&mut self, key: Key, source: Source, failure: &Failure, now: Mono) -> Noted {
@@ -345,12 +383,8 @@ impl Failures {
         let Some(id) = self.entries.insert(entry) else {
             return Noted::Dropped;
         };
-        let age = if entry.proof.is_proven() {
-            &mut self.proven
-        } else {
-            &mut self.unproven
-        };
-        age.push::<OF_AGE, Entry>(&mut self.entries, id);
+        let (age, entries) = self.age_of(entry.proof);
+        age.push::<OF_AGE, Entry>(entries, id);
         let account = self.accounts.at_mut(account);
         account.attempts.push::<OF_SOURCE, Entry>(&mut self.entries, id);
         account.stored += 1;
@@ -370,12 +404,8 @@ impl Failures {
 
     fn forget_entry(&mut self, id: u32) {
         let entry = *self.entries.at(id);
-        let age = if entry.proof.is_proven() {
-            &mut self.proven
-        } else {
-            &mut self.unproven
-        };
-        age.remove::<OF_AGE, Entry>(&mut self.entries, id);
+        let (age, entries) = self.age_of(entry.proof);
+        age.remove::<OF_AGE, Entry>(entries, id);
         let account = self.accounts.at_mut(entry.source);
         account.attempts.remove::<OF_SOURCE, Entry>(&mut self.entries, id);
         account.stored -= 1;
@@ -615,6 +645,25 @@ mod tests {
         }
         assert_eq!(ring.note(9, 0, Proof::Blind, None), Noted::Dropped);
         assert_eq!(ring.note(9, 0, Proof::Nonce, None), Noted::Counted(1));
+    }
+
+    #[test]
+    fn claimed_attempts_never_push_out_those_that_count() {
+        let mut ring = Ring::new(4096);
+        ring.keep = 12;
+        for count in 1..=4 {
+            assert_eq!(ring.note(1, 0, Proof::Blind, None), Noted::Counted(count));
+            for _ in 0..100 {
+                assert_eq!(ring.note(1, 1, Proof::Claimed, None), Noted::Claimed);
+            }
+        }
+        // Nor do those of other sources: they fill the ring, and wait for nothing.
+        let mut ring = Ring::new(64);
+        assert_eq!(ring.note(1, 0, Proof::Blind, None), Noted::Counted(1));
+        for host in 2..=255 {
+            ring.note(host, 1, Proof::Claimed, None);
+        }
+        assert_eq!(ring.note(1, 0, Proof::Blind, None), Noted::Counted(2));
     }
 
     #[test]
