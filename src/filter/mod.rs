@@ -83,8 +83,8 @@ pub struct Failure {
     pub kind: Kind,
     /// How sure it is that `addr` really sent it.
     pub proof: Proof,
-    /// The sender knew a nonce that Asterisk had sent to it. Set on chan_sip security events with a non-empty
-    /// `Challenge` equal to `ReceivedChallenge`: it lifts the NOTICE of the same attempt to [`Proof::Nonce`].
+    /// The sender answered a challenge that was sent to `addr` and to no other address: it lifts what another line
+    /// of the same attempt shows to [`Proof::Nonce`]. No line of chan_sip or PJSIP shows that.
     pub answered: bool,
     /// Which attempt this line belongs to, so that several lines of one attempt count once.
     pub attempt: Option<Attempt>,
