@@ -95,9 +95,9 @@ pub struct Failure {
 /// What ties the lines of one attempt together.
 ///
 /// The rule for whoever counts: a stream is a file and a witness. Per address and id, a line joins the oldest
-/// attempt of the last ten seconds in which its own stream has not yet reported its step; an `Opening` may come
-/// twice, but not behind a `Closing` or a `Whole` of its own stream. If there is none, it begins a new attempt. So
-/// copies of a line in several files meet, and an id that its sender uses again counts again.
+/// attempt of the last ten seconds (sshd: two minutes) in which its own stream has not yet reported its step; an
+/// `Opening` may come twice, but not behind a `Closing` or a `Whole` of its own stream. If there is none, it begins a
+/// new attempt. So copies of a line in several files meet, and an id that its sender uses again counts again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempt {
     /// A hash of what identifies the attempt beside the address: the Call-ID or SessionID, or what else both

@@ -5,7 +5,7 @@
 //!
 //! * a *stream* is one file and one of Asterisk's two reports ([`Witness`]);
 //! * a line joins the oldest attempt of its id that its own stream has not yet reported at that [`Step`], if
-//!   that attempt began within [`JOIN_SECONDS`];
+//!   that attempt began within [`JOIN_SECONDS`] (sshd: [`JOIN_SECONDS_SSHD`]);
 //! * otherwise it begins a new attempt. So a sender who uses one Call-ID for many tries is counted for each.
 //!
 //! At the bound: the oldest claimed entry makes room, then the oldest without proof, but not for a claimed one; an
@@ -16,13 +16,30 @@ use core::net::IpAddr;
 
 use super::index::{Index, Key, Seed};
 use super::slab::{Linked, Links, List, NONE, Slab};
-use crate::filter::{Attempt, Failure, Kind, Proof, Step, Witness};
+use crate::filter::{Attempt, Failure, Kind, Proof, Service, Step, Witness};
 use crate::time::Mono;
 
 /// How long after an attempt's first line another line may join it, in seconds. Channels of one Asterisk are
 /// written within milliseconds of each other; a phone answers a challenge within its retransmission time
 /// (SIP timer T1 to T2, RFC 3261).
 const JOIN_SECONDS: u64 = 10;
+
+/// The same for sshd, whose attempts are told apart by their process: `Invalid user` is written when the name is given,
+/// `Failed password` when somebody has typed one. `LoginGraceTime`, by default (sshd_config(5)).
+const JOIN_SECONDS_SSHD: u64 = 120;
+
+fn join_seconds(service: Service) -> u64 {
+    match service {
+        Service::Sshd => JOIN_SECONDS_SSHD,
+        Service::Sip
+        | Service::Pjsip
+        | Service::Iax2
+        | Service::Ami
+        | Service::Dialplan
+        | Service::Dropbear
+        | Service::Custom => JOIN_SECONDS,
+    }
+}
 
 /// How many of a source's latest attempts are looked at to find the one that a line belongs to.
 const JOIN_STEPS: usize = 256;
@@ -185,7 +202,7 @@ impl Failures {
     ) -> Noted {
         self.forget_old(key, now, findtime);
         if let Some(attempt) = failure.attempt
-            && let Some(id) = self.find_attempt(key, attempt, source, now)
+            && let Some(id) = self.find_attempt(key, attempt, source, now, join_seconds(failure.kind.service))
         {
             return self.raise(id, failure);
         }
@@ -250,7 +267,14 @@ impl Failures {
         }
     }
 
-    fn find_attempt(&mut self, key: Key, attempt: Attempt, source: Source, now: Mono) -> Option<u32> {
+    fn find_attempt(
+        &mut self,
+        key: Key,
+        attempt: Attempt,
+        source: Source,
+        now: Mono,
+        within: u64,
+    ) -> Option<u32> {
         let stream = source.stream(attempt.witness);
         let mut id = self.accounts.at(self.account(key)?).attempts.last;
         let mut found = None;
@@ -258,7 +282,7 @@ impl Failures {
             let Some(entry) = (id != NONE).then(|| self.entries.at(id)) else {
                 break;
             };
-            if entry.at.plus_seconds(JOIN_SECONDS) < now {
+            if entry.at.plus_seconds(within) < now {
                 break;
             }
             let mut reports = entry.reports;
@@ -431,7 +455,7 @@ pub(crate) fn number(address: IpAddr) -> u128 {
 mod tests {
     use super::super::JailId;
     use super::*;
-    use crate::filter::{Class, Service};
+    use crate::filter::Class;
 
     const NOTICE: Witness = Witness::Notice;
     const SECURITY: Witness = Witness::Security;
@@ -587,6 +611,36 @@ mod tests {
             ring.note(1, 0, Proof::Blind, Some((1, SECURITY, Step::Whole))),
             Noted::Counted(2)
         );
+    }
+
+    #[test]
+    fn a_password_typed_slowly_belongs_to_its_login() {
+        let mut ring = Ring::new(64);
+        let mut line = |witness, after_seconds| {
+            ring.now = ring.now.plus_seconds(after_seconds);
+            let failure = Failure {
+                addr: IpAddr::from([192, 0, 2, 1]),
+                kind: Kind {
+                    service: Service::Sshd,
+                    class: Class::User,
+                },
+                proof: Proof::Transport,
+                answered: false,
+                attempt: Some(Attempt {
+                    id: 990,
+                    witness,
+                    step: Step::Closing,
+                }),
+                at: None,
+            };
+            ring.failures
+                .note(key(1), Source(0), &failure, ring.now, 600, ring.keep)
+        };
+        // "Invalid user" when the name is given, "Failed password" when somebody has typed one.
+        assert_eq!(line(SECURITY, 0), Noted::Counted(1));
+        assert_eq!(line(NOTICE, 45), Noted::Joined);
+        assert_eq!(line(NOTICE, 45), Noted::Counted(2));
+        assert_eq!(line(NOTICE, 200), Noted::Counted(3));
     }
 
     #[test]
