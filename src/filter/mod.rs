@@ -83,8 +83,8 @@ pub struct Failure {
     pub kind: Kind,
     /// How sure it is that `addr` really sent it.
     pub proof: Proof,
-    /// The sender knew a nonce that Asterisk had sent to it. Set on chan_sip security events with a non-empty
-    /// `Challenge` equal to `ReceivedChallenge`: it lifts the NOTICE of the same attempt to [`Proof::Nonce`].
+    /// The sender answered a challenge that was sent to `addr` and to no other address: it lifts what another line
+    /// of the same attempt shows to [`Proof::Nonce`]. No line of chan_sip or PJSIP shows that.
     pub answered: bool,
     /// Which attempt this line belongs to, so that several lines of one attempt count once.
     pub attempt: Option<Attempt>,
@@ -95,9 +95,9 @@ pub struct Failure {
 /// What ties the lines of one attempt together.
 ///
 /// The rule for whoever counts: a stream is a file and a witness. Per address and id, a line joins the oldest
-/// attempt of the last ten seconds in which its own stream has not yet reported its step; an `Opening` may come
-/// twice, but not behind a `Closing` or a `Whole` of its own stream. If there is none, it begins a new attempt. So
-/// copies of a line in several files meet, and an id that its sender uses again counts again.
+/// attempt of the last ten seconds (sshd: two minutes) in which its own stream has not yet reported its step; an
+/// `Opening` may come twice, but not behind a `Closing` or a `Whole` of its own stream. If there is none, it begins a
+/// new attempt. So copies of a line in several files meet, and an id that its sender uses again counts again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempt {
     /// A hash of what identifies the attempt beside the address: the Call-ID or SessionID, or what else both
