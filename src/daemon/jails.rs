@@ -3,9 +3,11 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use crate::config::{self, Config, FilterName, Warning};
 use crate::filter::asterisk::Asterisk;
+use crate::filter::custom::{Custom, Definition};
 use crate::filter::dropbear::Dropbear;
 use crate::filter::sshd::Sshd;
 use crate::filter::{Context, Filter, Reading, Trail};
@@ -53,6 +55,9 @@ pub(super) struct Jails {
 struct Reader {
     name: FilterName,
     filter: Filter,
+    /// The jail's own expressions beside a built-in filter.
+    own: Option<Custom>,
+    definition: Option<Rc<Definition>>,
     jails: u32,
     /// What it remembers of each file.
     trails: Vec<Trail>,
@@ -86,9 +91,9 @@ impl Jails {
                     None => jails.patterns.push((pattern.clone(), bit)),
                 }
             }
-            match jails.readers.iter_mut().find(|reader| reader.name == jail.filter) {
+            match jails.readers.iter_mut().find(|reader| reader.is_for(jail)) {
                 Some(reader) => reader.jails |= bit,
-                None => jails.readers.push(Reader::new(jail.filter, bit)),
+                None => jails.readers.push(Reader::new(jail, bit)),
             }
         }
         jails
@@ -130,32 +135,53 @@ impl Jails {
     ) {
         for reader in &mut self.readers {
             let jails = reader.jails & line.readers;
-            let Some(trail) = reader.trails.get_mut(usize::from(line.file.0)) else {
-                continue;
-            };
             if jails != 0 {
-                each(reader.filter.read(line.bytes, trail, context), JailBits(jails));
+                each(
+                    reader.read(line.bytes, usize::from(line.file.0), context),
+                    JailBits(jails),
+                );
             }
         }
     }
 }
 
 impl Reader {
-    fn new(name: FilterName, jails: u32) -> Reader {
+    fn new(jail: &config::Jail, jails: u32) -> Reader {
         Reader {
-            name,
-            filter: filter(name),
+            name: jail.filter.clone(),
+            filter: filter(&jail.filter),
+            own: jail.own.clone().map(Custom::new),
+            definition: jail.own.clone(),
             jails,
             trails: vec![Trail::default(); FILES_MAX],
         }
     }
+
+    fn is_for(&self, jail: &config::Jail) -> bool {
+        (&self.name, &self.definition) == (&jail.filter, &jail.own)
+    }
+
+    /// The filter sees every line, ignored or not: it remembers what stands around it.
+    fn read(&mut self, line: &[u8], file: usize, context: &Context) -> Reading {
+        let Some(trail) = self.trails.get_mut(file) else {
+            return Reading::Nothing;
+        };
+        let reading = self.filter.read(line, trail, context);
+        match &self.own {
+            None => reading,
+            Some(own) if reading == Reading::Nothing => own.read(line, context),
+            Some(own) if own.ignores(line, context) => Reading::Nothing,
+            Some(_) => reading,
+        }
+    }
 }
 
-fn filter(name: FilterName) -> Filter {
+fn filter(name: &FilterName) -> Filter {
     match name {
         FilterName::Asterisk => Filter::Asterisk(Asterisk),
-        FilterName::Sshd => Filter::Sshd(Sshd::default()),
+        FilterName::Sshd(mode) => Filter::Sshd(Sshd { mode: *mode }),
         FilterName::Dropbear => Filter::Dropbear(Dropbear),
+        FilterName::Custom(definition) => Filter::Custom(Custom::new(Rc::clone(definition))),
     }
 }
 

@@ -12,6 +12,7 @@
 
 pub mod asterisk;
 mod cursor;
+pub mod custom;
 pub mod dropbear;
 pub mod sshd;
 mod stamp;
@@ -27,7 +28,7 @@ use core::net::IpAddr;
 use crate::time::Wall;
 
 /// Which program's lines are read, and how.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Filter {
     /// Asterisk, in every layout.
     Asterisk(asterisk::Asterisk),
@@ -35,6 +36,8 @@ pub enum Filter {
     Sshd(sshd::Sshd),
     /// dropbear.
     Dropbear(dropbear::Dropbear),
+    /// A filter of the user's own.
+    Custom(custom::Custom),
 }
 
 impl Filter {
@@ -45,6 +48,7 @@ impl Filter {
             Filter::Asterisk(asterisk) => asterisk.read(line, trail, context),
             Filter::Sshd(sshd) => sshd.read(line, context),
             Filter::Dropbear(dropbear) => dropbear.read(line, context),
+            Filter::Custom(custom) => custom.read(line, context),
         }
     }
 }
