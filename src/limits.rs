@@ -155,3 +155,10 @@ pub const DELETED_FILE_SECONDS: u64 = 86_400;
 
 /// What inotify cannot tell (no watch left, an I/O error) is tried again after this long.
 pub const LOG_RETRY_SECONDS: u64 = 30;
+
+/// Bytes of our own log written at once: `PIPE_BUF`, so much a pipe takes that says it has room.
+pub const LOG_PIECE_BYTES: usize = 4_096;
+
+/// How long our own log waits for its reader before it loses lines, in milliseconds. A slow reader of a
+/// storm of bans (journald, logread) loses nothing; one that has stopped holds the loop once for so long.
+pub const LOG_WAIT_MS: u64 = 100;

@@ -1,0 +1,119 @@
+//! Does the program hold when somebody, or the machine around it, does its worst? `sipguard run` in a machine
+//! of its own.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    unreachable_pub
+)]
+
+#[allow(dead_code, reason = "no packets are sent here")]
+#[path = "support/host.rs"]
+mod host;
+mod support;
+
+use std::fs;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt as _;
+use std::process::{Child, Command, Stdio};
+
+use host::{Guard, Log, wait_until, wrong_password};
+use support::{isolated, run, try_run};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_sipguard");
+const MESSAGES: &str = "/var/log/asterisk/messages";
+
+/// A machine of its own with a configuration, `more` below `[DEFAULT]` and `jail` in the jail; and its log.
+fn machine(more: &str, jail: &str) -> Log {
+    run("mount -t tmpfs tmpfs /var/log");
+    run("mount -t tmpfs tmpfs /mnt");
+    configure(more, jail);
+    Log::create(MESSAGES)
+}
+
+fn configure(more: &str, jail: &str) {
+    let text = format!(
+        "[DEFAULT]\n{more}\n[asterisk]\nenabled = true\nfilter = asterisk\nlogpath = {MESSAGES}\n\
+         maxretry = 2\n{jail}\n"
+    );
+    // All at once: a guard reads it at any time.
+    fs::write("/mnt/next", text).unwrap();
+    fs::rename("/mnt/next", "/mnt/jail.local").unwrap();
+}
+
+fn start() -> Guard {
+    Guard::start(&["--config", "/mnt/jail.local"])
+}
+
+/// A guard whose log goes elsewhere; it is killed when the test is over, by its namespace.
+fn start_with_log(log: impl Into<Stdio>) -> Child {
+    Command::new(PROGRAM)
+        .args(["run", "--config", "/mnt/jail.local"])
+        .stdin(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap()
+}
+
+fn kernel_has(address: &str) -> bool {
+    let shown = try_run("nft list table inet sipguard");
+    String::from_utf8_lossy(&shown.stdout).contains(&format!(" {address} "))
+}
+
+/// Waits until the guard has read its configuration and made its table.
+fn wait_for_table() {
+    wait_until("the table is there", || {
+        try_run("nft list table inet sipguard").status.success()
+    });
+}
+
+#[test]
+fn words_that_are_no_text_are_wrong_usage() {
+    let output = Command::new(PROGRAM)
+        .arg(std::ffi::OsStr::from_bytes(b"\xff"))
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert_eq!(text, "sipguard: a word of the command line is not UTF-8\n");
+}
+
+/// Bans although its own log goes nowhere, and ends when it is told.
+fn guards_with_log(log: impl Into<Stdio>) {
+    let mut messages = machine("", "");
+    let mut guard = start_with_log(log);
+    wait_for_table();
+    for host in 0..3_000_u32 {
+        let line = wrong_password(&format!("100.64.{}.{}", host >> 8, host & 255));
+        messages.line(&format!("{line}\n{line}"));
+    }
+    wait_until("the last attacker is in the kernel", || kernel_has("100.64.11.183"));
+    run(&format!("kill -TERM {}", guard.id()));
+    assert_eq!(guard.wait().unwrap().code(), Some(0));
+    assert_eq!(run("nft list ruleset"), "");
+}
+
+#[test]
+fn a_log_whose_reader_is_gone_does_not_end_the_guard() {
+    isolated("a_log_whose_reader_is_gone_does_not_end_the_guard", || {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        guards_with_log(writer);
+    });
+}
+
+#[test]
+fn a_log_that_nobody_reads_does_not_hold_the_guard() {
+    isolated("a_log_that_nobody_reads_does_not_hold_the_guard", || {
+        let (reader, writer) = std::io::pipe().unwrap();
+        guards_with_log(writer);
+        drop(reader);
+    });
+}
+
+#[test]
+fn a_log_on_a_full_disk_does_not_end_the_guard() {
+    isolated("a_log_on_a_full_disk_does_not_end_the_guard", || {
+        guards_with_log(File::options().write(true).open("/dev/full").unwrap());
+    });
+}
