@@ -102,15 +102,14 @@ impl Daemon {
         Some(next.millis_since(now))
     }
 
-    /// Does what signals ask. `false`: stop.
+    /// Does what a signal asks, one a turn: the logs are read between two. `false`: stop.
     fn obey(&mut self, now: Mono) -> io::Result<bool> {
-        while let Some(request) = self.signals.take()? {
-            match request {
-                Request::Reload => self.reload(now),
-                Request::Stop => {
-                    self.watch.stop();
-                    return Ok(false);
-                }
+        match self.signals.take()? {
+            None => {}
+            Some(Request::Reload) => self.reload(now),
+            Some(Request::Stop) => {
+                self.watch.stop();
+                return Ok(false);
             }
         }
         Ok(true)
