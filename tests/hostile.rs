@@ -87,7 +87,9 @@ fn guards_with_log(log: impl Into<Stdio>) {
         let line = wrong_password(&format!("100.64.{}.{}", host >> 8, host & 255));
         messages.line(&format!("{line}\n{line}"));
     }
-    wait_until("the last attacker is in the kernel", || kernel_has("100.64.11.183"));
+    wait_until("the last attacker is in the kernel", || {
+        kernel_has("100.64.11.183")
+    });
     run(&format!("kill -TERM {}", guard.id()));
     assert_eq!(guard.wait().unwrap().code(), Some(0));
     assert_eq!(run("nft list ruleset"), "");
@@ -116,4 +118,53 @@ fn a_log_on_a_full_disk_does_not_end_the_guard() {
     isolated("a_log_on_a_full_disk_does_not_end_the_guard", || {
         guards_with_log(File::options().write(true).open("/dev/full").unwrap());
     });
+}
+
+/// The kernel gives SIGHUP before SIGTERM: whoever sends one without end could keep it from ever stopping.
+#[test]
+fn to_stop_comes_before_to_reload() {
+    isolated("to_stop_comes_before_to_reload", || {
+        let _messages = machine("", "");
+        let mut guard = start();
+        for signal in ["STOP", "TERM", "HUP", "CONT"] {
+            guard.signal(signal);
+        }
+        guard.wait_for("stopped");
+        let reloads = guard.seen.iter().filter(|line| line.contains("read again"));
+        assert_eq!(reloads.count(), 0, "{:?}", guard.seen);
+        assert_eq!(guard.wait(), 0);
+    });
+}
+
+#[test]
+fn a_configuration_that_is_no_file_keeps_the_old_settings() {
+    isolated("a_configuration_that_is_no_file_keeps_the_old_settings", || {
+        let mut messages = machine("", "");
+        let mut guard = start();
+        for make in ["mkfifo", "mkdir", "ln -s /dev/zero", "ln -s jail.local"] {
+            run("rm -rf /mnt/jail.local");
+            run(&format!("{make} /mnt/jail.local"));
+            guard.signal("HUP");
+            guard.wait_for("keeping the old settings: cannot read /mnt/jail.local");
+        }
+        messages.fail("198.51.100.66");
+        messages.fail("198.51.100.66");
+        guard.wait_for(" banned 198.51.100.66");
+    });
+}
+
+#[test]
+fn a_list_of_resolvers_that_is_no_file_does_not_hold_the_guard() {
+    isolated(
+        "a_list_of_resolvers_that_is_no_file_does_not_hold_the_guard",
+        || {
+            let mut messages = machine("", "");
+            run("mkfifo /mnt/fifo");
+            run("mount --bind /mnt/fifo /etc/resolv.conf");
+            let mut guard = start();
+            messages.fail("198.51.100.66");
+            messages.fail("198.51.100.66");
+            guard.wait_for(" banned 198.51.100.66");
+        },
+    );
 }
