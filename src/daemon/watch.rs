@@ -275,7 +275,10 @@ impl Watch {
         let mut refusal = None;
         let mut answer = |slot, result: Result<(), Refusal>| {
             guard.acked(slot, result.is_ok(), *now);
-            refusal = result.err().or(refusal.take());
+            // That all is gone matters more than that one ban is not taken: it can be mended.
+            if !matches!(refusal, Some(Refusal::Gone)) {
+                refusal = result.err().or(refusal.take());
+            }
         };
         match firewall {
             Some(firewall) => firewall.apply(batch, &mut answer),
