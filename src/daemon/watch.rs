@@ -113,7 +113,10 @@ impl Watch {
 
     /// Puts another configuration in force. The bans of jails that are still there go on.
     pub(super) fn replace(&mut self, jails: Jails, mut guard: Guard, now: Mono) {
-        guard.inherit(&mut self.guard, |jail| jails.named(self.jails.name(jail)));
+        let ended = guard.inherit(&mut self.guard, |jail| jails.named(self.jails.name(jail)));
+        if ended > 0 {
+            info!(target: TARGET, "bans that end with the old configuration: {ended}");
+        }
         if let Some(firewall) = &self.firewall {
             guard.set_longest_timeout(firewall.longest_timeout_ms());
         }
