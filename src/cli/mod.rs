@@ -63,7 +63,9 @@ pub fn main(words: &[OsString]) -> ExitCode {
     let words: Option<Vec<&str>> = words.iter().skip(1).map(|word| word.to_str()).collect();
     let parsed = match &words {
         Some(words) => Arguments::from_args(&["sipguard"], words),
-        None => Err(EarlyExit::from("a word of the command line is not UTF-8".to_owned())),
+        None => Err(EarlyExit::from(
+            "a word of the command line is not UTF-8".to_owned(),
+        )),
     };
     let done = match parsed {
         Ok(arguments) => arguments.run(),

@@ -70,7 +70,11 @@ impl<F: AsFd> Lines<F> {
         let _ = writeln!(line, "{words}");
         // Who did not read for so long is not waited for again before it reads.
         let wait_ms = if *lost == 0 { LOG_WAIT_MS } else { 0 };
-        *lost = if self.write(line.as_bytes(), wait_ms) { 0 } else { *lost + 1 };
+        *lost = if self.write(line.as_bytes(), wait_ms) {
+            0
+        } else {
+            *lost + 1
+        };
     }
 
     /// Writes, and waits for room at most so long in all. Whether all of it was written.
@@ -125,7 +129,10 @@ mod tests {
         let kept = first.lines().count();
         assert!((1_000..9_999).contains(&kept), "{kept}");
         log.say(&"the next");
-        let said = format!("WARN  [sipguard] lines missing in this log: {}\nthe next\n", 10_000 - kept);
+        let said = format!(
+            "WARN  [sipguard] lines missing in this log: {}\nthe next\n",
+            10_000 - kept
+        );
         assert_eq!(read(&mut reader), said);
         log.say(&"the last");
         assert_eq!(read(&mut reader), "the last\n");
