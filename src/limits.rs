@@ -162,3 +162,9 @@ pub const LOG_PIECE_BYTES: usize = 4_096;
 /// How long our own log waits for its reader before it loses lines, in milliseconds. A slow reader of a
 /// storm of bans (journald, logread) loses nothing; one that has stopped holds the loop once for so long.
 pub const LOG_WAIT_MS: u64 = 100;
+
+/// How often we look whether our rules are in the kernel where nothing tells (ipset and iptables), in seconds.
+pub const KERNEL_LOOK_SECONDS: u64 = 5;
+
+/// After how many seconds rules that could not be made again are tried again.
+pub const KERNEL_RETRY_SECONDS: u64 = 1;

@@ -168,3 +168,23 @@ fn a_list_of_resolvers_that_is_no_file_does_not_hold_the_guard() {
         },
     );
 }
+
+#[test]
+fn rules_that_somebody_flushed_come_back_by_themselves() {
+    isolated("rules_that_somebody_flushed_come_back_by_themselves", || {
+        let mut messages = machine("firewall = ipset", "");
+        let mut guard = start();
+        messages.fail("198.51.100.66");
+        messages.fail("198.51.100.66");
+        guard.wait_for(" banned 198.51.100.66");
+        let ours = || [run("iptables-legacy-save"), run("nft list ruleset")].concat();
+        assert!(ours().contains("sipguard"), "{}", ours());
+        for flush in ["-F", "-X"] {
+            run(&format!("iptables-legacy -t raw {flush}"));
+        }
+        run("nft flush ruleset");
+        guard.wait_for("somebody removed our firewall objects; they are back");
+        assert!(ours().contains("sipguard"), "{}", ours());
+        assert!(run("ipset list").contains("198.51.100.66"));
+    });
+}

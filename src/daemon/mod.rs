@@ -78,7 +78,14 @@ impl Daemon {
             } else {
                 self.timeout(clock::boottime()?)
             };
-            let [signalled, written] = poll::readable([self.signals.as_fd(), self.tail.fd()], timeout)?;
+            let (signals, logs) = (self.signals.as_fd(), self.tail.fd());
+            let [signalled, written, changed] = match self.watch.kernel_events() {
+                Some(events) => poll::readable([signals, logs, events], timeout)?,
+                None => {
+                    let [signalled, written] = poll::readable([signals, logs], timeout)?;
+                    [signalled, written, false]
+                }
+            };
             let now = clock::boottime()?;
             if signalled && !self.obey(now)? {
                 return Ok(());
@@ -87,6 +94,7 @@ impl Daemon {
                 self.tail.wake(now);
             }
             self.watch.begin_turn(now, clock::utc()?);
+            self.watch.look_at_kernel(changed);
             more = self.tail.read(now, &mut |line| self.watch.line(&line));
             self.watch.end_turn();
             while let Some(notice) = self.tail.notice() {

@@ -8,6 +8,7 @@ use super::TARGET;
 use super::jails::Jails;
 use super::watch::Watch;
 use crate::config::Config;
+use crate::firewall::Firewall;
 use crate::guard::{Ban, Verdict};
 use crate::tail::{Notice, What};
 use crate::time::{Mono, Span, Wall};
@@ -18,6 +19,9 @@ pub(super) fn started(config: &Config, watch: &Watch) {
         .firewall()
         .map_or("nothing (dry run)", |firewall| firewall.backend());
     info!(target: TARGET, "sipguard {} guards with {backend}", env!("CARGO_PKG_VERSION"));
+    if let Some(fault) = watch.firewall().and_then(Firewall::shortcoming) {
+        warn!(target: TARGET, "{fault}");
+    }
     for jail in &config.jails {
         info!(target: TARGET, "jail {}: {} failures in {} bring a ban {}, read from {}",
             jail.name,

@@ -1,5 +1,7 @@
 //! One turn of the loop: lines in, verdicts, and changes to the kernel.
 
+use std::os::fd::BorrowedFd;
+
 use log::{debug, error, info, warn};
 
 use super::TARGET;
@@ -9,9 +11,9 @@ use super::report::{self, Banned, Net};
 use crate::config::{Backend, Config};
 use crate::escape::Escaped;
 use crate::filter::{Context, Failure, Reading, Suspicion};
-use crate::firewall::{Firewall, Refusal};
+use crate::firewall::{self, Firewall, Refusal};
 use crate::guard::{Effect, Guard, Outcome, Source, Verdict};
-use crate::limits::{CHANGES_PER_BATCH, JAILS_MAX};
+use crate::limits::{CHANGES_PER_BATCH, JAILS_MAX, KERNEL_LOOK_SECONDS, KERNEL_RETRY_SECONDS};
 use crate::sys::Fault;
 use crate::tail::Line;
 use crate::time::{Mono, Wall};
@@ -26,6 +28,8 @@ pub(super) struct Watch {
     guard: Guard,
     /// `None` in a dry run.
     firewall: Option<Firewall>,
+    /// When to look whether our rules are in the kernel although nothing was heard.
+    look_at: Option<Mono>,
     /// Verdicts of this turn: told when the kernel has answered, so that the ban comes before the word.
     fresh: Vec<Verdict>,
     batch: Vec<Effect>,
@@ -70,6 +74,7 @@ impl Watch {
         Watch {
             jails,
             guard,
+            look_at: firewall.as_ref().map(|_| Mono(0)),
             firewall,
             fresh: Vec::with_capacity(CHANGES_PER_BATCH),
             batch: Vec::with_capacity(CHANGES_PER_BATCH),
@@ -121,12 +126,45 @@ impl Watch {
             guard.set_longest_timeout(firewall.longest_timeout_ms());
         }
         (self.jails, self.guard, self.now) = (jails, guard, now);
+        self.look_at = self.firewall.as_ref().map(|_| now);
         self.settle();
     }
 
     /// When something has to be done although nothing happened.
     pub(super) fn next_deadline(&self) -> Option<Mono> {
-        self.guard.next_deadline()
+        let deadlines = [self.guard.next_deadline(), self.look_at];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// What is readable when others change nf_tables, if they can change what is ours.
+    pub(super) fn kernel_events(&self) -> Option<BorrowedFd<'_>> {
+        match self.firewall.as_ref()?.watch() {
+            firewall::Watch::Events(events) => Some(events),
+            firewall::Watch::Needless | firewall::Watch::Poll => None,
+        }
+    }
+
+    /// Looks whether our rules are still there, if it is time or others `changed` something; if not, makes them
+    /// again.
+    pub(super) fn look_at_kernel(&mut self, changed: bool) {
+        let Some(firewall) = &mut self.firewall else {
+            return;
+        };
+        let due = self.look_at.is_some_and(|at| at <= self.now);
+        // If it cannot be heard what changed, it has to be looked at.
+        let changed = changed && firewall.take_events().unwrap_or(true);
+        if !due && !changed {
+            return;
+        }
+        self.look_at = match firewall.watch() {
+            firewall::Watch::Poll => Some(self.now.plus_seconds(KERNEL_LOOK_SECONDS)),
+            firewall::Watch::Needless | firewall::Watch::Events(_) => None,
+        };
+        match firewall.check_intact() {
+            Ok(true) => {}
+            Ok(false) => self.rebuild(),
+            Err(fault) => self.cannot_rebuild(&fault),
+        }
     }
 
     pub(super) fn begin_turn(&mut self, now: Mono, utc: Wall) {
@@ -308,7 +346,12 @@ impl Watch {
                 );
                 self.guard.kernel_lost_all();
             }
-            Err(fault) => self.refuse(&fault),
+            Err(fault) => self.cannot_rebuild(&fault),
         }
+    }
+
+    fn cannot_rebuild(&mut self, fault: &Fault) {
+        self.look_at = Some(self.now.plus_seconds(KERNEL_RETRY_SECONDS));
+        self.refuse(fault);
     }
 }
