@@ -17,7 +17,7 @@ use std::fs::File;
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::{Child, Command, Stdio};
 
-use host::{Guard, Log, wait_until, wrong_password};
+use host::{Guard, Log, wait_until, wrong_password, wrong_password_before};
 use support::{isolated, run, try_run};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_sipguard");
@@ -186,5 +186,38 @@ fn rules_that_somebody_flushed_come_back_by_themselves() {
         guard.wait_for("somebody removed our firewall objects; they are back");
         assert!(ours().contains("sipguard"), "{}", ours());
         assert!(run("ipset list").contains("198.51.100.66"));
+    });
+}
+
+/// A log that is restored, unpacked or mounted after the start holds what happened long ago.
+#[test]
+fn old_failures_in_a_file_that_comes_late_bring_no_ban() {
+    isolated("old_failures_in_a_file_that_comes_late_bring_no_ban", || {
+        drop(machine("", ""));
+        fs::remove_file(MESSAGES).unwrap();
+        let mut guard = start();
+        let line = |host, ago| wrong_password_before(&format!("198.51.100.{host}"), ago) + "\n";
+        let mut late = String::new();
+        for (host, ago) in [
+            (1, 90_000),
+            (1, 80_000),
+            (2, 660),
+            (2, 650),
+            (3, 300),
+            (3, 10),
+            (4, -7_200),
+            (4, -7_200),
+        ] {
+            late += &line(host, ago);
+        }
+        fs::write("/var/log/late", late).unwrap();
+        fs::rename("/var/log/late", MESSAGES).unwrap();
+        guard.wait_for(" banned 198.51.100.4");
+        // What arrives later counts by its arrival, whatever it says.
+        let mut messages = Log::create(MESSAGES);
+        messages.line(&(line(5, 90_000) + &line(5, 90_000)));
+        guard.wait_for(" banned 198.51.100.5");
+        let banned = guard.seen.iter().filter(|line| line.contains(" banned "));
+        assert_eq!(banned.count(), 3, "{:?}", guard.seen);
     });
 }

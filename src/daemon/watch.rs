@@ -12,7 +12,7 @@ use crate::config::{Backend, Config};
 use crate::escape::Escaped;
 use crate::filter::{Context, Failure, Reading, Suspicion};
 use crate::firewall::{self, Firewall, Refusal};
-use crate::guard::{Effect, Guard, Outcome, Source, Verdict};
+use crate::guard::{Effect, Guard, JailId, Outcome, Source, Verdict};
 use crate::limits::{CHANGES_PER_BATCH, JAILS_MAX, KERNEL_LOOK_SECONDS, KERNEL_RETRY_SECONDS};
 use crate::sys::Fault;
 use crate::tail::Line;
@@ -222,6 +222,9 @@ impl Watch {
     fn failure(&mut self, failure: &Failure, line: &Line<'_>, jails: JailBits) {
         let source = Source((line.file.0 % 16) as u8);
         for jail in jails {
+            if line.backlog && self.is_over(failure, jail) {
+                continue;
+            }
             let outcome = self.guard.observe(jail, source, failure, self.now);
             let name = self.jails.name(jail);
             match outcome {
@@ -242,6 +245,16 @@ impl Watch {
                 }
             }
         }
+    }
+
+    /// Whether a failure was over long before it was read, by the stamp of its line: in a file that was restored,
+    /// unpacked or mounted. What is written while we look counts when it arrives, whatever its stamp says.
+    fn is_over(&self, failure: &Failure, jail: JailId) -> bool {
+        let findtime = i64::try_from(self.guard.findtime(jail)).unwrap_or(i64::MAX);
+        let Wall(now) = self.context.today;
+        failure
+            .at
+            .is_some_and(|Wall(at)| now.saturating_sub(at) > findtime)
     }
 
     /// Keeps a verdict until the kernel has answered. A storm of them is taken to the kernel in batches.

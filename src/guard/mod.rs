@@ -181,6 +181,14 @@ impl Guard {
         }
     }
 
+    /// How far back failures count in a jail, in seconds.
+    #[must_use]
+    pub fn findtime(&self, jail: JailId) -> u64 {
+        self.policies
+            .get(usize::from(jail.0))
+            .map_or(0, |policy| policy.findtime)
+    }
+
     /// Enters a ban that was not made here: one from the store.
     pub fn restore(&mut self, ban: Ban) {
         self.bans.enter(ban);
