@@ -168,3 +168,6 @@ pub const KERNEL_LOOK_SECONDS: u64 = 5;
 
 /// After how many seconds rules that could not be made again are tried again.
 pub const KERNEL_RETRY_SECONDS: u64 = 1;
+
+/// How often at most we look which addresses, gateways and resolvers are our own, in seconds.
+pub const OWN_LOOK_SECONDS: u64 = 5;

@@ -221,3 +221,40 @@ fn old_failures_in_a_file_that_comes_late_bring_no_ban() {
         assert_eq!(banned.count(), 3, "{:?}", guard.seen);
     });
 }
+
+/// At boot a router has its addresses, gateway and resolvers only after a while.
+#[test]
+fn a_gateway_that_comes_after_the_start_is_not_cut_off() {
+    isolated("a_gateway_that_comes_after_the_start_is_not_cut_off", || {
+        let mut messages = machine("", "");
+        let mut guard = start();
+        run("ip link add wan0 type veth peer name wan1");
+        run("ip link set wan0 up");
+        run("ip addr add 198.51.100.1/24 dev wan0");
+        run("ip route add default via 198.51.100.7");
+        for address in ["198.51.100.7", "198.51.100.1", "198.51.100.66"] {
+            messages.fail(address);
+            messages.fail(address);
+        }
+        guard.wait_for(" banned 198.51.100.66");
+        guard.wait_for("unbanned 198.51.100.");
+        guard.wait_for("unbanned 198.51.100.");
+        assert!(!kernel_has("198.51.100.7") && !kernel_has("198.51.100.1"));
+        assert!(kernel_has("198.51.100.66"));
+        // Soon after, there are others.
+        run("ip addr add 203.0.113.1/24 dev lo");
+        messages.fail("203.0.113.1");
+        messages.fail("203.0.113.1");
+        guard.wait_for("unbanned 203.0.113.1: it is the box's own address, gateway or resolver");
+        messages.fail("203.0.113.1");
+        messages.fail("203.0.113.1");
+        messages.fail("198.51.100.67");
+        messages.fail("198.51.100.67");
+        guard.wait_for(" banned 198.51.100.67");
+        let again = guard
+            .seen
+            .iter()
+            .filter(|line| line.contains(" banned 203.0.113.1 "));
+        assert_eq!(again.count(), 1, "{:?}", guard.seen);
+    });
+}

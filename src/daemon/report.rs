@@ -83,6 +83,11 @@ pub(super) fn unbanned(ban: &Ban, jail: &str, now: Mono) {
     );
 }
 
+/// A ban should not have been made.
+pub(super) fn not_to_be_banned(ban: &Ban, jail: &str) {
+    warn!(target: TARGET, "unbanned {}: it is the box's own address, gateway or resolver jail={jail}", Net(ban));
+}
+
 /// Something happened to a log file. Nobody misses one that was only guessed.
 pub(super) fn file(notice: &Notice, jails: &Jails) {
     match notice.what {

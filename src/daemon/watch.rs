@@ -12,9 +12,11 @@ use crate::config::{Backend, Config};
 use crate::escape::Escaped;
 use crate::filter::{Context, Failure, Reading, Suspicion};
 use crate::firewall::{self, Firewall, Refusal};
-use crate::guard::{Effect, Guard, JailId, Outcome, Source, Verdict};
-use crate::limits::{CHANGES_PER_BATCH, JAILS_MAX, KERNEL_LOOK_SECONDS, KERNEL_RETRY_SECONDS};
-use crate::sys::Fault;
+use crate::guard::{Effect, Guard, JailId, Outcome, Source, Trust, Verdict};
+use crate::limits::{
+    CHANGES_PER_BATCH, JAILS_MAX, KERNEL_LOOK_SECONDS, KERNEL_RETRY_SECONDS, OWN_LOOK_SECONDS,
+};
+use crate::sys::{Fault, own};
 use crate::tail::Line;
 use crate::time::{Mono, Wall};
 use crate::zone::Zone;
@@ -30,6 +32,10 @@ pub(super) struct Watch {
     firewall: Option<Firewall>,
     /// When to look whether our rules are in the kernel although nothing was heard.
     look_at: Option<Mono>,
+    /// When to look which addresses are our own: after bans, which may have hit one.
+    own_at: Option<Mono>,
+    /// Not before: we have looked.
+    own_rests: Mono,
     /// Verdicts of this turn: told when the kernel has answered, so that the ban comes before the word.
     fresh: Vec<Verdict>,
     batch: Vec<Effect>,
@@ -76,6 +82,8 @@ impl Watch {
             guard,
             look_at: firewall.as_ref().map(|_| Mono(0)),
             firewall,
+            own_at: None,
+            own_rests: Mono(0),
             fresh: Vec::with_capacity(CHANGES_PER_BATCH),
             batch: Vec::with_capacity(CHANGES_PER_BATCH),
             found: Vec::with_capacity(JAILS_MAX),
@@ -132,7 +140,7 @@ impl Watch {
 
     /// When something has to be done although nothing happened.
     pub(super) fn next_deadline(&self) -> Option<Mono> {
-        let deadlines = [self.guard.next_deadline(), self.look_at];
+        let deadlines = [self.guard.next_deadline(), self.look_at, self.own_at];
         deadlines.into_iter().flatten().min()
     }
 
@@ -208,6 +216,23 @@ impl Watch {
             report::unbanned(&ban, self.jails.name(ban.jail), self.now);
         }
         self.settle();
+        if self.own_at.is_some_and(|at| at <= self.now) {
+            self.look_at_own();
+        }
+    }
+
+    /// Lifts bans of what has become one of our own addresses, gateways or resolvers since the start: a router
+    /// gets them after it. A ban is not made to wait for this look.
+    fn look_at_own(&mut self) {
+        self.own_at = None;
+        self.own_rests = self.now.plus_seconds(OWN_LOOK_SECONDS);
+        // What cannot be read is as it was.
+        let Ok(own) = own::addresses() else { return };
+        let wrong = self.guard.set_own(Trust::new(own));
+        self.settle();
+        for ban in wrong {
+            report::not_to_be_banned(&ban, self.jails.name(ban.jail));
+        }
     }
 
     /// Takes our objects out of the kernel.
@@ -297,6 +322,9 @@ impl Watch {
                 Some(refusal) => self.refuse(&refusal),
                 None => {}
             }
+        }
+        if !self.fresh.is_empty() {
+            self.own_at = Some(self.own_rests.max(self.now));
         }
         let (now, utc) = (self.now, self.utc);
         for verdict in self.fresh.drain(..) {

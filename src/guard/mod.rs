@@ -181,6 +181,25 @@ impl Guard {
         }
     }
 
+    /// Takes the box's own addresses, gateways and resolvers as they are by now, and lifts the bans of these.
+    pub fn set_own(&mut self, own: Trust) -> Vec<Ban> {
+        if own == self.settings.own {
+            return Vec::new();
+        }
+        self.settings.own = own;
+        let own = &self.settings.own;
+        let wrong: Vec<Ban> = self
+            .bans
+            .iter()
+            .filter(|ban| own.overlaps(ban.net))
+            .copied()
+            .collect();
+        for ban in &wrong {
+            self.bans.lift(ban.net, ban.jail);
+        }
+        wrong
+    }
+
     /// How far back failures count in a jail, in seconds.
     #[must_use]
     pub fn findtime(&self, jail: JailId) -> u64 {
