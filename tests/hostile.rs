@@ -258,3 +258,36 @@ fn a_gateway_that_comes_after_the_start_is_not_cut_off() {
         assert_eq!(again.count(), 1, "{:?}", guard.seen);
     });
 }
+
+#[test]
+fn the_log_counts_as_people_do_and_names_nothing_raw() {
+    isolated("the_log_counts_as_people_do_and_names_nothing_raw", || {
+        let mut messages = machine("", "");
+        let text = fs::read_to_string("/mnt/jail.local").unwrap();
+        let text = text.replace("maxretry = 2", "maxretry = 1");
+        let text = text.replace(MESSAGES, &format!("{MESSAGES}\n /var/log/\x1b[31m"));
+        fs::write("/mnt/jail.local", text).unwrap();
+        let mut guard = start();
+        guard.wait_for("jail asterisk: 1 failure in 10m bring a ban for 10m, read from /var/log/asterisk/messages /var/log/\\x1b[31m");
+        messages.fail("198.51.100.66");
+        guard.wait_for(" banned 198.51.100.66 for 10m: 1 failure in 0s");
+        guard.signal("HUP");
+        guard.wait_for("configuration read again: 1 jail");
+        guard.signal("TERM");
+        guard.wait_for("stopped; 1 ban lifted");
+    });
+}
+
+#[test]
+fn a_ban_that_ends_because_the_table_is_full_is_told() {
+    isolated("a_ban_that_ends_because_the_table_is_full_is_told", || {
+        let mut messages = machine("maxbans = 2", "");
+        let mut guard = start();
+        for host in 1..=3 {
+            messages.fail(&format!("198.51.100.{host}"));
+            messages.fail(&format!("198.51.100.{host}"));
+        }
+        guard.wait_for("the table is full (maxbans): 1 ban ended early to make room, last 198.51.100.1");
+        wait_until("the kernel let go of it", || !kernel_has("198.51.100.1"));
+    });
+}

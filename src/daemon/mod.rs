@@ -20,6 +20,7 @@ use crate::sys::{Fault, clock, own, poll};
 use crate::tail::{Start, Tail};
 use crate::time::Mono;
 use jails::{Jails, policies};
+use report::Count;
 use watch::Watch;
 
 pub use jails::load;
@@ -126,7 +127,9 @@ impl Daemon {
     /// Takes over the whole new configuration, or none of it.
     fn reload(&mut self, now: Mono) {
         match self.try_reload(now) {
-            Ok(()) => info!(target: TARGET, "configuration read again: {} jails", self.config.jails.len()),
+            Ok(()) => {
+                info!(target: TARGET, "configuration read again: {}", Count(self.config.jails.len() as u64, "jail"))
+            }
             Err(Failed::Config(error)) => error!(target: TARGET, "keeping the old settings: {error}"),
             Err(Failed::Machine(fault)) => error!(target: TARGET, "keeping the old settings: {fault}"),
             Err(Failed::Usage(text)) => error!(target: TARGET, "keeping the old settings: {text}"),

@@ -7,7 +7,7 @@ use log::{debug, error, info, warn};
 use super::TARGET;
 use super::jails::{JailBits, Jails};
 use super::open_firewall;
-use super::report::{self, Banned, Net};
+use super::report::{self, Banned, Count, Net};
 use crate::config::{Backend, Config};
 use crate::escape::Escaped;
 use crate::filter::{Context, Failure, Reading, Suspicion};
@@ -48,6 +48,7 @@ pub(super) struct Watch {
     suspicious: Telling,
     refused: Telling,
     table_full: Telling,
+    displaced: Telling,
 }
 
 /// Something that is counted, and told at most once a minute.
@@ -94,6 +95,7 @@ impl Watch {
             suspicious: Telling::default(),
             refused: Telling::default(),
             table_full: Telling::default(),
+            displaced: Telling::default(),
         }
     }
 
@@ -237,10 +239,11 @@ impl Watch {
 
     /// Takes our objects out of the kernel.
     pub(super) fn stop(&mut self) {
-        let bans = self.guard.ban_count();
+        let bans = Count(self.guard.ban_count().into(), "ban");
         match self.firewall.as_mut().map(Firewall::teardown) {
             Some(Err(fault)) => error!(target: TARGET, "{fault}"),
-            Some(Ok(())) | None => info!(target: TARGET, "stopped; {bans} bans lifted"),
+            Some(Ok(())) => info!(target: TARGET, "stopped; {bans} lifted"),
+            None => info!(target: TARGET, "stopped"),
         }
     }
 
@@ -253,11 +256,19 @@ impl Watch {
             let outcome = self.guard.observe(jail, source, failure, self.now);
             let name = self.jails.name(jail);
             match outcome {
-                Outcome::Ban(verdict) => self.convict(verdict),
+                Outcome::Ban(verdict) => {
+                    if let Some(ban) = &verdict.displaced
+                        && let Some(count) = self.displaced.count(self.now)
+                    {
+                        let bans = Count(count, "ban");
+                        warn!(target: TARGET, "the table is full (maxbans): {bans} ended early to make room, last {}", Net(ban));
+                    }
+                    self.convict(verdict);
+                }
                 Outcome::TableFull(verdict) => {
                     if let Some(count) = self.table_full.count(self.now) {
                         let net = Net(&verdict.ban);
-                        error!(target: TARGET, "{net} is not banned: the table is full (maxbans), {count} times jail={name}");
+                        error!(target: TARGET, "{net} is not banned: the table is full (maxbans), {} jail={name}", Count(count, "time"));
                     }
                 }
                 Outcome::Trusted
@@ -294,7 +305,8 @@ impl Watch {
     fn suspect(&mut self, suspicion: Suspicion, line: &Line<'_>) {
         if let Some(count) = self.suspicious.count(self.now) {
             let start = line.bytes.get(..200).unwrap_or(line.bytes);
-            warn!(target: TARGET, "log injection or evasion attempt: {count} suspicious lines, {suspicion:?}: {}",
+            warn!(target: TARGET, "log injection or evasion attempt: {}, {suspicion:?}: {}",
+                Count(count, "suspicious line"),
                 Escaped(start)
             );
         }
@@ -371,7 +383,7 @@ impl Watch {
 
     fn refuse(&mut self, why: &dyn core::fmt::Display) {
         if let Some(count) = self.refused.count(self.now) {
-            error!(target: TARGET, "bans are not in force, trying again every second ({count} times): {why}");
+            error!(target: TARGET, "bans are not in force, trying again every second ({}): {why}", Count(count, "time"));
         }
     }
 
@@ -382,8 +394,8 @@ impl Watch {
         };
         match firewall.rebuild() {
             Ok(()) => {
-                warn!(target: TARGET, "somebody removed our firewall objects; they are back, {} bans follow",
-                    self.guard.ban_count()
+                warn!(target: TARGET, "somebody removed our firewall objects; they are back, {} to follow",
+                    Count(self.guard.ban_count().into(), "ban")
                 );
                 self.guard.kernel_lost_all();
             }
