@@ -198,3 +198,18 @@ pub const ASTERISK_HINDRANCES_MAX: usize = 8;
 
 /// Lines of advice on Asterisk's configuration, far more than anybody reads.
 pub const ASTERISK_ADVICE_MAX: usize = 256;
+/// Bytes of our own log written at once: `PIPE_BUF`, so much a pipe takes that says it has room.
+pub const LOG_PIECE_BYTES: usize = 4_096;
+
+/// How long our own log waits for its reader before it loses lines, in milliseconds. A slow reader of a
+/// storm of bans (journald, logread) loses nothing; one that has stopped holds the loop once for so long.
+pub const LOG_WAIT_MS: u64 = 100;
+
+/// How often we look whether our rules are in the kernel where nothing tells (ipset and iptables), in seconds.
+pub const KERNEL_LOOK_SECONDS: u64 = 5;
+
+/// After how many seconds rules that could not be made again are tried again.
+pub const KERNEL_RETRY_SECONDS: u64 = 1;
+
+/// How often at most we look which addresses, gateways and resolvers are our own, in seconds.
+pub const OWN_LOOK_SECONDS: u64 = 5;

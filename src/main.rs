@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    sipguard::cli::main(&std::env::args().collect::<Vec<_>>())
+    sipguard::cli::main(&std::env::args_os().collect::<Vec<_>>())
 }

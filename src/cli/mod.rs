@@ -3,6 +3,7 @@
 mod check;
 mod run;
 
+use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
@@ -58,9 +59,15 @@ impl From<config::Error> for Failed {
 
 /// Does what the words say. Exit codes: 0 done, 1 not done, 2 wrong usage or configuration.
 #[must_use]
-pub fn main(words: &[String]) -> ExitCode {
-    let words: Vec<&str> = words.iter().skip(1).map(String::as_str).collect();
-    let done = match Arguments::from_args(&["sipguard"], &words) {
+pub fn main(words: &[OsString]) -> ExitCode {
+    let words: Option<Vec<&str>> = words.iter().skip(1).map(|word| word.to_str()).collect();
+    let parsed = match &words {
+        Some(words) => Arguments::from_args(&["sipguard"], words),
+        None => Err(EarlyExit::from(
+            "a word of the command line is not UTF-8".to_owned(),
+        )),
+    };
+    let done = match parsed {
         Ok(arguments) => arguments.run(),
         Err(EarlyExit {
             output,

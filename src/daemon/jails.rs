@@ -1,6 +1,5 @@
 //! The jails of a configuration as the loop needs them: which file feeds which filters and jails.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -14,6 +13,7 @@ use crate::filter::{Context, Filter, Reading, Trail};
 use crate::firewall::JailRule;
 use crate::guard::{JailId, Policy, Trust};
 use crate::limits::{CONFIG_BYTES_MAX, FILES_MAX, JAILS_MAX};
+use crate::sys::file;
 use crate::tail::Line;
 
 /// Where the configuration is looked for if the command line names none.
@@ -31,13 +31,9 @@ pub fn load(path: Option<&Path>) -> Result<(Config, Vec<Warning>), config::Error
     config::load(&path, &mut read_bounded)
 }
 
+/// One byte more than a file may have, so that one that is too long is found out.
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    use std::io::Read as _;
-    let mut text = Vec::new();
-    fs::File::open(path)?
-        .take(CONFIG_BYTES_MAX as u64 + 1)
-        .read_to_end(&mut text)?;
-    Ok(text)
+    file::read(path, CONFIG_BYTES_MAX + 1).map(|(text, _)| text)
 }
 
 /// All jails: who reads their lines, and what of the kernel they need.
