@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
+use std::rc::Rc;
 
 use ipnet::IpNet;
 use sipguard::filter::asterisk::Asterisk;
+use sipguard::filter::custom::{Custom, Dates, Definition, Pattern, Role};
 use sipguard::filter::dropbear::Dropbear;
 use sipguard::filter::sshd::{Mode, Sshd};
 use sipguard::filter::{Class, Context, Failure, Filter, Kind, Proof, Reading, Service, Trail};
@@ -48,6 +50,40 @@ pub fn line(bytes: &[u8]) {
         if let Some((line, reading)) = first {
             let alone = filter.read(line, &mut Trail::default(), &context);
             assert_eq!(alone, reading, "what follows a line has no part in it");
+        }
+    }
+}
+
+/// A failregex in the first line, log lines behind it: it compiles or says why not, and an address that it finds
+/// stands in the line.
+pub fn custom(bytes: &[u8]) {
+    let mut parts = bytes.splitn(2, |&byte| byte == b'\n');
+    let (Some(expression), Some(lines)) = (parts.next(), parts.next()) else {
+        return;
+    };
+    let Ok(expression) = std::str::from_utf8(expression) else {
+        return;
+    };
+    let Ok(pattern) = Pattern::new(expression, Role::Fail) else {
+        return;
+    };
+    let definition = Definition {
+        name: "fuzzed".into(),
+        prefix: None,
+        fail: vec![pattern],
+        ignore: Vec::new(),
+        dates: Dates::any(),
+        proof: Proof::Blind,
+    };
+    let filter = Custom::new(Rc::new(definition));
+    let context = Context {
+        today: Wall(1_795_351_367),
+        utc_offset_s: 0,
+    };
+    for line in lines.split(|&byte| byte == b'\n') {
+        if let Reading::Failure(failure) = filter.read(line, &context) {
+            assert!(!addr::is_never_remote(failure.addr), "{failure:?}");
+            assert!(stands_in(line, failure.addr), "{failure:?}");
         }
     }
 }

@@ -156,6 +156,26 @@ pub const DELETED_FILE_SECONDS: u64 = 86_400;
 /// What inotify cannot tell (no watch left, an I/O error) is tried again after this long.
 pub const LOG_RETRY_SECONDS: u64 = 30;
 
+/// Expressions of one kind in one filter of the user's own. fail2ban's largest have some dozens.
+pub const PATTERNS_PER_FILTER_MAX: usize = 128;
+
+/// Longest expression, in bytes. fail2ban's longest, a list of user agents, has some 2,300.
+pub const PATTERN_BYTES_MAX: usize = 8 * 1024;
+
+/// Memory of one compiled expression, in bytes; all of fail2ban's fit into 96 KiB. It bounds the time that a line
+/// takes, too: some hundred microseconds are usual, but the worst expression that fits, such as nested counted
+/// repetitions, takes a second or two on a line of the longest kind.
+pub const PATTERN_PROGRAM_BYTES_MAX: usize = 128 * 1024;
+
+/// How deep groups may be nested in an expression: the reader of expressions calls itself for each.
+pub const PATTERN_NEST_MAX: usize = 32;
+
+/// Largest count in `{least,most}`, which is written out so many times.
+pub const PATTERN_REPEAT_MAX: u32 = 1_000;
+
+/// Texts looked for in a line before an expression is tried; with more, the expression is tried at once.
+pub const PATTERN_LITERALS_MAX: usize = 8;
+
 /// Size of one of Asterisk's configuration files, in bytes. FreePBX writes about 2 KB for each extension.
 pub const ASTERISK_CONFIG_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -178,6 +198,21 @@ pub const ASTERISK_HINDRANCES_MAX: usize = 8;
 
 /// Lines of advice on Asterisk's configuration, far more than anybody reads.
 pub const ASTERISK_ADVICE_MAX: usize = 256;
+/// Bytes of our own log written at once: `PIPE_BUF`, so much a pipe takes that says it has room.
+pub const LOG_PIECE_BYTES: usize = 4_096;
+
+/// How long our own log waits for its reader before it loses lines, in milliseconds. A slow reader of a
+/// storm of bans (journald, logread) loses nothing; one that has stopped holds the loop once for so long.
+pub const LOG_WAIT_MS: u64 = 100;
+
+/// How often we look whether our rules are in the kernel where nothing tells (ipset and iptables), in seconds.
+pub const KERNEL_LOOK_SECONDS: u64 = 5;
+
+/// After how many seconds rules that could not be made again are tried again.
+pub const KERNEL_RETRY_SECONDS: u64 = 1;
+
+/// How often at most we look which addresses, gateways and resolvers are our own, in seconds.
+pub const OWN_LOOK_SECONDS: u64 = 5;
 
 /// `sipguard test`: attempts that later lines may still join. A flood of one source and account needs a few; an
 /// attempt with an id of its own needs one for ten seconds, so that 1,600 such attempts a second count exactly.

@@ -284,6 +284,45 @@ fn a_dry_run_needs_no_privileges_and_bans_nothing() {
     });
 }
 
+/// A filter of the user's own bans; so do a jail's own expressions beside a built-in filter, and what the jail
+/// ignores counts for nobody.
+#[test]
+fn filters_of_the_users_own_ban() {
+    isolated("filters_of_the_users_own_ban", || {
+        fresh_machine();
+        let mut logs = ["/var/log/kamailio", "/var/log/asterisk/messages"].map(Log::create);
+        fs::create_dir_all("/mnt/filter.d").unwrap();
+        fs::write(
+            "/mnt/filter.d/kamailio.conf",
+            include_str!("data/filter.d/kamailio.conf"),
+        )
+        .unwrap();
+        let own = "maxretry = 2\nprotocol = tcp,udp\nfailregex = ^\\[\\] mine: <HOST>$\nignoreregex = friend\n\
+            [kamailio]\nenabled = true\nlogpath = /var/log/kamailio\nport = 5060\nprotocol = udp\nmaxretry = 2";
+        let mut guard = Guard::start(&["--config", &config("nftables", own)]);
+        let [kamailio, asterisk] = &mut logs;
+        for _ in 0..2 {
+            asterisk.line(&wrong_password("198.51.100.61").replace("sip:100", "sip:friend"));
+            asterisk.line("[2026-11-22 12:42:47] mine: 198.51.100.62");
+            kamailio.line(
+                "Nov 22 10:11:12 sip kamailio[1]: NOTICE: <script>: auth failed for <a> from 198.51.100.63",
+            );
+        }
+        for (address, jail) in [("198.51.100.62", "asterisk"), ("198.51.100.63", "kamailio")] {
+            let line = guard.wait_for(&format!("banned {address}"));
+            assert!(line.contains(&format!("jail={jail}")), "{line}");
+        }
+        asterisk.fail("198.51.100.64");
+        asterisk.fail("198.51.100.64");
+        guard.wait_for("banned 198.51.100.64");
+        assert!(
+            guard.seen.iter().all(|line| !line.contains("198.51.100.61")),
+            "{:?}",
+            guard.seen
+        );
+    });
+}
+
 /// Exit code and words of a `sipguard` that does not come up.
 #[track_caller]
 fn refuses(command: &str, code: i32, words: &[&str]) {

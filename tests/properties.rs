@@ -91,6 +91,23 @@ fn lines() {
 }
 
 #[test]
+fn filters_of_the_users_own() {
+    let expressions = [
+        "^%(__prefix_line)s?login failed for \\S+ from <HOST>$",
+        "^<HOST> -.*\"(GET|POST).*HTTP.*\" 40[13]",
+        "(?:user )?<F-USER>.*?</F-USER> \\[<ADDR>\\](?::\\d+)?$",
+    ];
+    let lines = "Nov 22 12:49:43 host prog[1]: login failed for a from 192.0.2.1\n\
+                 192.0.2.2 - - [22/Nov/2026:12:49:43 +0000] \"GET / HTTP/1.1\" 401 5\n\
+                 2026-11-22 12:49:43 user bob [2001:db8::1]:50\n";
+    let seeds: Vec<_> = expressions
+        .iter()
+        .map(|one| format!("{one}\n{lines}").into_bytes())
+        .collect();
+    check("custom", &seeds, properties::custom);
+}
+
+#[test]
 fn configurations() {
     let seeds = [files("tests/data/article"), files("tests/data/howto")].concat();
     check("config", &seeds, properties::config);

@@ -5,6 +5,8 @@ mod progress;
 mod run;
 mod test;
 
+use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
@@ -64,10 +66,15 @@ const STDIN: &str = "\0-";
 
 /// Does what the words say. Exit codes: 0 done, 1 not done, 2 wrong usage or configuration.
 #[must_use]
-pub fn main(words: &[String]) -> ExitCode {
-    let stdin = |word| if word == "-" { STDIN } else { word };
-    let words: Vec<&str> = words.iter().skip(1).map(String::as_str).map(stdin).collect();
-    let done = match Arguments::from_args(&["sipguard"], &words) {
+pub fn main(words: &[OsString]) -> ExitCode {
+    let all: Option<Vec<Cow<'_, str>>> = words.iter().skip(1).map(|word| spelled(word, words)).collect();
+    let parsed = match &all {
+        Some(all) => Arguments::from_args(&["sipguard"], &all.iter().map(|word| &**word).collect::<Vec<_>>()),
+        None => Err(EarlyExit::from(
+            "a word of the command line is not UTF-8".to_owned(),
+        )),
+    };
+    let done = match parsed {
         Ok(arguments) => arguments.run(),
         Err(EarlyExit {
             output,
@@ -87,6 +94,16 @@ pub fn main(words: &[String]) -> ExitCode {
     // Nobody is left to tell if stderr is closed.
     let _ = writeln!(io::stderr(), "sipguard: {}", text.trim_end());
     ExitCode::from(code)
+}
+
+/// A word as argh can take it. The names of logs may be any bytes: `test` looks them up as they were typed.
+fn spelled<'w>(word: &'w OsStr, words: &[OsString]) -> Option<Cow<'w, str>> {
+    let is_test = words.get(1).is_some_and(|command| command == "test");
+    match word.to_str() {
+        Some("-") if is_test => Some(Cow::Borrowed(STDIN)),
+        Some(word) => Some(Cow::Borrowed(word)),
+        None => is_test.then(|| word.to_string_lossy()),
+    }
 }
 
 impl Arguments {

@@ -4,11 +4,10 @@ use std::path::PathBuf;
 
 use argh::FromArgs;
 use log::LevelFilter;
-use simple_logger::SimpleLogger;
 
 use super::Failed;
 use crate::daemon::Daemon;
-use crate::sys::Fault;
+use crate::sys::{self, Fault};
 
 /// guard in the foreground: read the logs, ban in the kernel
 #[derive(FromArgs)]
@@ -32,8 +31,7 @@ impl Run {
         } else {
             LevelFilter::Info
         };
-        // A second logger can only be a mistake of ours in one process; the first goes on.
-        let _ = SimpleLogger::new().with_level(level).init();
+        sys::log::start(level);
         let mut daemon = Daemon::start(self.config, self.dry_run)?;
         daemon
             .run()

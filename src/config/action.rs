@@ -2,8 +2,9 @@
 
 use super::ini::Wrong;
 use super::interpolate::Value;
+use super::options::word;
 use super::reading::{Reading, shown};
-use super::{Block, Protocol, ports};
+use super::{Block, Protocol, options, ports};
 use crate::limits::PORTS_MAX;
 
 /// Actions whose names begin so mean "the kernel"; we do by netlink what they do by programs.
@@ -150,70 +151,10 @@ fn calls(value: &Value) -> Result<Vec<Call<'_>>, Wrong> {
         rest = after;
         // fail2ban takes several lists of options: %(action_)s[name=other].
         while let Some(inside) = rest.trim_start_matches([' ', '\t']).strip_prefix('[') {
-            rest = options(value, rest, inside, &mut call.options)?;
+            rest = options::list("action", value, rest, inside, &mut call.options)?;
         }
         calls.push(call);
         rest = rest.trim_start();
     }
     Ok(calls)
-}
-
-/// Reads the options of the list that begins at `open`, whose inside is `rest`; returns what follows it.
-fn options<'v>(
-    value: &Value,
-    open: &'v str,
-    mut rest: &'v str,
-    options: &mut Vec<(&'v str, &'v str)>,
-) -> Result<&'v str, Wrong> {
-    loop {
-        rest = rest.trim_start_matches(|c: char| c == ',' || c.is_whitespace());
-        if let Some(after) = rest.strip_prefix(']') {
-            return Ok(after);
-        }
-        let (key, after) = word(rest, "._-?");
-        let Some(after) = after.trim_start().strip_prefix('=').filter(|_| !key.is_empty()) else {
-            let what = "action: options are [key=value, key=\"value, with comma\"], closed by ]";
-            return Err(value.wrong(
-                if rest.is_empty() {
-                    open.trim()
-                } else {
-                    first_line(rest)
-                },
-                what,
-            ));
-        };
-        let after = after.trim_start();
-        let quote = after.chars().next().filter(|quote| ['"', '\''].contains(quote));
-        let (text, after) = match quote {
-            Some(quote) => {
-                let inside = after.get(1..).unwrap_or_default();
-                let what = format!("action: the value of {} is not closed by {quote}", shown(key));
-                inside
-                    .split_once(quote)
-                    .ok_or_else(|| value.wrong(first_line(after), what))?
-            }
-            None => {
-                let end = after.find([',', ']']).unwrap_or(after.len());
-                let (text, after) = after.split_at_checked(end).unwrap_or((after, ""));
-                (text.trim_end(), after)
-            }
-        };
-        if !after.trim_start().starts_with([',', ']']) {
-            let what = format!("action: after the value of {} comes a comma or ]", shown(key));
-            return Err(value.wrong(first_line(text), what));
-        }
-        options.push((key, text));
-        rest = after;
-    }
-}
-
-/// The word of letters, digits and `also` that `text` begins with, and the rest.
-fn word<'t>(text: &'t str, also: &str) -> (&'t str, &'t str) {
-    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && !also.contains(c));
-    text.split_at_checked(end.unwrap_or(text.len()))
-        .unwrap_or((text, ""))
-}
-
-fn first_line(text: &str) -> &str {
-    text.split('\n').next().unwrap_or(text)
 }

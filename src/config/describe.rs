@@ -2,8 +2,9 @@
 
 use core::fmt;
 
-use super::{Block, Config, Jail, Origins, Protocol};
+use super::{Block, Config, FilterName, Jail, Origins, Protocol};
 use crate::escape::Escaped;
+use crate::filter::sshd;
 use crate::time::Span;
 
 /// The effective settings, each with the file and line it comes from; many lines, the last without newline.
@@ -36,7 +37,21 @@ impl fmt::Display for Description<'_> {
 fn write_jail(f: &mut fmt::Formatter<'_>, jail: &Jail) -> fmt::Result {
     let origins = &jail.origins;
     write!(f, "jail {}", jail.name)?;
-    line(f, origins, "filter", &jail.filter.name())?;
+    line(f, origins, "filter", &jail.filter)?;
+    if let Some(own) = &jail.own {
+        line(
+            f,
+            origins,
+            "failregex",
+            &format_args!("{} of its own", own.fail.len()),
+        )?;
+        line(
+            f,
+            origins,
+            "ignoreregex",
+            &format_args!("{} of its own", own.ignore.len()),
+        )?;
+    }
     for path in &jail.logpaths {
         line(f, origins, "logpath", &Escaped(path.as_bytes()))?;
     }
@@ -74,6 +89,26 @@ fn line(f: &mut fmt::Formatter<'_>, origins: &Origins, key: &str, value: &dyn fm
     match origins.get(key) {
         Some(origin) => write!(f, "\n  {key:<11} {value:<40} {origin}"),
         None => write!(f, "\n  {key:<11} {value:<40} built in"),
+    }
+}
+
+impl fmt::Display for FilterName {
+    /// `asterisk`, `sshd[mode=aggressive]`, `freeswitch: 2 expressions, blind`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FilterName::Asterisk | FilterName::Dropbear => f.write_str(self.name()),
+            FilterName::Sshd(sshd::Mode::Normal) => f.write_str("sshd"),
+            FilterName::Sshd(sshd::Mode::Ddos) => f.write_str("sshd[mode=ddos]"),
+            FilterName::Sshd(sshd::Mode::Extra) => f.write_str("sshd[mode=extra]"),
+            FilterName::Sshd(sshd::Mode::Aggressive) => f.write_str("sshd[mode=aggressive]"),
+            FilterName::Custom(definition) => write!(
+                f,
+                "{}: {} expressions, {}",
+                Escaped(definition.name.as_bytes()),
+                definition.fail.len(),
+                definition.proof.name()
+            ),
+        }
     }
 }
 

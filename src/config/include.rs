@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::Error;
-use super::ini::{Hash, Ini, Place, Wrong};
+use super::ini::{Base, Hash, Ini, Place, Wrong};
 use super::reading::shown;
 use super::settings;
 use crate::limits::CONFIG_FILES_MAX;
@@ -15,16 +15,37 @@ pub(super) const INCLUDES: &str = "INCLUDES";
 /// A file as the caller reads it.
 pub(super) type Read<'r> = &'r mut dyn FnMut(&Path) -> io::Result<Vec<u8>>;
 
-/// Reads a file and all that it includes; also returns what is included and does not exist.
-pub(super) fn open(path: &Path, read: Read<'_>) -> Result<(Ini, Vec<(Place, String)>), Error> {
-    let mut includes = Includes {
-        ini: Ini::new(settings::built_in),
-        opened: Vec::new(),
-        absent: Vec::new(),
-        read,
-    };
+/// The files, and what is included and does not exist.
+pub(super) type Opened = (Ini, Vec<(Place, String)>);
+
+/// Reads a file and all that it includes.
+pub(super) fn open(path: &Path, read: Read<'_>) -> Result<Opened, Error> {
+    let mut includes = Includes::new(Ini::new(settings::built_in), Hash::Comment, read);
     includes.open(path, None)?;
     Ok((includes.ini, includes.absent))
+}
+
+/// Reads the file `NAME.conf` and, above it, `NAME.local`, of which one is enough; `None` if there is
+/// neither. What they include and does not stand beside them is looked for in the folder `second`.
+pub(super) fn open_pair(
+    stem: &Path,
+    second: &Path,
+    base: Base,
+    read: Read<'_>,
+) -> Result<Option<Opened>, Error> {
+    let mut includes = Includes::new(Ini::new(base), Hash::Text, read);
+    includes.second = Some(second.to_owned());
+    let mut found = false;
+    for extension in [".conf", ".local"] {
+        let mut path = stem.as_os_str().to_owned();
+        path.push(extension);
+        match includes.open(Path::new(&path), None) {
+            Ok(()) => found = true,
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found.then_some((includes.ini, includes.absent)))
 }
 
 /// The files, while they are being opened.
@@ -32,7 +53,23 @@ struct Includes<'r> {
     ini: Ini,
     opened: Vec<PathBuf>,
     absent: Vec<(Place, String)>,
+    hash: Hash,
+    /// Where included files may stand, too.
+    second: Option<PathBuf>,
     read: Read<'r>,
+}
+
+impl<'r> Includes<'r> {
+    fn new(ini: Ini, hash: Hash, read: Read<'r>) -> Includes<'r> {
+        Includes {
+            ini,
+            opened: Vec::new(),
+            absent: Vec::new(),
+            hash,
+            second: None,
+            read,
+        }
+    }
 }
 
 impl Includes<'_> {
@@ -66,7 +103,7 @@ impl Includes<'_> {
             )));
         }
         self.opened.push(path.to_owned());
-        let added = self.ini.add(&name, bytes, Hash::Comment);
+        let added = self.ini.add(&name, bytes, self.hash);
         let number = added.map_err(|wrong| Error::from(self.ini.mistake(wrong)))?;
         self.include(path, number, "before")?;
         self.ini.layer(number);
@@ -86,10 +123,24 @@ impl Includes<'_> {
                     length: line.text.len(),
                     what: String::new(),
                 };
-                let path = path.parent().unwrap_or(Path::new("")).join(name);
+                let path = self.place_of(path, name);
                 self.open(&path, Some(wrong))?;
             }
         }
         Ok(())
+    }
+
+    /// Where an included file stands: beside the file that names it, else in the second folder, if it is there.
+    fn place_of(&mut self, from: &Path, name: &str) -> PathBuf {
+        let beside = from.parent().unwrap_or(Path::new("")).join(name);
+        let Some(second) = self.second.as_ref().map(|second| second.join(name)) else {
+            return beside;
+        };
+        let absent = matches!((self.read)(&beside), Err(error) if error.kind() == io::ErrorKind::NotFound);
+        if absent && (self.read)(&second).is_ok() {
+            second
+        } else {
+            beside
+        }
     }
 }

@@ -170,6 +170,46 @@ impl Ini {
         Ok(number)
     }
 
+    /// Puts values that stand in a file of `other` above all files, as if each of `sections` had them.
+    pub(super) fn overlay(&mut self, other: &Ini, place: Place, sections: &[&str], entries: &[Entry]) {
+        let (name, bytes) = other
+            .file(place.file)
+            .map_or((String::new(), Vec::new()), |file| {
+                (file.name.clone(), file.bytes.clone())
+            });
+        let number = u16::try_from(self.files.len()).unwrap_or(u16::MAX);
+        let here = |place: Place| match place {
+            Place::BUILT_IN => place,
+            _ => Place {
+                file: number,
+                ..place
+            },
+        };
+        let entry = |entry: &Entry| Entry {
+            key: entry.key.clone(),
+            place: here(entry.place),
+            lines: entry
+                .lines
+                .iter()
+                .map(|line| Line {
+                    text: line.text.clone(),
+                    place: here(line.place),
+                })
+                .collect(),
+        };
+        let section = |name: &&str| Section {
+            name: (*name).to_owned(),
+            place: here(place),
+            entries: entries.iter().map(entry).collect(),
+        };
+        self.files.push(File {
+            name,
+            bytes,
+            sections: sections.iter().map(section).collect(),
+        });
+        self.layer(number);
+    }
+
     /// The name of the file that was opened first.
     pub(super) fn main_name(&self) -> &str {
         self.file(0).map_or("", |file| &file.name)

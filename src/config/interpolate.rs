@@ -68,6 +68,24 @@ impl Value {
         }
     }
 
+    /// Puts `other` in place of the bytes `from..to`; every part keeps its place.
+    pub(super) fn splice(&mut self, from: usize, to: usize, other: &Value) {
+        let (at, behind) = (self.place_at(from), self.place_at(to));
+        let end = from + other.text.len();
+        let mut marks: Vec<(usize, Place)> = Vec::new();
+        marks.extend(self.marks.iter().filter(|(mark, _)| *mark < from));
+        marks.push((from, at));
+        let inside = other.marks.iter().filter(|(_, place)| *place != Place::BUILT_IN);
+        marks.extend(inside.map(|(mark, place)| (from + mark, *place)));
+        marks.push((end, behind));
+        let rest = self.marks.iter().filter(|(mark, _)| *mark > to);
+        marks.extend(rest.map(|(mark, place)| (mark - to + end, *place)));
+        self.marks = marks;
+        if self.text.get(from..to).is_some() {
+            self.text.replace_range(from..to, &other.text);
+        }
+    }
+
     /// The parts between blanks and newlines.
     pub fn words(&self) -> impl Iterator<Item = &str> {
         self.text.split_whitespace()

@@ -2,17 +2,18 @@
 
 use ipnet::IpNet;
 
+use super::filter::{self, Named};
 use super::ini::Place;
 use super::reading::{Reading, shown};
 use super::value::{Ignored, ignored};
-use super::{FilterName, Jail, action, settings};
+use super::{FilterName, Jail, action, expressions};
 use crate::limits::{FILES_MAX, IGNOREIP_MAX, JAIL_NAME_BYTES_MAX};
 
 /// Reads an enabled jail; `None` after a mistake, or if we have no such filter.
 pub(super) fn jail(reading: &mut Reading<'_>, name: &str, place: Option<Place>) -> Option<Jail> {
     name_is_sound(reading, name, place)?;
-    let filter = filter(reading, name)?;
-    let (logpaths, logpaths_guessed) = logpaths(reading, name, filter).unwrap_or_default();
+    let named = filter::named(reading, name)?;
+    let (logpaths, logpaths_guessed) = logpaths(reading, name, &named).unwrap_or_default();
     let maxretry = reading.number(name, "maxretry");
     let findtime = reading.seconds(name, "findtime").flatten();
     let bantime = reading.seconds(name, "bantime");
@@ -22,9 +23,13 @@ pub(super) fn jail(reading: &mut Reading<'_>, name: &str, place: Option<Place>) 
         let what = format!("[{name}] has no firewall action: it bans, but nothing is blocked");
         reading.warn(place, what);
     }
+    let reads = expressions::complete(reading, name, named, &blocks);
+    let origins = reading.origins();
+    let reads = reads?;
     Some(Jail {
         name: name.to_owned(),
-        filter,
+        filter: reads.filter,
+        own: reads.own,
         logpaths,
         logpaths_guessed,
         maxretry: maxretry?,
@@ -32,7 +37,7 @@ pub(super) fn jail(reading: &mut Reading<'_>, name: &str, place: Option<Place>) 
         bantime: bantime?,
         ignoreip,
         blocks,
-        origins: reading.origins(),
+        origins,
     })
 }
 
@@ -57,42 +62,8 @@ fn name_is_sound(reading: &mut Reading<'_>, name: &str, place: Option<Place>) ->
     None
 }
 
-fn filter(reading: &mut Reading<'_>, section: &str) -> Option<FilterName> {
-    let value = reading.value(section, "filter")?;
-    let text = value.text().trim();
-    let (name, options) = match text.split_once('[') {
-        None => (text, ""),
-        Some((name, options)) => (name.trim_end(), options.trim_end_matches(']').trim()),
-    };
-    let built_in = FilterName::ALL.into_iter().find(|filter| filter.name() == name);
-    if built_in.is_some() {
-        if !matches!(options, "" | "mode=normal" | "mode=\"normal\"") {
-            let what = format!("filter {name}: its options are not yet in force");
-            reading.warn(Some(value.wrong(options, "").place), what);
-        }
-        return built_in;
-    }
-    match settings::nearest(name, FilterName::ALL.into_iter().map(FilterName::name)) {
-        Some(near) => {
-            let what = format!("filter: there is no \"{}\"; did you mean {near}?", shown(name));
-            reading.wrong(value.wrong(name, what));
-        }
-        None => {
-            let what = format!(
-                "[{}] is not guarded: filter {} is not yet in force",
-                shown(section),
-                shown(name)
-            );
-            reading.warn(Some(value.place()), what);
-        }
-    }
-    // What was read for a jail that is left out belongs to no jail.
-    let _ = reading.origins();
-    None
-}
-
 /// The files and patterns of `logpath`, and whether they are only built in.
-fn logpaths(reading: &mut Reading<'_>, section: &str, filter: FilterName) -> Option<(Vec<String>, bool)> {
+fn logpaths(reading: &mut Reading<'_>, section: &str, filter: &Named) -> Option<(Vec<String>, bool)> {
     let Some(value) = reading.value(section, "logpath") else {
         if reading.ini.resolve(section, "logpath").is_ok() {
             reading.whole_wrong(&format!(
@@ -115,7 +86,7 @@ fn logpaths(reading: &mut Reading<'_>, section: &str, filter: FilterName) -> Opt
             reading.wrong(value.wrong(word, what));
             return None;
         }
-        if filter == FilterName::Asterisk && word.ends_with("/full") {
+        if matches!(filter, Named::BuiltIn(FilterName::Asterisk)) && word.ends_with("/full") {
             let what = "asterisk's full log holds debug output, which anyone can forge; \
                         name messages and security in logpath";
             reading.warn(Some(value.wrong(word, "").place), what.to_owned());

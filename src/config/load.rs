@@ -20,8 +20,8 @@ const OTHERS: [&str; 4] = [DEFINITION, INCLUDES, "Thread", "Init"];
 type Enabled<'i> = (&'i str, Option<Place>);
 
 pub(super) fn load(path: &Path, read: Read<'_>) -> Result<(Config, Vec<Warning>), Error> {
-    let (ini, absent) = include::open(path, read)?;
-    let mut reading = Reading::new(&ini);
+    let (ini, absent) = include::open(path, &mut *read)?;
+    let mut reading = Reading::new(&ini, read);
     for (place, name) in absent {
         reading.warn(
             Some(place),

@@ -1,10 +1,11 @@
 //! fail2ban's `jail.local`, read as it is.
 //!
-//! Pure: files are read by the caller, and what is here turns text into settings or into an error
-//! that names file, line and key. From the text inwards: `parse` is the grammar, [`ini`] and
-//! `include` the files in layers, [`interpolate`] resolves `%(name)s`, `settings` is the table of keys,
-//! `value` and `ports` read one value and `reading` says what is wrong with it, `action` is the list of
-//! actions, `jail` puts a jail together, `load` the whole, and [`mod@describe`] shows what came out.
+//! Pure: files are read by the caller, and what is here turns text into settings or into an error that
+//! names file, line and key. From the text inwards: `parse` is the grammar, [`ini`] and `include` the files
+//! in layers, [`interpolate`] resolves `%(name)s`, `settings` is the table of keys, `value` and `ports`
+//! read one value and `reading` says what is wrong with it, `action` is the list of actions, `filter` finds
+//! a filter, `tags` its values and `expressions` reads them, `options` are those of either, `jail` puts a
+//! jail together, `load` the whole, and [`mod@describe`] shows what came out.
 #![forbid(unsafe_code)]
 #![deny(
     clippy::indexing_slicing,
@@ -15,21 +16,29 @@
 
 use std::io;
 use std::path::Path;
+use std::rc::Rc;
 
 use ipnet::IpNet;
+
+use crate::filter::custom::Definition;
+use crate::filter::sshd;
 
 mod action;
 pub mod describe;
 pub mod error;
+mod expressions;
+mod filter;
 mod include;
 pub mod ini;
 pub mod interpolate;
 mod jail;
 mod load;
+mod options;
 mod parse;
 mod ports;
 mod reading;
 mod settings;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -63,6 +72,9 @@ pub struct Jail {
     pub name: String,
     /// `filter`: who reads the lines.
     pub filter: FilterName,
+    /// The jail's own `failregex` and `ignoreregex` beside a built-in filter; with a filter of the user's own
+    /// they are part of that.
+    pub own: Option<Rc<Definition>>,
     /// `logpath`: files and glob patterns, absolute.
     pub logpaths: Vec<String>,
     /// Whether `logpaths` are built in: places where the log may be, of which one is enough.
@@ -97,27 +109,30 @@ impl Origins {
 }
 
 /// Who reads the lines of a jail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum FilterName {
     /// The built-in filter `asterisk`.
     Asterisk,
-    /// The built-in filter `sshd`.
-    Sshd,
+    /// The built-in filter `sshd`, and what counts beside failed logins.
+    Sshd(sshd::Mode),
     /// The built-in filter `dropbear`.
     Dropbear,
+    /// `filter.d/NAME.conf`.
+    Custom(Rc<Definition>),
 }
 
 impl FilterName {
-    /// Every built-in filter.
-    pub const ALL: [FilterName; 3] = [FilterName::Asterisk, FilterName::Sshd, FilterName::Dropbear];
+    /// The names of the built-in filters.
+    pub const BUILT_IN: [&'static str; 3] = ["asterisk", "sshd", "dropbear"];
 
     /// The name in the file.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
             FilterName::Asterisk => "asterisk",
-            FilterName::Sshd => "sshd",
+            FilterName::Sshd(_) => "sshd",
             FilterName::Dropbear => "dropbear",
+            FilterName::Custom(definition) => &definition.name,
         }
     }
 }
@@ -196,6 +211,7 @@ impl Config {
         let jail = Jail {
             name: "asterisk".to_owned(),
             filter: FilterName::Asterisk,
+            own: None,
             logpaths: settings::ASTERISK_LOGS.split('\n').map(str::to_owned).collect(),
             logpaths_guessed: true,
             maxretry: 5,

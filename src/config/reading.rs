@@ -4,6 +4,7 @@ use core::fmt;
 
 use super::Origins;
 use super::error::{Error, Mistake, Mistakes, Origin, Warning};
+use super::include::Read;
 use super::ini::{Ini, Place, Wrong};
 use super::interpolate::Value;
 use super::settings::{self, Reads};
@@ -12,10 +13,11 @@ use crate::escape::Escaped;
 use crate::limits::CONFIG_WARNINGS_MAX;
 
 /// A configuration that is being read: what was wrong so far, and what is to be said.
-#[derive(Debug)]
 pub(super) struct Reading<'i> {
     /// The files.
     pub(super) ini: &'i Ini,
+    /// Reads further files: filters.
+    pub(super) read: Read<'i>,
     mistakes: Mistakes,
     warnings: Vec<Warning>,
     untold: usize,
@@ -24,9 +26,10 @@ pub(super) struct Reading<'i> {
 }
 
 impl<'i> Reading<'i> {
-    pub(super) fn new(ini: &'i Ini) -> Reading<'i> {
+    pub(super) fn new(ini: &'i Ini, read: Read<'i>) -> Reading<'i> {
         Reading {
             ini,
+            read,
             mistakes: Mistakes::default(),
             warnings: Vec::new(),
             untold: 0,
@@ -61,6 +64,19 @@ impl<'i> Reading<'i> {
         self.mistakes.push(self.ini.mistake(wrong));
     }
 
+    /// Notes a mistake in another file.
+    pub(super) fn wrong_in(&mut self, ini: &Ini, wrong: Wrong) {
+        self.mistakes.push(ini.mistake(wrong));
+    }
+
+    /// Notes what is wrong with another file.
+    pub(super) fn wrong_file(&mut self, error: &Error) {
+        error
+            .mistakes()
+            .cloned()
+            .for_each(|mistake| self.mistakes.push(mistake));
+    }
+
     /// Notes a mistake that is not at one place.
     pub(super) fn whole_wrong(&mut self, what: &str) {
         self.mistakes.push(Mistake {
@@ -77,6 +93,11 @@ impl<'i> Reading<'i> {
 
     /// Says it once, however often it is found.
     pub(super) fn warn(&mut self, place: Option<Place>, what: String) {
+        self.warn_in(self.ini, place, what);
+    }
+
+    /// Says something about another file.
+    pub(super) fn warn_in(&mut self, ini: &Ini, place: Option<Place>, what: String) {
         if self.warnings.iter().any(|warning| warning.what == what) {
             return;
         }
@@ -84,7 +105,7 @@ impl<'i> Reading<'i> {
             self.untold += 1;
             return;
         }
-        let origin = place.and_then(|place| self.ini.origin(place));
+        let origin = place.and_then(|place| ini.origin(place));
         self.warnings.push(Warning { origin, what });
     }
 

@@ -92,8 +92,13 @@ const NO: &[&str] = &["false", "no", "off", "0", ""];
 pub(super) const SETTINGS: &[Setting] = &[
     // Jails.
     jail("enabled", "false", YesNo),
-    jail("filter", "%(__name__)s", ByItself),
+    jail("filter", "%(__name__)s[mode=\"%(mode)s\"]", ByItself),
+    // Of the filter: an option that fail2ban passes on.
+    jail("mode", "normal", Definition),
     needed("logpath"),
+    // Added to the filter's.
+    jail("failregex", "", ByItself),
+    jail("ignoreregex", "", ByItself),
     jail("maxretry", "5", Number(1, MAXRETRY_MAX)),
     jail("findtime", "10m", Seconds(SPAN_SECONDS_MAX)),
     jail("bantime", "10m", SecondsOrForEver(SPAN_SECONDS_MAX)),
@@ -163,13 +168,10 @@ pub(super) const SETTINGS: &[Setting] = &[
     not_yet("backend", &["auto", "pyinotify", "gamin", "polling"]),
     // Names in a log are never resolved: whoever owns a name would choose who is banned.
     not_yet("usedns", &["no"]),
-    not_yet("mode", &["normal", ""]),
     not_yet("logencoding", &["auto", "utf-8"]),
     not_yet("logtimezone", &[]),
     not_yet("datepattern", &[]),
     not_yet("prefregex", &[]),
-    not_yet("failregex", &[]),
-    not_yet("ignoreregex", &[""]),
     not_yet("journalmatch", &[]),
     not_yet("systemd_if_nologs", &[]),
     not_yet("skip_if_nologs", &[]),

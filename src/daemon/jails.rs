@@ -1,17 +1,19 @@
 //! The jails of a configuration as the loop needs them: which file feeds which filters and jails.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use crate::config::{self, Config, FilterName, Warning};
 use crate::filter::asterisk::Asterisk;
+use crate::filter::custom::{Custom, Definition};
 use crate::filter::dropbear::Dropbear;
 use crate::filter::sshd::Sshd;
-use crate::filter::{Context, Filter, Reading, Trail};
+use crate::filter::{Context, Filter, Lens, Reading, Trail};
 use crate::firewall::JailRule;
 use crate::guard::{JailId, Policy, Trust};
 use crate::limits::{CONFIG_BYTES_MAX, FILES_MAX, JAILS_MAX};
+use crate::sys::file;
 use crate::tail::Line;
 
 /// Where the configuration is looked for if the command line names none.
@@ -29,13 +31,9 @@ pub fn load(path: Option<&Path>) -> Result<(Config, Vec<Warning>), config::Error
     config::load(&path, &mut read_bounded)
 }
 
+/// One byte more than a file may have, so that one that is too long is found out.
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    use std::io::Read as _;
-    let mut text = Vec::new();
-    fs::File::open(path)?
-        .take(CONFIG_BYTES_MAX as u64 + 1)
-        .read_to_end(&mut text)?;
-    Ok(text)
+    file::read(path, CONFIG_BYTES_MAX + 1).map(|(text, _)| text)
 }
 
 /// All jails: who reads their lines, and what of the kernel they need.
@@ -52,7 +50,8 @@ pub(super) struct Jails {
 /// One filter, and the jails that it reads for: a line is read once for all of them.
 struct Reader {
     name: FilterName,
-    filter: Filter,
+    lens: Lens,
+    definition: Option<Rc<Definition>>,
     jails: u32,
     /// What it remembers of each file.
     trails: Vec<Trail>,
@@ -86,9 +85,9 @@ impl Jails {
                     None => jails.patterns.push((pattern.clone(), bit)),
                 }
             }
-            match jails.readers.iter_mut().find(|reader| reader.name == jail.filter) {
+            match jails.readers.iter_mut().find(|reader| reader.is_for(jail)) {
                 Some(reader) => reader.jails |= bit,
-                None => jails.readers.push(Reader::new(jail.filter, bit)),
+                None => jails.readers.push(Reader::new(jail, bit)),
             }
         }
         jails
@@ -130,33 +129,50 @@ impl Jails {
     ) {
         for reader in &mut self.readers {
             let jails = reader.jails & line.readers;
-            let Some(trail) = reader.trails.get_mut(usize::from(line.file.0)) else {
-                continue;
-            };
             if jails != 0 {
-                each(reader.filter.read(line.bytes, trail, context), JailBits(jails));
+                each(
+                    reader.read(line.bytes, usize::from(line.file.0), context),
+                    JailBits(jails),
+                );
             }
         }
     }
 }
 
 impl Reader {
-    fn new(name: FilterName, jails: u32) -> Reader {
+    fn new(jail: &config::Jail, jails: u32) -> Reader {
         Reader {
-            name,
-            filter: filter(name),
+            name: jail.filter.clone(),
+            lens: lens(jail),
+            definition: jail.own.clone(),
             jails,
             trails: vec![Trail::default(); FILES_MAX],
         }
     }
+
+    fn is_for(&self, jail: &config::Jail) -> bool {
+        (&self.name, &self.definition) == (&jail.filter, &jail.own)
+    }
+
+    fn read(&mut self, line: &[u8], file: usize, context: &Context) -> Reading {
+        match self.trails.get_mut(file) {
+            Some(trail) => self.lens.read(line, trail, context),
+            None => Reading::Nothing,
+        }
+    }
 }
 
-/// The filter of that name.
-pub(crate) fn filter(name: FilterName) -> Filter {
-    match name {
+/// What the lines of this jail are read with.
+pub(crate) fn lens(jail: &config::Jail) -> Lens {
+    let filter = match &jail.filter {
         FilterName::Asterisk => Filter::Asterisk(Asterisk),
-        FilterName::Sshd => Filter::Sshd(Sshd::default()),
+        FilterName::Sshd(mode) => Filter::Sshd(Sshd { mode: *mode }),
         FilterName::Dropbear => Filter::Dropbear(Dropbear),
+        FilterName::Custom(definition) => Filter::Custom(Custom::new(Rc::clone(definition))),
+    };
+    Lens {
+        filter,
+        own: jail.own.clone().map(Custom::new),
     }
 }
 

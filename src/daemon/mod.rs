@@ -20,10 +20,11 @@ use crate::sys::{Fault, clock, own, poll};
 use crate::tail::{Start, Tail};
 use crate::time::Mono;
 use jails::Jails;
+use report::Count;
 use watch::Watch;
 
 pub use jails::load;
-pub(crate) use jails::{filter, policies};
+pub(crate) use jails::{lens, policies};
 
 /// The name on every line of the log.
 const TARGET: &str = "sipguard";
@@ -79,7 +80,14 @@ impl Daemon {
             } else {
                 self.timeout(clock::boottime()?)
             };
-            let [signalled, written] = poll::readable([self.signals.as_fd(), self.tail.fd()], timeout)?;
+            let (signals, logs) = (self.signals.as_fd(), self.tail.fd());
+            let [signalled, written, changed] = match self.watch.kernel_events() {
+                Some(events) => poll::readable([signals, logs, events], timeout)?,
+                None => {
+                    let [signalled, written] = poll::readable([signals, logs], timeout)?;
+                    [signalled, written, false]
+                }
+            };
             let now = clock::boottime()?;
             if signalled && !self.obey(now)? {
                 return Ok(());
@@ -88,6 +96,7 @@ impl Daemon {
                 self.tail.wake(now);
             }
             self.watch.begin_turn(now, clock::utc()?);
+            self.watch.look_at_kernel(changed);
             more = self.tail.read(now, &mut |line| self.watch.line(&line));
             self.watch.end_turn();
             while let Some(notice) = self.tail.notice() {
@@ -103,15 +112,14 @@ impl Daemon {
         Some(next.millis_since(now))
     }
 
-    /// Does what signals ask. `false`: stop.
+    /// Does what a signal asks, one a turn: the logs are read between two. `false`: stop.
     fn obey(&mut self, now: Mono) -> io::Result<bool> {
-        while let Some(request) = self.signals.take()? {
-            match request {
-                Request::Reload => self.reload(now),
-                Request::Stop => {
-                    self.watch.stop();
-                    return Ok(false);
-                }
+        match self.signals.take()? {
+            None => {}
+            Some(Request::Reload) => self.reload(now),
+            Some(Request::Stop) => {
+                self.watch.stop();
+                return Ok(false);
             }
         }
         Ok(true)
@@ -120,7 +128,9 @@ impl Daemon {
     /// Takes over the whole new configuration, or none of it.
     fn reload(&mut self, now: Mono) {
         match self.try_reload(now) {
-            Ok(()) => info!(target: TARGET, "configuration read again: {} jails", self.config.jails.len()),
+            Ok(()) => {
+                info!(target: TARGET, "configuration read again: {}", Count(self.config.jails.len() as u64, "jail"))
+            }
             Err(Failed::Config(error)) => error!(target: TARGET, "keeping the old settings: {error}"),
             Err(Failed::Machine(fault)) => error!(target: TARGET, "keeping the old settings: {fault}"),
             Err(Failed::Usage(text)) => error!(target: TARGET, "keeping the old settings: {text}"),

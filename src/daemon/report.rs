@@ -8,6 +8,8 @@ use super::TARGET;
 use super::jails::Jails;
 use super::watch::Watch;
 use crate::config::Config;
+use crate::escape::Escaped;
+use crate::firewall::Firewall;
 use crate::guard::{Ban, Verdict};
 use crate::tail::{Notice, What};
 use crate::time::{Mono, Span, Wall};
@@ -18,13 +20,16 @@ pub(super) fn started(config: &Config, watch: &Watch) {
         .firewall()
         .map_or("nothing (dry run)", |firewall| firewall.backend());
     info!(target: TARGET, "sipguard {} guards with {backend}", env!("CARGO_PKG_VERSION"));
+    if let Some(fault) = watch.firewall().and_then(Firewall::shortcoming) {
+        warn!(target: TARGET, "{fault}");
+    }
     for jail in &config.jails {
-        info!(target: TARGET, "jail {}: {} failures in {} bring a ban {}, read from {}",
+        info!(target: TARGET, "jail {}: {} in {} bring a ban {}, read from {}",
             jail.name,
-            jail.maxretry,
+            Count(jail.maxretry.into(), "failure"),
             Span(jail.findtime),
             Lasting(jail.bantime),
-            jail.logpaths.join(" ")
+            Escaped(jail.logpaths.join(" ").as_bytes())
         );
     }
 }
@@ -41,12 +46,11 @@ impl fmt::Display for Banned<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Verdict { ban, why, .. } = self.verdict;
         let bantime = ban.until.map(|until| until.seconds_since(ban.since));
-        let failures = if why.failures == 1 { "failure" } else { "failures" };
         write!(f, "{} {}: ", Net(ban), Lasting(bantime))?;
         write!(
             f,
-            "{} {failures} in {}",
-            why.failures,
+            "{} in {}",
+            Count(why.failures.into(), "failure"),
             Span(ban.since.seconds_since(why.first))
         )?;
         write!(
@@ -79,6 +83,11 @@ pub(super) fn unbanned(ban: &Ban, jail: &str, now: Mono) {
     );
 }
 
+/// A ban should not have been made.
+pub(super) fn not_to_be_banned(ban: &Ban, jail: &str) {
+    warn!(target: TARGET, "unbanned {}: it is the box's own address, gateway or resolver jail={jail}", Net(ban));
+}
+
 /// Something happened to a log file. Nobody misses one that was only guessed.
 pub(super) fn file(notice: &Notice, jails: &Jails) {
     match notice.what {
@@ -90,6 +99,16 @@ pub(super) fn file(notice: &Notice, jails: &Jails) {
             warn!(target: TARGET, "{notice}");
         }
         What::Refused(_) | What::Unreadable(_) | What::TooMany => error!(target: TARGET, "{notice}"),
+    }
+}
+
+/// `1 ban` or `2 bans`.
+pub(super) struct Count(pub(super) u64, pub(super) &'static str);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Count(count, what) = self;
+        write!(f, "{count} {what}{}", if *count == 1 { "" } else { "s" })
     }
 }
 

@@ -1,18 +1,22 @@
 //! One turn of the loop: lines in, verdicts, and changes to the kernel.
 
+use std::os::fd::BorrowedFd;
+
 use log::{debug, error, info, warn};
 
 use super::TARGET;
 use super::jails::{JailBits, Jails};
 use super::open_firewall;
-use super::report::{self, Banned, Net};
+use super::report::{self, Banned, Count, Net};
 use crate::config::{Backend, Config};
 use crate::escape::Escaped;
 use crate::filter::{Context, Failure, Reading, Suspicion};
-use crate::firewall::{Firewall, Refusal};
-use crate::guard::{Effect, Guard, Outcome, Source, Verdict};
-use crate::limits::{CHANGES_PER_BATCH, JAILS_MAX};
-use crate::sys::Fault;
+use crate::firewall::{self, Firewall, Refusal};
+use crate::guard::{Effect, Guard, JailId, Outcome, Source, Trust, Verdict};
+use crate::limits::{
+    CHANGES_PER_BATCH, JAILS_MAX, KERNEL_LOOK_SECONDS, KERNEL_RETRY_SECONDS, OWN_LOOK_SECONDS,
+};
+use crate::sys::{Fault, own};
 use crate::tail::Line;
 use crate::time::{Mono, Wall};
 use crate::zone::Zone;
@@ -26,6 +30,12 @@ pub(super) struct Watch {
     guard: Guard,
     /// `None` in a dry run.
     firewall: Option<Firewall>,
+    /// When to look whether our rules are in the kernel although nothing was heard.
+    look_at: Option<Mono>,
+    /// When to look which addresses are our own: after bans, which may have hit one.
+    own_at: Option<Mono>,
+    /// Not before: we have looked.
+    own_rests: Mono,
     /// Verdicts of this turn: told when the kernel has answered, so that the ban comes before the word.
     fresh: Vec<Verdict>,
     batch: Vec<Effect>,
@@ -38,6 +48,7 @@ pub(super) struct Watch {
     suspicious: Telling,
     refused: Telling,
     table_full: Telling,
+    displaced: Telling,
 }
 
 /// Something that is counted, and told at most once a minute.
@@ -70,7 +81,10 @@ impl Watch {
         Watch {
             jails,
             guard,
+            look_at: firewall.as_ref().map(|_| Mono(0)),
             firewall,
+            own_at: None,
+            own_rests: Mono(0),
             fresh: Vec::with_capacity(CHANGES_PER_BATCH),
             batch: Vec::with_capacity(CHANGES_PER_BATCH),
             found: Vec::with_capacity(JAILS_MAX),
@@ -81,6 +95,7 @@ impl Watch {
             suspicious: Telling::default(),
             refused: Telling::default(),
             table_full: Telling::default(),
+            displaced: Telling::default(),
         }
     }
 
@@ -113,17 +128,53 @@ impl Watch {
 
     /// Puts another configuration in force. The bans of jails that are still there go on.
     pub(super) fn replace(&mut self, jails: Jails, mut guard: Guard, now: Mono) {
-        guard.inherit(&mut self.guard, |jail| jails.named(self.jails.name(jail)));
+        let ended = guard.inherit(&mut self.guard, |jail| jails.named(self.jails.name(jail)));
+        if ended > 0 {
+            info!(target: TARGET, "bans that end with the old configuration: {ended}");
+        }
         if let Some(firewall) = &self.firewall {
             guard.set_longest_timeout(firewall.longest_timeout_ms());
         }
         (self.jails, self.guard, self.now) = (jails, guard, now);
+        self.look_at = self.firewall.as_ref().map(|_| now);
         self.settle();
     }
 
     /// When something has to be done although nothing happened.
     pub(super) fn next_deadline(&self) -> Option<Mono> {
-        self.guard.next_deadline()
+        let deadlines = [self.guard.next_deadline(), self.look_at, self.own_at];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// What is readable when others change nf_tables, if they can change what is ours.
+    pub(super) fn kernel_events(&self) -> Option<BorrowedFd<'_>> {
+        match self.firewall.as_ref()?.watch() {
+            firewall::Watch::Events(events) => Some(events),
+            firewall::Watch::Needless | firewall::Watch::Poll => None,
+        }
+    }
+
+    /// Looks whether our rules are still there, if it is time or others `changed` something; if not, makes them
+    /// again.
+    pub(super) fn look_at_kernel(&mut self, changed: bool) {
+        let Some(firewall) = &mut self.firewall else {
+            return;
+        };
+        let due = self.look_at.is_some_and(|at| at <= self.now);
+        // If it cannot be heard what changed, it has to be looked at.
+        let changed = changed && firewall.take_events().unwrap_or(true);
+        if !due && !changed {
+            return;
+        }
+        self.look_at = match firewall.watch() {
+            firewall::Watch::Poll => Some(self.now.plus_seconds(KERNEL_LOOK_SECONDS)),
+            firewall::Watch::Needless | firewall::Watch::Events(_) => None,
+        };
+        match firewall.check_intact() {
+            Ok(true) => {}
+            Ok(false) => self.rebuild(),
+            Err(fault) => self.cannot_rebuild(&fault),
+        }
     }
 
     pub(super) fn begin_turn(&mut self, now: Mono, utc: Wall) {
@@ -167,28 +218,57 @@ impl Watch {
             report::unbanned(&ban, self.jails.name(ban.jail), self.now);
         }
         self.settle();
+        if self.own_at.is_some_and(|at| at <= self.now) {
+            self.look_at_own();
+        }
+    }
+
+    /// Lifts bans of what has become one of our own addresses, gateways or resolvers since the start: a router
+    /// gets them after it. A ban is not made to wait for this look.
+    fn look_at_own(&mut self) {
+        self.own_at = None;
+        self.own_rests = self.now.plus_seconds(OWN_LOOK_SECONDS);
+        // What cannot be read is as it was.
+        let Ok(own) = own::addresses() else { return };
+        let wrong = self.guard.set_own(Trust::new(own));
+        self.settle();
+        for ban in wrong {
+            report::not_to_be_banned(&ban, self.jails.name(ban.jail));
+        }
     }
 
     /// Takes our objects out of the kernel.
     pub(super) fn stop(&mut self) {
-        let bans = self.guard.ban_count();
+        let bans = Count(self.guard.ban_count().into(), "ban");
         match self.firewall.as_mut().map(Firewall::teardown) {
             Some(Err(fault)) => error!(target: TARGET, "{fault}"),
-            Some(Ok(())) | None => info!(target: TARGET, "stopped; {bans} bans lifted"),
+            Some(Ok(())) => info!(target: TARGET, "stopped; {bans} lifted"),
+            None => info!(target: TARGET, "stopped"),
         }
     }
 
     fn failure(&mut self, failure: &Failure, line: &Line<'_>, jails: JailBits) {
         let source = Source((line.file.0 % 16) as u8);
         for jail in jails {
+            if line.backlog && self.is_over(failure, jail) {
+                continue;
+            }
             let outcome = self.guard.observe(jail, source, failure, self.now);
             let name = self.jails.name(jail);
             match outcome {
-                Outcome::Ban(verdict) => self.convict(verdict),
+                Outcome::Ban(verdict) => {
+                    if let Some(ban) = &verdict.displaced
+                        && let Some(count) = self.displaced.count(self.now)
+                    {
+                        let bans = Count(count, "ban");
+                        warn!(target: TARGET, "the table is full (maxbans): {bans} ended early to make room, last {}", Net(ban));
+                    }
+                    self.convict(verdict);
+                }
                 Outcome::TableFull(verdict) => {
                     if let Some(count) = self.table_full.count(self.now) {
                         let net = Net(&verdict.ban);
-                        error!(target: TARGET, "{net} is not banned: the table is full (maxbans), {count} times jail={name}");
+                        error!(target: TARGET, "{net} is not banned: the table is full (maxbans), {} jail={name}", Count(count, "time"));
                     }
                 }
                 Outcome::Trusted
@@ -203,6 +283,16 @@ impl Watch {
         }
     }
 
+    /// Whether a failure was over long before it was read, by the stamp of its line: in a file that was restored,
+    /// unpacked or mounted. What is written while we look counts when it arrives, whatever its stamp says.
+    fn is_over(&self, failure: &Failure, jail: JailId) -> bool {
+        let findtime = i64::try_from(self.guard.findtime(jail)).unwrap_or(i64::MAX);
+        let Wall(now) = self.context.today;
+        failure
+            .at
+            .is_some_and(|Wall(at)| now.saturating_sub(at) > findtime)
+    }
+
     /// Keeps a verdict until the kernel has answered. A storm of them is taken to the kernel in batches.
     fn convict(&mut self, verdict: Verdict) {
         self.fresh.push(verdict);
@@ -215,7 +305,8 @@ impl Watch {
     fn suspect(&mut self, suspicion: Suspicion, line: &Line<'_>) {
         if let Some(count) = self.suspicious.count(self.now) {
             let start = line.bytes.get(..200).unwrap_or(line.bytes);
-            warn!(target: TARGET, "log injection or evasion attempt: {count} suspicious lines, {suspicion:?}: {}",
+            warn!(target: TARGET, "log injection or evasion attempt: {}, {suspicion:?}: {}",
+                Count(count, "suspicious line"),
                 Escaped(start)
             );
         }
@@ -244,6 +335,9 @@ impl Watch {
                 Some(refusal) => self.refuse(&refusal),
                 None => {}
             }
+        }
+        if !self.fresh.is_empty() {
+            self.own_at = Some(self.own_rests.max(self.now));
         }
         let (now, utc) = (self.now, self.utc);
         for verdict in self.fresh.drain(..) {
@@ -276,7 +370,10 @@ impl Watch {
         let mut refusal = None;
         let mut answer = |slot, result: Result<(), Refusal>| {
             guard.acked(slot, result.is_ok(), *now);
-            refusal = result.err().or(refusal.take());
+            // That all is gone matters more than that one ban is not taken: it can be mended.
+            if !matches!(refusal, Some(Refusal::Gone)) {
+                refusal = result.err().or(refusal.take());
+            }
         };
         match firewall {
             Some(firewall) => firewall.apply(batch, &mut answer),
@@ -287,7 +384,7 @@ impl Watch {
 
     fn refuse(&mut self, why: &dyn core::fmt::Display) {
         if let Some(count) = self.refused.count(self.now) {
-            error!(target: TARGET, "bans are not in force, trying again every second ({count} times): {why}");
+            error!(target: TARGET, "bans are not in force, trying again every second ({}): {why}", Count(count, "time"));
         }
     }
 
@@ -298,12 +395,17 @@ impl Watch {
         };
         match firewall.rebuild() {
             Ok(()) => {
-                warn!(target: TARGET, "somebody removed our firewall objects; they are back, {} bans follow",
-                    self.guard.ban_count()
+                warn!(target: TARGET, "somebody removed our firewall objects; they are back, {} to follow",
+                    Count(self.guard.ban_count().into(), "ban")
                 );
                 self.guard.kernel_lost_all();
             }
-            Err(fault) => self.refuse(&fault),
+            Err(fault) => self.cannot_rebuild(&fault),
         }
+    }
+
+    fn cannot_rebuild(&mut self, fault: &Fault) {
+        self.look_at = Some(self.now.plus_seconds(KERNEL_RETRY_SECONDS));
+        self.refuse(fault);
     }
 }

@@ -12,6 +12,7 @@
 
 pub mod asterisk;
 mod cursor;
+pub mod custom;
 pub mod dropbear;
 pub mod sshd;
 mod stamp;
@@ -27,7 +28,7 @@ use core::net::IpAddr;
 use crate::time::Wall;
 
 /// Which program's lines are read, and how.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Filter {
     /// Asterisk, in every layout.
     Asterisk(asterisk::Asterisk),
@@ -35,6 +36,8 @@ pub enum Filter {
     Sshd(sshd::Sshd),
     /// dropbear.
     Dropbear(dropbear::Dropbear),
+    /// A filter of the user's own.
+    Custom(custom::Custom),
 }
 
 impl Filter {
@@ -45,6 +48,30 @@ impl Filter {
             Filter::Asterisk(asterisk) => asterisk.read(line, trail, context),
             Filter::Sshd(sshd) => sshd.read(line, context),
             Filter::Dropbear(dropbear) => dropbear.read(line, context),
+            Filter::Custom(custom) => custom.read(line, context),
+        }
+    }
+}
+
+/// What a jail reads its lines with: a filter, and the jail's own expressions beside a built-in one.
+#[derive(Clone, Debug)]
+pub struct Lens {
+    /// The filter.
+    pub filter: Filter,
+    /// The jail's `failregex` and `ignoreregex`.
+    pub own: Option<custom::Custom>,
+}
+
+impl Lens {
+    /// Reads one line as [`Filter::read`] does. The filter sees every line, ignored or not: it remembers what stands
+    /// around it.
+    pub fn read(&self, line: &[u8], trail: &mut Trail, context: &Context) -> Reading {
+        let reading = self.filter.read(line, trail, context);
+        match &self.own {
+            None => reading,
+            Some(own) if matches!(reading, Reading::Nothing) => own.read(line, context),
+            Some(own) if own.ignores(line, context) => Reading::Nothing,
+            Some(_) => reading,
         }
     }
 }
@@ -93,8 +120,8 @@ pub struct Failure {
     pub kind: Kind,
     /// How sure it is that `addr` really sent it.
     pub proof: Proof,
-    /// The sender knew a nonce that Asterisk had sent to it. Set on chan_sip security events with a non-empty
-    /// `Challenge` equal to `ReceivedChallenge`: it lifts the NOTICE of the same attempt to [`Proof::Nonce`].
+    /// The sender answered a challenge that was sent to `addr` and to no other address: it lifts what another line
+    /// of the same attempt shows to [`Proof::Nonce`]. No line of chan_sip or PJSIP shows that.
     pub answered: bool,
     /// Which attempt this line belongs to, so that several lines of one attempt count once.
     pub attempt: Option<Attempt>,
@@ -105,9 +132,9 @@ pub struct Failure {
 /// What ties the lines of one attempt together.
 ///
 /// The rule for whoever counts: a stream is a file and a witness. Per address and id, a line joins the oldest
-/// attempt of the last ten seconds in which its own stream has not yet reported its step; an `Opening` may come
-/// twice, but not behind a `Closing` or a `Whole` of its own stream. If there is none, it begins a new attempt. So
-/// copies of a line in several files meet, and an id that its sender uses again counts again.
+/// attempt of the last ten seconds (sshd: two minutes) in which its own stream has not yet reported its step; an
+/// `Opening` may come twice, but not behind a `Closing` or a `Whole` of its own stream. If there is none, it begins a
+/// new attempt. So copies of a line in several files meet, and an id that its sender uses again counts again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempt {
     /// A hash of what identifies the attempt beside the address: the Call-ID or SessionID, or what else both

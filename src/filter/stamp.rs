@@ -49,7 +49,7 @@ fn iso(text: &[u8], context: &Context) -> Option<Wall> {
 }
 
 /// `Z`, `+0100`, `+01:00`, as seconds ahead of UTC.
-fn zone(cursor: &mut Cursor<'_>) -> Option<i64> {
+pub(super) fn zone(cursor: &mut Cursor<'_>) -> Option<i64> {
     if cursor.literal(b"Z").is_some() {
         return Some(0);
     }
@@ -99,6 +99,11 @@ fn named_month(text: &[u8], context: &Context) -> Option<Wall> {
         return Some(civil(year, month, day, time)?.to_wall());
     }
     cursor.ends()?;
+    in_latest_year(month, day, time, context)
+}
+
+/// A date without its year, in the latest year that does not put it into the future.
+pub(super) fn in_latest_year(month: u32, day: u32, time: [u32; 3], context: &Context) -> Option<Wall> {
     let latest = context.today.0.saturating_add(AHEAD_S_MAX);
     let this_year = Wall(latest).to_civil().year;
     // Leap days are up to eight years apart (1896, 1904; 2096, 2104).
@@ -140,7 +145,7 @@ fn clock(cursor: &mut Cursor<'_>) -> Option<[u32; 3]> {
 }
 
 /// Exactly `count` digits.
-fn digits(cursor: &mut Cursor<'_>, count: usize) -> Option<u32> {
+pub(super) fn digits(cursor: &mut Cursor<'_>, count: usize) -> Option<u32> {
     let text = cursor.rest().get(..count)?;
     let mut value = 0;
     for &byte in text {
@@ -154,7 +159,7 @@ fn digits(cursor: &mut Cursor<'_>, count: usize) -> Option<u32> {
     Some(value)
 }
 
-fn civil(year: i32, month: u32, day: u32, [hour, minute, second]: [u32; 3]) -> Option<Civil> {
+pub(super) fn civil(year: i32, month: u32, day: u32, [hour, minute, second]: [u32; 3]) -> Option<Civil> {
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let days = match month {
         2 if leap => 29,
@@ -179,7 +184,11 @@ fn civil(year: i32, month: u32, day: u32, [hour, minute, second]: [u32; 3]) -> O
 /// How far ahead of us the clock of a log may be: a day, for a log host in another zone.
 const AHEAD_S_MAX: i64 = 86_400;
 
-const DAYS: [&[u8]; 7] = [b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun"];
+pub(super) const DAYS: [&[u8]; 7] = [b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun"];
+
+pub(super) const MONTHS: [&[u8]; 12] = [
+    b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
+];
 
 #[cfg(test)]
 mod tests {

@@ -194,7 +194,7 @@ impl Trail {
 
     /// The current line is a SECURITY record that a line break of the sender's may have cut.
     pub(super) fn broken_event(&mut self) {
-        self.events_until = self.position.saturating_add(DOUBT_BYTES);
+        self.events_until = self.position.saturating_add(RECORD_BYTES);
         self.odd();
     }
 
@@ -206,7 +206,7 @@ impl Trail {
 
     /// The current line is the head of a message that a line break of the sender's may have cut.
     pub(super) fn broken(&mut self) {
-        self.doubt_until = self.doubt_until.max(self.position.saturating_add(DOUBT_BYTES));
+        self.doubt_until = self.doubt_until.max(self.position.saturating_add(RECORD_BYTES));
         self.quiet_from = self.quiet_from.max(self.doubt_until);
     }
 
@@ -218,7 +218,7 @@ impl Trail {
 
     /// The current line is the head of a packet that pjproject shows.
     pub(super) fn packet(&mut self) {
-        self.packet_until = self.position.saturating_add(PACKET_BYTES);
+        self.packet_until = self.position.saturating_add(RECORD_BYTES);
         self.doubt_until = self.doubt_until.max(self.packet_until);
         self.quiet_from = self.quiet_from.max(self.packet_until);
     }
@@ -272,15 +272,16 @@ const THREADS: usize = 24;
 /// The pools of a channel driver are started together, so that their threads have numbers close to each other.
 const NEAR: u32 = 16;
 
-/// An injected line follows its torn head directly; this leaves room for a few.
+/// What stands near an odd line may be its rest; this leaves room for a few lines.
 const DOUBT_BYTES: u64 = 2_048;
 
-/// chan_sip decodes at most 255 bytes of a request URI into its message; around them stand the context's name
-/// and the words of the message.
+/// chan_sip decodes at most 255 bytes of a request URI into its message, and so long is a name of chan_iax2 at most;
+/// around them stand the context's name and the words of the message.
 const WARY_BYTES: u64 = 512;
 
-/// A record is cut at 8,192 bytes (`LOGMSG_SIZE`).
-const PACKET_BYTES: u64 = 8_192;
+/// A record is cut at 8,192 bytes (`LOGMSG_SIZE`). What was injected is part of one, but need not follow its head
+/// directly: in a name that came by HTTP, which has no limit of its own, other lines may stand before it.
+const RECORD_BYTES: u64 = 8_192;
 
 /// Asterisk 1.8 does not cut what `sip set debug` shows; a datagram ends at 64 KiB.
 const DEBUG_BYTES: u64 = 65_536;
@@ -330,7 +331,7 @@ mod tests {
         trail.broken();
         assert_eq!(record(&mut trail, 5), Trust::Blind);
         assert_eq!(record(&mut trail, 60), Trust::None);
-        for _ in 0..20 {
+        for _ in 0..80 {
             record(&mut trail, 60);
         }
         assert_eq!(record(&mut trail, 60), Trust::Full);

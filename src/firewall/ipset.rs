@@ -124,6 +124,10 @@ impl Ipset {
 
     /// Whether sets and rules are there. Elements are not looked at.
     pub(super) fn intact(&mut self) -> io::Result<bool> {
+        // None: the last time they could not be made.
+        if self.rules.is_empty() {
+            return Ok(false);
+        }
         // A set that a rule refers to cannot be destroyed, so it suffices to look at the rules.
         for rules in &self.rules {
             let intact = match rules {

@@ -75,7 +75,13 @@ impl Nftables {
             standing,
             dialect,
         };
-        nftables.rebuild(layout)?;
+        if let Err(fault) = nftables.rebuild(layout) {
+            // It says what is wrong. The table may be there, without an ear for what others do to it.
+            if nftables.standing == Standing::Plain {
+                let _ = nftables.teardown();
+            }
+            return Err(fault);
+        }
         Ok(nftables)
     }
 

@@ -167,6 +167,13 @@ impl Bans {
             .map(|(_, row)| &row.ban)
     }
 
+    /// Bans that the kernel may have and shall not.
+    pub(crate) fn leaving(&self) -> impl Iterator<Item = &Ban> {
+        self.rows()
+            .filter(|(_, row)| row.is_leaving())
+            .map(|(_, row)| &row.ban)
+    }
+
     /// Bans in the table, without those on their way out.
     pub(crate) fn len(&self) -> u32 {
         self.rows.len() - self.leaving
@@ -211,6 +218,46 @@ impl Bans {
         self.index.insert(key, id, |id| self.rows.at(id).key());
         self.want(id);
         displaced.map_or(Entered::New, Entered::Displaced)
+    }
+
+    /// Enters a ban from elsewhere, unless one is there that lasts longer.
+    pub(crate) fn extend(&mut self, ban: Ban) {
+        let known = self.find_row(Key {
+            source: number(ban.net.addr()),
+            jail: ban.jail,
+        });
+        let lasts = known.map(|id| self.rows.at(id)).is_some_and(|row| {
+            let longer = match (row.ban.until, ban.until) {
+                (None, _) => true,
+                (Some(_), None) => false,
+                (Some(one), Some(other)) => one >= other,
+            };
+            longer && !row.is_leaving()
+        });
+        if !lasts {
+            self.enter(ban);
+        }
+    }
+
+    /// Has the kernel let go of a ban from elsewhere, whether or not it is there.
+    pub(crate) fn expel(&mut self, ban: Ban) {
+        let row = Row {
+            ban,
+            sync: Sync::Unwanted,
+            queue: Queue::Nowhere,
+            due: Mono(0),
+            place: NONE,
+            queued: Links::NOWHERE,
+        };
+        let key = row.key();
+        if self.find_row(key).is_some() {
+            return;
+        }
+        if let Some(id) = self.rows.insert(row) {
+            self.index.insert(key, id, |id| self.rows.at(id).key());
+            self.leaving += 1;
+            self.move_to(id, Queue::Urgent);
+        }
     }
 
     /// Ends a ban before its time.

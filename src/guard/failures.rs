@@ -5,23 +5,42 @@
 //!
 //! * a *stream* is one file and one of Asterisk's two reports ([`Witness`]);
 //! * a line joins the oldest attempt of its id that its own stream has not yet reported at that [`Step`], if
-//!   that attempt began within [`JOIN_SECONDS`];
+//!   that attempt began within [`JOIN_SECONDS`] (sshd: [`JOIN_SECONDS_SSHD`]);
 //! * otherwise it begins a new attempt. So a sender who uses one Call-ID for many tries is counted for each.
 //!
-//! At the bound: the oldest entry without proof makes room; an entry with proof makes room only for
-//! another with proof (rule R6).
+//! At the bound: the oldest claimed entry makes room, then the oldest without proof, but not for a claimed one; an
+//! entry with proof makes room only for another with proof (rule R6). The sender of claimed attempts chooses their
+//! address, his own too: else he would push out with them what counts against him.
 
 use core::net::IpAddr;
 
 use super::index::{Index, Key, Seed};
 use super::slab::{Linked, Links, List, NONE, Slab};
-use crate::filter::{Attempt, Failure, Kind, Proof, Step, Witness};
+use crate::filter::{Attempt, Failure, Kind, Proof, Service, Step, Witness};
 use crate::time::Mono;
 
 /// How long after an attempt's first line another line may join it, in seconds. Channels of one Asterisk are
 /// written within milliseconds of each other; a phone answers a challenge within its retransmission time
 /// (SIP timer T1 to T2, RFC 3261).
-pub(crate) const JOIN_SECONDS: u64 = 10;
+const JOIN_SECONDS: u64 = 10;
+
+/// The same for sshd, whose attempts are told apart by their process: `Invalid user` is written when the name is given,
+/// `Failed password` when somebody has typed one. `LoginGraceTime`, by default (sshd_config(5)).
+const JOIN_SECONDS_SSHD: u64 = 120;
+
+/// How long after an attempt's first line another line may join it, in seconds.
+pub(crate) fn join_seconds(service: Service) -> u64 {
+    match service {
+        Service::Sshd => JOIN_SECONDS_SSHD,
+        Service::Sip
+        | Service::Pjsip
+        | Service::Iax2
+        | Service::Ami
+        | Service::Dialplan
+        | Service::Dropbear
+        | Service::Custom => JOIN_SECONDS,
+    }
+}
 
 /// How many of a source's latest attempts are looked at to find the one that a line belongs to.
 const JOIN_STEPS: usize = 256;
@@ -149,9 +168,12 @@ pub(crate) struct Failures {
     entries: Slab<Entry>,
     accounts: Slab<Account>,
     index: Index,
-    /// Entries without and with proof, from oldest to newest.
+    /// Entries that are only claimed, without and with proof, from oldest to newest.
+    claimed: List,
     unproven: List,
     proven: List,
+    /// The longest findtime of any jail, in seconds: what is older is evidence nowhere.
+    findtime_max: u64,
 }
 
 impl Failures {
@@ -160,8 +182,10 @@ impl Failures {
             entries: Slab::new(ring),
             accounts: Slab::new(ring),
             index: Index::new(seed),
+            claimed: List::EMPTY,
             unproven: List::EMPTY,
             proven: List::EMPTY,
+            findtime_max: 0,
         }
     }
 
@@ -180,20 +204,25 @@ impl Failures {
         findtime: u64,
         keep: u32,
     ) -> Noted {
+        self.findtime_max = self.findtime_max.max(findtime);
         self.forget_old(key, now, findtime);
+        let join = join_seconds(failure.kind.service);
         let known = failure
             .attempt
-            .and_then(|attempt| self.find_attempt(key, attempt, source, now));
+            .and_then(|attempt| self.find_attempt(key, attempt, source, now, join));
         if let Some(id) = known {
             return self.raise(id, failure);
         }
-        while self
+        while let Some(id) = self
             .account(key)
-            .is_some_and(|id| self.accounts.at(id).stored >= keep)
+            .filter(|&id| self.accounts.at(id).stored >= keep)
         {
-            self.forget_oldest_of(key);
+            match self.least_of(id, failure.proof) {
+                Some(least) => self.forget_entry(least),
+                None => return Noted::Claimed,
+            }
         }
-        if !self.make_room(failure.proof) {
+        if !self.make_room(failure.proof, now) {
             return Noted::Dropped;
         }
         self.insert(key, source, failure, now)
@@ -245,7 +274,14 @@ impl Failures {
         }
     }
 
-    fn find_attempt(&mut self, key: Key, attempt: Attempt, source: Source, now: Mono) -> Option<u32> {
+    fn find_attempt(
+        &mut self,
+        key: Key,
+        attempt: Attempt,
+        source: Source,
+        now: Mono,
+        within: u64,
+    ) -> Option<u32> {
         let stream = source.stream(attempt.witness);
         let mut id = self.accounts.at(self.account(key)?).attempts.last;
         let mut found = None;
@@ -253,7 +289,7 @@ impl Failures {
             let Some(entry) = (id != NONE).then(|| self.entries.at(id)) else {
                 break;
             };
-            if entry.at.plus_seconds(JOIN_SECONDS) < now {
+            if entry.at.plus_seconds(within) < now {
                 break;
             }
             let mut reports = entry.reports;
@@ -285,9 +321,12 @@ impl Failures {
         };
         entry.kind = kind;
         let (counts, proven, source) = (entry.counts(), entry.proof.is_proven(), entry.source);
-        if proven && !before.proof.is_proven() {
-            self.unproven.remove::<OF_AGE, Entry>(&mut self.entries, id);
-            self.proven.push::<OF_AGE, Entry>(&mut self.entries, id);
+        if (counts, proven) != (before.counts(), before.proof.is_proven()) {
+            let proof = entry.proof;
+            let (age, entries) = self.age_of(before.proof);
+            age.remove::<OF_AGE, Entry>(entries, id);
+            let (age, entries) = self.age_of(proof);
+            age.push::<OF_AGE, Entry>(entries, id);
         }
         if counts == before.counts() {
             return if counts { Noted::Joined } else { Noted::Claimed };
@@ -297,18 +336,56 @@ impl Failures {
         Noted::Counted(account.counted)
     }
 
-    /// Frees an entry if the ring is full. Proven evidence is never pushed out by other.
-    fn make_room(&mut self, proof: Proof) -> bool {
+    /// Frees an entry if the ring is full: of the weakest evidence there is, but of none that is better than `proof`.
+    fn make_room(&mut self, proof: Proof, now: Mono) -> bool {
         if !self.entries.is_full() {
             return true;
         }
-        let oldest = match (self.unproven.is_empty(), proof.is_proven()) {
-            (false, _) => self.unproven.first,
-            (true, true) => self.proven.first,
-            (true, false) => return false,
+        let old = [self.proven.first, self.unproven.first];
+        let oldest = if let Some(id) = old.into_iter().find(|&id| self.is_old(id, now)) {
+            id
+        } else if !self.claimed.is_empty() {
+            self.claimed.first
+        } else if !self.unproven.is_empty() && proof > Proof::Claimed {
+            self.unproven.first
+        } else if proof.is_proven() {
+            self.proven.first
+        } else {
+            return false;
         };
         self.forget_entry(oldest);
         true
+    }
+
+    /// Which attempt of a source makes room for another: the oldest that does not count, else the oldest, unless the
+    /// new one would not count. Fewer than maxretry count, so that the walk is short.
+    fn least_of(&self, account: u32, proof: Proof) -> Option<u32> {
+        let first = self.accounts.at(account).attempts.first;
+        let mut id = first;
+        while id != NONE {
+            let entry = self.entries.at(id);
+            if !entry.counts() {
+                return Some(id);
+            }
+            id = entry.of_source.next;
+        }
+        (proof > Proof::Claimed).then_some(first)
+    }
+
+    /// The list by age that entries with `proof` are in, and all entries.
+    fn age_of(&mut self, proof: Proof) -> (&mut List, &mut Slab<Entry>) {
+        let age = match proof {
+            Proof::Claimed => &mut self.claimed,
+            Proof::Blind => &mut self.unproven,
+            Proof::Nonce | Proof::Transport => &mut self.proven,
+        };
+        (age, &mut self.entries)
+    }
+
+    /// Whether there is such an entry, older than the findtime of every jail. Its source need never come back to
+    /// clear it away.
+    fn is_old(&self, id: u32, now: Mono) -> bool {
+        id != NONE && self.entries.at(id).at.plus_seconds(self.findtime_max) < now
     }
 
     fn insert(&mut self, key: Key, source: Source, failure: &Failure, now: Mono) -> Noted {
@@ -346,12 +423,8 @@ impl Failures {
         let Some(id) = self.entries.insert(entry) else {
             return Noted::Dropped;
         };
-        let age = if entry.proof.is_proven() {
-            &mut self.proven
-        } else {
-            &mut self.unproven
-        };
-        age.push::<OF_AGE, Entry>(&mut self.entries, id);
+        let (age, entries) = self.age_of(entry.proof);
+        age.push::<OF_AGE, Entry>(entries, id);
         let account = self.accounts.at_mut(account);
         account.attempts.push::<OF_SOURCE, Entry>(&mut self.entries, id);
         account.stored += 1;
@@ -371,12 +444,8 @@ impl Failures {
 
     fn forget_entry(&mut self, id: u32) {
         let entry = *self.entries.at(id);
-        let age = if entry.proof.is_proven() {
-            &mut self.proven
-        } else {
-            &mut self.unproven
-        };
-        age.remove::<OF_AGE, Entry>(&mut self.entries, id);
+        let (age, entries) = self.age_of(entry.proof);
+        age.remove::<OF_AGE, Entry>(entries, id);
         let account = self.accounts.at_mut(entry.source);
         account.attempts.remove::<OF_SOURCE, Entry>(&mut self.entries, id);
         account.stored -= 1;
@@ -402,7 +471,7 @@ pub(crate) fn number(address: IpAddr) -> u128 {
 mod tests {
     use super::super::JailId;
     use super::*;
-    use crate::filter::{Class, Service};
+    use crate::filter::Class;
 
     const NOTICE: Witness = Witness::Notice;
     const SECURITY: Witness = Witness::Security;
@@ -561,6 +630,36 @@ mod tests {
     }
 
     #[test]
+    fn a_password_typed_slowly_belongs_to_its_login() {
+        let mut ring = Ring::new(64);
+        let mut line = |witness, after_seconds| {
+            ring.now = ring.now.plus_seconds(after_seconds);
+            let failure = Failure {
+                addr: IpAddr::from([192, 0, 2, 1]),
+                kind: Kind {
+                    service: Service::Sshd,
+                    class: Class::User,
+                },
+                proof: Proof::Transport,
+                answered: false,
+                attempt: Some(Attempt {
+                    id: 990,
+                    witness,
+                    step: Step::Closing,
+                }),
+                at: None,
+            };
+            ring.failures
+                .note(key(1), Source(0), &failure, ring.now, 600, ring.keep)
+        };
+        // "Invalid user" when the name is given, "Failed password" when somebody has typed one.
+        assert_eq!(line(SECURITY, 0), Noted::Counted(1));
+        assert_eq!(line(NOTICE, 45), Noted::Joined);
+        assert_eq!(line(NOTICE, 45), Noted::Counted(2));
+        assert_eq!(line(NOTICE, 200), Noted::Counted(3));
+    }
+
+    #[test]
     fn claimed_evidence_counts_when_a_notice_supports_it_and_then_proves_it() {
         let mut ring = Ring::new(64);
         for _ in 0..5 {
@@ -616,6 +715,39 @@ mod tests {
         }
         assert_eq!(ring.note(9, 0, Proof::Blind, None), Noted::Dropped);
         assert_eq!(ring.note(9, 0, Proof::Nonce, None), Noted::Counted(1));
+    }
+
+    #[test]
+    fn claimed_attempts_never_push_out_those_that_count() {
+        let mut ring = Ring::new(4096);
+        ring.keep = 12;
+        for count in 1..=4 {
+            assert_eq!(ring.note(1, 0, Proof::Blind, None), Noted::Counted(count));
+            for _ in 0..100 {
+                assert_eq!(ring.note(1, 1, Proof::Claimed, None), Noted::Claimed);
+            }
+        }
+        // Nor do those of other sources: they fill the ring, and wait for nothing.
+        let mut ring = Ring::new(64);
+        assert_eq!(ring.note(1, 0, Proof::Blind, None), Noted::Counted(1));
+        for host in 2..=255 {
+            ring.note(host, 1, Proof::Claimed, None);
+        }
+        assert_eq!(ring.note(1, 0, Proof::Blind, None), Noted::Counted(2));
+    }
+
+    #[test]
+    fn proven_evidence_of_sources_that_never_come_back_does_not_fill_the_ring_for_ever() {
+        let mut ring = Ring::new(64);
+        for host in 1..=64 {
+            assert_eq!(ring.note(host, 0, Proof::Transport, None), Noted::Counted(1));
+        }
+        ring.now = ring.now.plus_seconds(600);
+        assert_eq!(ring.note(200, 0, Proof::Blind, None), Noted::Dropped);
+        ring.now = ring.now.plus_seconds(1);
+        for count in 1..=3 {
+            assert_eq!(ring.note(200, 0, Proof::Blind, None), Noted::Counted(count));
+        }
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub use index::Seed;
 pub use trust::Trust;
 
 // What else keeps attempts and sources by the same rules: the replay of a log.
-pub(crate) use failures::{JOIN_SECONDS, Reports, number};
+pub(crate) use failures::{Reports, join_seconds, number};
 pub(crate) use index::{Index, Key};
 pub(crate) use slab::{Linked, Links, List, NONE, Slab};
 
@@ -185,6 +185,33 @@ impl Guard {
         }
     }
 
+    /// Takes the box's own addresses, gateways and resolvers as they are by now, and lifts the bans of these.
+    pub fn set_own(&mut self, own: Trust) -> Vec<Ban> {
+        if own == self.settings.own {
+            return Vec::new();
+        }
+        self.settings.own = own;
+        let own = &self.settings.own;
+        let wrong: Vec<Ban> = self
+            .bans
+            .iter()
+            .filter(|ban| own.overlaps(ban.net))
+            .copied()
+            .collect();
+        for ban in &wrong {
+            self.bans.lift(ban.net, ban.jail);
+        }
+        wrong
+    }
+
+    /// How far back failures count in a jail, in seconds.
+    #[must_use]
+    pub fn findtime(&self, jail: JailId) -> u64 {
+        self.policies
+            .get(usize::from(jail.0))
+            .map_or(0, |policy| policy.findtime)
+    }
+
     /// Enters a ban that was not made here: one from the store.
     pub fn restore(&mut self, ban: Ban) {
         self.bans.enter(ban);
@@ -263,27 +290,54 @@ impl Guard {
     }
 
     /// Takes over the bans of a guard with another configuration; `jail` says what became of a jail
-    /// (`None`: it is gone, and its bans with it). Bans of who is trusted by now are lifted. Failures are taken
-    /// over if the jails are the same.
-    pub fn inherit(&mut self, old: &mut Guard, jail: impl Fn(JailId) -> Option<JailId>) {
+    /// (`None`: it is gone, and its bans with it). Bans of who is trusted by now are lifted, and what the kernel
+    /// has not let go yet is asked for again. A banned IPv6 network becomes the one of the new `ipv6prefix` that
+    /// holds it. Failures are taken over if the jails are the same. Returns how many bans ended.
+    pub fn inherit(&mut self, old: &mut Guard, jail: impl Fn(JailId) -> Option<JailId>) -> u32 {
         let same = |number: usize| jail(JailId(number as u16)) == Some(JailId(number as u16));
         let keyed_alike =
             (old.settings.ring, old.settings.ipv6prefix) == (self.settings.ring, self.settings.ipv6prefix);
         if keyed_alike && self.policies.len() == old.policies.len() && (0..self.policies.len()).all(same) {
             core::mem::swap(&mut self.failures, &mut old.failures);
         }
+        for ban in old.bans.leaving() {
+            if let Some(jail) = jail(ban.jail) {
+                self.expel(Ban { jail, ..*ban });
+            }
+        }
         for ban in old.bans.iter() {
             let Some(jail) = jail(ban.jail) else { continue };
             let Some(policy) = self.policies.get(usize::from(jail.0)) else {
                 continue;
             };
-            let trusted = self.overlaps_trusted(ban.net, policy);
-            self.bans.enter(Ban { jail, ..*ban });
-            if trusted {
-                self.bans.lift(ban.net, jail);
+            match self.net_as_configured(ban.net) {
+                Some(net) if !self.overlaps_trusted(net, policy) => {
+                    self.bans.extend(Ban { net, jail, ..*ban });
+                }
+                Some(_) | None => self.expel(Ban { jail, ..*ban }),
             }
         }
         self.stats = old.stats;
+        old.bans.len().saturating_sub(self.bans.len())
+    }
+
+    /// Has the kernel let go of a ban. With another `ipv6prefix` its sets were made anew, and have no such element.
+    fn expel(&mut self, ban: Ban) {
+        if self.net_as_configured(ban.net) == Some(ban.net) {
+            self.bans.expel(ban);
+        }
+    }
+
+    /// A network as the kernel has sets for: a single address, or of the length that is configured.
+    fn net_as_configured(&self, net: IpNet) -> Option<IpNet> {
+        let bits = self.settings.ipv6prefix;
+        if net.prefix_len() == net.max_prefix_len() || net.prefix_len() == bits {
+            Some(net)
+        } else if net.prefix_len() > bits {
+            IpNet::new(addr::network(net.addr(), bits), bits).ok()
+        } else {
+            None
+        }
     }
 
     fn convict(&mut self, key: Key, net: IpNet, jail: JailId, until: Option<Mono>, now: Mono) -> Outcome {

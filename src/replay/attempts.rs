@@ -5,14 +5,14 @@
 //! number. So a flood is a handful of runs, and finding the attempt of a line costs the same at any rate.
 //!
 //! At the bound ([`ATTEMPTS_MAX`]) the chain of attempts that was quiet for longest is forgotten; a later line of one
-//! of its attempts would count again. An attempt can be joined for ten seconds, so this takes more than
-//! `ATTEMPTS_MAX / 10` ids in a second.
+//! of its attempts would count again. An attempt can be joined for ten seconds (sshd: two minutes), so this
+//! takes more than `ATTEMPTS_MAX / 10` ids in a second.
 
 use core::net::IpAddr;
 
 use crate::filter::{Attempt, Failure, Proof};
 use crate::guard::{
-    Index, JOIN_SECONDS, JailId, Key, Linked, Links, List, NONE, Reports, Seed, Slab, Source, number,
+    Index, JailId, Key, Linked, Links, List, NONE, Reports, Seed, Slab, Source, join_seconds, number,
 };
 use crate::limits::ATTEMPTS_MAX;
 use crate::time::Mono;
@@ -28,7 +28,7 @@ pub(super) enum Line {
     Claims,
 }
 
-/// The attempts of the last ten seconds.
+/// The attempts that a line may still join.
 pub(super) struct Attempts {
     runs: Slab<Run>,
     chains: Slab<Chain>,
@@ -57,7 +57,8 @@ struct State {
 struct Chain {
     key: Key,
     runs: List,
-    written: Mono,
+    /// No line can join any of them after this.
+    until: Mono,
     of_age: Links,
 }
 
@@ -98,7 +99,7 @@ impl Attempts {
         let Some(attempt) = failure.attempt else {
             return fresh;
         };
-        while !self.by_age.is_empty() && is_over(self.chains.at(self.by_age.first).written, now) {
+        while !self.by_age.is_empty() && self.chains.at(self.by_age.first).until < now {
             self.forget(self.by_age.first);
         }
         let key = key(sender, attempt);
@@ -106,7 +107,8 @@ impl Attempts {
         let Some(chain) = found.or_else(|| self.begin(key)) else {
             return fresh;
         };
-        self.forget_runs(chain, |began| is_over(began, now));
+        let within = join_seconds(failure.kind.service);
+        self.forget_runs(chain, |began| began.plus_seconds(within) < now);
         let joined = self.join(chain, source, attempt, counts);
         if joined.is_none() {
             let mut reports = Reports::default();
@@ -118,7 +120,7 @@ impl Attempts {
             };
             self.append(chain, state);
         }
-        self.chains.at_mut(chain).written = now;
+        self.chains.at_mut(chain).until = now.plus_seconds(within);
         self.by_age.remove::<ONLY, Chain>(&mut self.chains, chain);
         self.by_age.push::<ONLY, Chain>(&mut self.chains, chain);
         joined.unwrap_or(fresh)
@@ -191,7 +193,7 @@ impl Attempts {
         let chain = self.chains.insert(Chain {
             key,
             runs: List::EMPTY,
-            written: Mono(0),
+            until: Mono(0),
             of_age: Links::NOWHERE,
         })?;
         self.index.insert(key, chain, |id| self.chains.at(id).key);
@@ -226,11 +228,6 @@ impl Run {
             of_chain: Links::NOWHERE,
         }
     }
-}
-
-/// Whether an attempt that began at `began` can be joined no more.
-fn is_over(began: Mono, now: Mono) -> bool {
-    began.plus_seconds(JOIN_SECONDS) < now
 }
 
 /// Source and id in one number. Both are hashes or nearly so; that two differ and their keys do not is a matter of

@@ -36,7 +36,7 @@ pub use report::{Bytes, Count, Report, reason};
 pub use scan::Seen;
 
 use crate::addr;
-use crate::filter::{Context, Failure, Filter, Reading, Suspicion};
+use crate::filter::{Context, Failure, Lens, Reading, Suspicion};
 use crate::guard::{Guard, JailId, Outcome, Policy, Settings, Source, Verdict};
 use crate::limits::{REPLAY_BUFFER_BYTES, REPLAY_FILE_BUFFER_BYTES};
 use crate::time::{Mono, Wall};
@@ -49,9 +49,9 @@ use timeline::Timeline;
 /// One filter, and the jails that it reads for.
 #[derive(Clone, Debug)]
 pub struct View {
-    /// The filter.
-    pub filter: Filter,
-    /// Its name.
+    /// What it reads with.
+    pub lens: Lens,
+    /// The filter's name.
     pub name: String,
     /// The jails, by their place in [`Rules::jails`].
     pub jails: Vec<JailId>,
@@ -161,9 +161,9 @@ impl<R: Read> Replay<R> {
 
     /// Adds a log, one of `of` in all. `context` says what its stamps leave out.
     pub fn add(&mut self, input: R, context: Context, of: usize) {
-        let filters: Vec<Filter> = self.rules.views.iter().map(|view| view.filter).collect();
+        let lenses: Vec<&Lens> = self.rules.views.iter().map(|view| &view.lens).collect();
         let buffer = (REPLAY_BUFFER_BYTES / of.max(1)).min(REPLAY_FILE_BUFFER_BYTES);
-        let log = Log::new(input, buffer, &filters, context, self.rules.missed);
+        let log = Log::new(input, buffer, &lenses, context, self.rules.missed);
         self.merge.add(log);
         self.logs += 1;
     }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use crate::filter::{Context, Filter, Reading, Trail, stamp_of};
+use crate::filter::{Context, Lens, Reading, Trail, stamp_of};
 use crate::lines::{Cut, Lines, Splitter};
 use crate::time::Wall;
 
@@ -68,15 +68,15 @@ pub(super) struct Log<R> {
 
 /// A filter, and what it remembers of this log.
 struct View {
-    filter: Filter,
+    lens: Lens,
     trail: Trail,
 }
 
 impl<R: Read> Log<R> {
     /// A log of which nothing has been read. `buffer` bytes are read at once.
-    pub(super) fn new(input: R, buffer: usize, filters: &[Filter], context: Context, missed: bool) -> Log<R> {
-        let view = |&filter| View {
-            filter,
+    pub(super) fn new(input: R, buffer: usize, lenses: &[&Lens], context: Context, missed: bool) -> Log<R> {
+        let view = |&lens: &&Lens| View {
+            lens: lens.clone(),
             trail: Trail::default(),
         };
         Log {
@@ -87,10 +87,10 @@ impl<R: Read> Log<R> {
             end: 0,
             inside_long: false,
             is_over: true,
-            views: filters.iter().map(view).collect(),
+            views: lenses.iter().map(view).collect(),
             context,
             missed,
-            found: Vec::with_capacity(filters.len()),
+            found: Vec::with_capacity(lenses.len()),
             line: (0, 0),
             seen: Seen::default(),
             stamp: None,
@@ -153,7 +153,7 @@ impl<R: Read> Log<R> {
                 continue;
             };
             for (number, view) in self.views.iter_mut().enumerate() {
-                let reading = view.filter.read(line, &mut view.trail, &self.context);
+                let reading = view.lens.read(line, &mut view.trail, &self.context);
                 if !matches!(reading, Reading::Nothing) {
                     self.found.push(Found {
                         view: number,

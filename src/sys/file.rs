@@ -2,7 +2,7 @@
 //! writer. Network file systems are out of scope: they stall reads, and inotify does not see other hosts.
 
 use std::fs::{File, Metadata, OpenOptions};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -29,6 +29,27 @@ pub fn kind(path: &Path) -> io::Result<Kind> {
     std::fs::symlink_metadata(path).map(|metadata| kind_of(&metadata))
 }
 
+/// The first bytes of a regular file, links followed; and the user it belongs to. Anything else is refused, and
+/// opening it has not hung.
+///
+/// # Errors
+/// What open(2) and read(2) say, or `InvalidInput` if it is no regular file.
+pub fn read(path: &Path, bytes_max: usize) -> io::Result<(Vec<u8>, u32)> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)?;
+    let metadata = file.metadata()?;
+    match kind_of(&metadata) {
+        Kind::Regular(_) => {}
+        Kind::Directory => return Err(io::Error::from_raw_os_error(libc::EISDIR)),
+        Kind::Link | Kind::Other(_) => return Err(not_regular()),
+    }
+    let mut bytes = Vec::new();
+    file.take(bytes_max as u64).read_to_end(&mut bytes)?;
+    Ok((bytes, metadata.uid()))
+}
+
 /// A regular file, open for reading.
 #[derive(Debug)]
 pub struct LogFile {
@@ -49,9 +70,7 @@ impl LogFile {
             .open(path)?;
         match kind_of(&file.metadata()?) {
             Kind::Regular(inode) => Ok(LogFile { file, inode }),
-            Kind::Directory | Kind::Link | Kind::Other(_) => {
-                Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
-            }
+            Kind::Directory | Kind::Link | Kind::Other(_) => Err(not_regular()),
         }
     }
 
@@ -101,6 +120,10 @@ impl LogFile {
     }
 }
 
+fn not_regular() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")
+}
+
 fn kind_of(metadata: &Metadata) -> Kind {
     let kind = metadata.file_type();
     if kind.is_file() {
@@ -126,6 +149,34 @@ fn kind_of(metadata: &Metadata) -> Kind {
 mod tests {
     use super::*;
     use nix::sys::stat::Mode;
+
+    #[test]
+    fn reading_what_is_no_file_neither_succeeds_nor_hangs() {
+        let dir = std::env::temp_dir().join(format!("sipguard-read-{}", std::process::id()));
+        std::fs::create_dir(&dir).unwrap();
+        let (fifo, text) = (dir.join("fifo"), dir.join("text"));
+        nix::unistd::mkfifo(&fifo, Mode::S_IRWXU).unwrap();
+        std::fs::write(&text, "a text").unwrap();
+        let results = [&fifo, &dir, Path::new("/dev/zero"), &text].map(|path| read(path, 3));
+        std::fs::remove_dir_all(&dir).unwrap();
+        let said: Vec<_> = results
+            .iter()
+            .map(|result| {
+                result
+                    .as_ref()
+                    .map_or_else(ToString::to_string, |(bytes, _)| format!("{bytes:?}"))
+            })
+            .collect();
+        assert_eq!(
+            said,
+            [
+                "not a regular file",
+                "Is a directory (os error 21)",
+                "not a regular file",
+                "[97, 32, 116]"
+            ]
+        );
+    }
 
     #[test]
     fn opening_what_is_no_file_neither_succeeds_nor_hangs() {

@@ -4,6 +4,7 @@ pub mod clock;
 mod fault;
 pub mod file;
 mod kernel;
+pub mod log;
 pub mod netlink;
 pub mod own;
 pub mod poll;

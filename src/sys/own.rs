@@ -4,12 +4,21 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use ipnet::IpNet;
 use nix::ifaddrs::getifaddrs;
 
+use super::file;
+
 /// More than this many addresses of each sort are not looked at; a router has a handful.
 const EACH_MAX: usize = 256;
+
+/// The user id whose files are believed.
+const ROOT: u32 = 0;
+
+/// So much of a list of resolvers is read, in bytes.
+const RESOLVER_BYTES_MAX: usize = 64 * 1024;
 
 /// Where resolvers are written down: the standard place, and OpenWrt's, whose `/etc/resolv.conf` names only
 /// the box itself.
@@ -45,7 +54,14 @@ pub fn addresses() -> io::Result<Vec<IpNet>> {
             .take(EACH_MAX),
     );
     for path in RESOLVER_FILES {
-        found.extend(text(path).lines().filter_map(resolver).take(EACH_MAX));
+        let Ok((bytes, owner)) = file::read(Path::new(path), RESOLVER_BYTES_MAX) else {
+            continue;
+        };
+        // Where there is no OpenWrt, any user may make a file of that name in /tmp.
+        if owner == ROOT || !path.starts_with("/tmp/") {
+            let text = String::from_utf8_lossy(&bytes);
+            found.extend(text.lines().filter_map(resolver).take(EACH_MAX));
+        }
     }
     Ok(found.into_iter().map(IpNet::from).collect())
 }

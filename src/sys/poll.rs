@@ -21,3 +21,12 @@ pub fn readable<const N: usize>(fds: [BorrowedFd<'_>; N], timeout_ms: Option<u64
         Err(errno) => Err(errno.into()),
     }
 }
+
+/// Waits at most so long until a descriptor takes what is written. `false`, too, if its reader is gone.
+pub fn writable(fd: BorrowedFd<'_>, timeout_ms: u64) -> bool {
+    let mut slots = [PollFd::new(fd, PollFlags::POLLOUT)];
+    let timeout = PollTimeout::try_from(timeout_ms.min(i32::MAX as u64)).unwrap_or(PollTimeout::MAX);
+    let ready = poll(&mut slots, timeout);
+    let [slot] = slots;
+    ready.is_ok() && slot.revents() == Some(PollFlags::POLLOUT)
+}

@@ -17,7 +17,11 @@ pub enum Request {
 
 /// The signals that ask something of us, blocked and turned into a descriptor.
 pub struct Signals {
+    /// All of them, to wait for.
     fd: SignalFd,
+    /// Those that say stop: the kernel gives SIGHUP first, and somebody who sends that without end must not
+    /// keep us from stopping.
+    stop: SignalFd,
 }
 
 impl Signals {
@@ -30,12 +34,20 @@ impl Signals {
         }
         set.thread_block()?;
         set.remove(Signal::SIGPIPE);
-        let fd = SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
-        Ok(Signals { fd })
+        let open = |set: &SigSet| SignalFd::with_flags(set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC);
+        let fd = open(&set)?;
+        set.remove(Signal::SIGHUP);
+        Ok(Signals {
+            fd,
+            stop: open(&set)?,
+        })
     }
 
-    /// The next request, if one is waiting.
+    /// The next request, if one is waiting; to stop comes first.
     pub fn take(&mut self) -> io::Result<Option<Request>> {
+        if self.stop.read_signal()?.is_some() {
+            return Ok(Some(Request::Stop));
+        }
         let Some(info) = self.fd.read_signal()? else {
             return Ok(None);
         };

@@ -10,6 +10,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns};
+use sipguard::sys::clock;
+use sipguard::time::Wall;
 
 use crate::support::Namespace;
 
@@ -133,15 +135,17 @@ impl Log {
     }
 }
 
-/// What chan_sip writes about a wrong password.
-pub fn wrong_password(address: &str) -> String {
+/// What chan_sip writes about a wrong password, by its clock of so many seconds ago.
+pub fn wrong_password_before(address: &str, seconds: i64) -> String {
+    let utc = clock::utc().unwrap();
+    let local = Wall(utc.0 + i64::from(clock::zone().offset(utc)) - seconds);
     let shown = if address.contains(':') {
         format!("[{address}]:5060")
     } else {
         format!("{address}:5060")
     };
     format!(
-        "[2026-11-22 12:42:47] NOTICE[4279] chan_sip.c: Registration from '<sip:100@192.0.2.10>' \
+        "[{local}] NOTICE[4279] chan_sip.c: Registration from '<sip:100@192.0.2.10>' \
          failed for '{shown}' - Wrong password"
     )
 }
@@ -155,6 +159,11 @@ impl Namespace {
         setns(here, CloneFlags::CLONE_NEWNET).unwrap();
         socket.unwrap()
     }
+}
+
+/// What chan_sip writes about a wrong password.
+pub fn wrong_password(address: &str) -> String {
+    wrong_password_before(address, 0)
 }
 
 /// A UDP port of the PBX, which is the machine of the test itself.

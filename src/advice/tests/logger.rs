@@ -19,7 +19,7 @@ fn where_all_is_well_nothing_is_said() {
 #[test]
 fn no_jail_on_asterisks_log_needs_no_advice() {
     let mut config = Config::built_in();
-    config.jails[0].filter = crate::config::FilterName::Sshd;
+    config.jails[0].filter = crate::config::FilterName::Sshd(crate::filter::sshd::Mode::Normal);
     check_with(&config, Tree::default(), &[]);
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 
+mod filters;
 mod grammar;
 mod jails;
 mod mistakes;

@@ -120,7 +120,8 @@ fn a_telephone_system_with_many_jails() {
              messages and security \
              in logpath",
             "jail.local:26: action sendmail-whois is not yet in force",
-            "jail.local:31: [vsftpd-iptables] is not guarded: filter vsftpd is not yet in force",
+            "jail.local:31: [vsftpd-iptables] is not guarded: there is no filter.d/vsftpd.conf, nor one in \
+             /etc/fail2ban/filter.d",
         ],
     );
 }

@@ -31,6 +31,8 @@ pub(super) enum File {
     Distributor,
     Session,
     PjsipAcl,
+    /// The registrar, whose warnings can hold line breaks; none of them is an offence.
+    Registrar,
     SecurityLog,
     /// `Ext. NUMBER`: the dialplan.
     Dialplan,
@@ -215,6 +217,20 @@ pub(super) fn file(cursor: &mut Cursor<'_>) -> Option<File> {
             b's',
             ..,
         ] => (b"res_pjsip_session.c", File::Session),
+        [
+            b'r',
+            b'e',
+            b's',
+            b'_',
+            b'p',
+            b'j',
+            b's',
+            b'i',
+            b'p',
+            b'_',
+            b'r',
+            ..,
+        ] => (b"res_pjsip_registrar.c", File::Registrar),
         _ => return None,
     };
     cursor.literal(name)?;
