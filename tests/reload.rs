@@ -33,7 +33,6 @@ fn fail(guard: &mut Guard, address: &str) {
             class: Class::Auth,
         },
         proof: Proof::Blind,
-        answered: false,
         attempt: None,
         at: None,
     };

@@ -257,10 +257,11 @@ impl Watch {
             let name = self.jails.name(jail);
             match outcome {
                 Outcome::Ban(verdict) => {
-                    if let Some(ban) = &verdict.displaced
-                        && let Some(count) = self.displaced.count(self.now)
-                    {
-                        let bans = Count(count, "ban");
+                    let told = verdict
+                        .displaced
+                        .and_then(|ban| Some((ban, self.displaced.count(self.now)?)));
+                    if let Some((ban, count)) = &told {
+                        let bans = Count(*count, "ban");
                         warn!(target: TARGET, "the table is full (maxbans): {bans} ended early to make room, last {}", Net(ban));
                     }
                     self.convict(verdict);

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use sipguard::sys::clock;
+
 use nix::sched::{CloneFlags, setns};
 use sipguard::sys::clock;
 use sipguard::time::Wall;
@@ -161,7 +163,7 @@ impl Namespace {
     }
 }
 
-/// What chan_sip writes about a wrong password.
+/// What chan_sip writes at this moment about a wrong password.
 pub fn wrong_password(address: &str) -> String {
     wrong_password_before(address, 0)
 }

@@ -136,7 +136,6 @@ fn weakened(reading: Reading, trust: Trust) -> Reading {
     };
     Reading::Failure(Failure {
         proof: failure.proof.min(most),
-        answered: false,
         ..failure
     })
 }
@@ -257,7 +256,6 @@ fn reading(outcome: Outcome, record: &Record<'_>, context: &Context) -> Reading 
         addr: finding.addr,
         kind: finding.kind,
         proof: finding.proof,
-        answered: finding.answered,
         attempt: Some(Attempt {
             id: finding.id,
             witness,
