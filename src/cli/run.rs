@@ -7,7 +7,7 @@ use log::LevelFilter;
 
 use super::Failed;
 use crate::daemon::Daemon;
-use crate::sys::{self, Fault};
+use crate::sys;
 
 /// guard in the foreground: read the logs, ban in the kernel
 #[derive(FromArgs)]
@@ -33,8 +33,6 @@ impl Run {
         };
         sys::log::start(level);
         let mut daemon = Daemon::start(self.config, self.dry_run)?;
-        daemon
-            .run()
-            .map_err(|source| Fault::new("cannot wait for events", source).into())
+        Ok(daemon.run()?)
     }
 }

@@ -238,13 +238,14 @@ impl Watch {
     }
 
     /// Takes our objects out of the kernel.
-    pub(super) fn stop(&mut self) {
+    pub(super) fn stop(&mut self) -> Result<(), Fault> {
         let bans = Count(self.guard.ban_count().into(), "ban");
         match self.firewall.as_mut().map(Firewall::teardown) {
-            Some(Err(fault)) => error!(target: TARGET, "{fault}"),
+            Some(Err(fault)) => return Err(fault),
             Some(Ok(())) => info!(target: TARGET, "stopped; {bans} lifted"),
             None => info!(target: TARGET, "stopped"),
         }
+        Ok(())
     }
 
     fn failure(&mut self, failure: &Failure, line: &Line<'_>, jails: JailBits) {

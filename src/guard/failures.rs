@@ -483,10 +483,7 @@ mod tests {
     }
 
     fn key(host: u8) -> Key {
-        Key {
-            source: number(IpAddr::from([192, 0, 2, host])),
-            jail: JailId(0),
-        }
+        Key::new(IpAddr::from([192, 0, 2, host]).into(), JailId(0))
     }
 
     /// Feeds lines of one source as (file, witness, step, id) and says how many attempts they come to.
