@@ -9,8 +9,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use sipguard::sys::clock;
-
 use nix::sched::{CloneFlags, setns};
 use sipguard::sys::clock;
 use sipguard::time::Wall;
