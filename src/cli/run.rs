@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use argh::FromArgs;
 use log::LevelFilter;
+use simple_logger::SimpleLogger;
 
 use super::Failed;
 use crate::daemon::Daemon;
@@ -31,7 +32,13 @@ impl Run {
         } else {
             LevelFilter::Info
         };
-        sys::log::start(level);
+        if self.dry_run {
+            // A second logger can only be a mistake of ours in one process; the first goes on.
+            let _ = SimpleLogger::new().with_level(level).init();
+        } else {
+            // simple_logger waits for whoever reads the log, and panics when it is gone. A guard does neither.
+            sys::log::start(level);
+        }
         let mut daemon = Daemon::start(self.config, self.dry_run)?;
         Ok(daemon.run()?)
     }
