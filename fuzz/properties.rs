@@ -245,7 +245,6 @@ fn observe(guard: &mut Guard, what: u8, detail: u8, now: Mono) {
         addr,
         kind,
         proof,
-        answered: false,
         attempt: None,
         at: None,
     };

@@ -83,7 +83,6 @@ fn answer(reading: Reading) -> String {
         Step::Whole => "whole",
     };
     let at = failure.at.map_or(String::from("no date"), |at| at.to_string());
-    let answered = if failure.answered { ",answered" } else { "" };
     let (addr, kind, proof) = (failure.addr, failure.kind, failure.proof.name());
-    format!("{addr} {kind} {proof}{answered} {step} {at}")
+    format!("{addr} {kind} {proof} {step} {at}")
 }

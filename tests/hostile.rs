@@ -98,7 +98,7 @@ fn guards_with_log(log: impl Into<Stdio>) {
 #[test]
 fn a_log_whose_reader_is_gone_does_not_end_the_guard() {
     isolated("a_log_whose_reader_is_gone_does_not_end_the_guard", || {
-        let (reader, writer) = std::io::pipe().unwrap();
+        let (reader, writer) = nix::unistd::pipe().unwrap();
         drop(reader);
         guards_with_log(writer);
     });
@@ -107,7 +107,7 @@ fn a_log_whose_reader_is_gone_does_not_end_the_guard() {
 #[test]
 fn a_log_that_nobody_reads_does_not_hold_the_guard() {
     isolated("a_log_that_nobody_reads_does_not_hold_the_guard", || {
-        let (reader, writer) = std::io::pipe().unwrap();
+        let (reader, writer) = nix::unistd::pipe().unwrap();
         guards_with_log(writer);
         drop(reader);
     });
@@ -232,10 +232,12 @@ fn a_gateway_that_comes_after_the_start_is_not_cut_off() {
         run("ip link set wan0 up");
         run("ip addr add 198.51.100.1/24 dev wan0");
         run("ip route add default via 198.51.100.7");
-        for address in ["198.51.100.7", "198.51.100.1", "198.51.100.66"] {
-            messages.fail(address);
-            messages.fail(address);
-        }
+        // At once: after the first look they are known.
+        let lines = ["198.51.100.7", "198.51.100.1", "198.51.100.66"].map(|address| {
+            let line = wrong_password(address);
+            format!("{line}\n{line}")
+        });
+        messages.line(&lines.join("\n"));
         guard.wait_for(" banned 198.51.100.66");
         guard.wait_for("unbanned 198.51.100.");
         guard.wait_for("unbanned 198.51.100.");
@@ -289,5 +291,18 @@ fn a_ban_that_ends_because_the_table_is_full_is_told() {
         }
         guard.wait_for("the table is full (maxbans): 1 ban ended early to make room, last 198.51.100.1");
         wait_until("the kernel let go of it", || !kernel_has("198.51.100.1"));
+    });
+}
+
+#[test]
+fn bans_that_cannot_be_lifted_at_the_end_are_no_success() {
+    isolated("bans_that_cannot_be_lifted_at_the_end_are_no_success", || {
+        let _messages = machine("firewall = ipset", "");
+        let guard = start();
+        let lock = File::options().write(true).open("/run/xtables.lock").unwrap();
+        let lock = nix::fcntl::Flock::lock(lock, nix::fcntl::FlockArg::LockExclusive).unwrap();
+        guard.signal("TERM");
+        assert_eq!(guard.wait(), 1);
+        drop(lock);
     });
 }

@@ -140,7 +140,6 @@ impl World {
                 class: Class::Auth,
             },
             proof: Proof::Blind,
-            answered: false,
             attempt: None,
             at: None,
         };
@@ -314,7 +313,6 @@ fn a_full_table_displaces_what_ends_soonest_and_never_the_proven_for_the_blind()
             addr,
             kind,
             proof,
-            answered: false,
             attempt: None,
             at: None,
         };

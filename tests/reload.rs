@@ -33,7 +33,6 @@ fn fail(guard: &mut Guard, address: &str) {
             class: Class::Auth,
         },
         proof: Proof::Blind,
-        answered: false,
         attempt: None,
         at: None,
     };
@@ -131,4 +130,108 @@ fn bans_that_find_no_place_in_a_smaller_table_are_counted() {
     }
     let (second, ended) = reload(&mut first, guard(64, 3, &[]));
     assert_eq!((ended, second.ban_count()), (2, 3));
+}
+
+/// Whatever the kernel refuses and whoever is trusted for a while: when it takes everything, it holds the bans.
+#[test]
+fn over_any_history_of_reloads_the_kernel_holds_the_bans() {
+    let addresses = [
+        "192.0.2.1",
+        "192.0.2.2",
+        "192.0.2.3",
+        "2001:db8::",
+        "2001:db8::1",
+        "2001:db8:0:1::1",
+        "2001:db8:0:100::1",
+    ];
+    let trusts: [&[&str]; 4] = [
+        &[],
+        &["192.0.2.0/31"],
+        &["2001:db8::1/128"],
+        &["192.0.2.3/32", "2001:db8:0:1::/64"],
+    ];
+    for seed in 1..=400_u64 {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut below = |bound: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 11) as usize % bound
+        };
+        let (mut bits, mut now) = (64, NOW);
+        let mut guard_now = guard(bits, 4, &[]);
+        let mut trusted = Trust::default();
+        let mut kernel = std::collections::BTreeSet::new();
+        for step in 0..120 {
+            let mut taken = below(3) > 0;
+            match below(6) {
+                0 => {
+                    let next_bits = [64, 64, 64, 56, 128][below(5)];
+                    let trust = trusts[below(trusts.len())];
+                    let old = std::mem::replace(&mut guard_now, guard(next_bits, 4, trust));
+                    // Other sets are made anew.
+                    if next_bits != bits {
+                        kernel.clear();
+                    }
+                    bits = next_bits;
+                    trusted = Trust::new(trust.iter().map(|net| net.parse().unwrap()));
+                    let mut old = old;
+                    guard_now.inherit(&mut old, Some);
+                }
+                1 => {
+                    now = now.plus_seconds(2);
+                    taken = true;
+                }
+                _ => fail(&mut guard_now, addresses[below(addresses.len())]),
+            }
+            while let Some(Effect {
+                slot, net, change, ..
+            }) = guard_now.poll_effect(now)
+            {
+                assert!(
+                    [32, 128, bits].contains(&net.prefix_len()),
+                    "{seed} {step}: {net}"
+                );
+                if taken {
+                    match change {
+                        Change::Add { .. } => kernel.insert(net),
+                        Change::Delete => kernel.remove(&net),
+                    };
+                }
+                guard_now.acked(slot, taken, now);
+            }
+            // Revived while the kernel still had it, a ban may be beyond the bound, but no new one.
+            assert!(
+                guard_now.ban_count() <= 4 + addresses.len() as u32,
+                "{seed} {step}"
+            );
+            if taken && guard_now.next_deadline().is_none() {
+                let bans: std::collections::BTreeSet<_> = guard_now.bans().map(|ban| ban.net).collect();
+                assert_eq!(kernel, bans, "{seed} {step}");
+                assert!(
+                    bans.iter().all(|net| !trusted.overlaps(*net)),
+                    "{seed} {step}: {bans:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_full_table_stays_full_when_a_ban_comes_back_that_the_kernel_had_not_let_go() {
+    let mut table = guard(64, 2, &[]);
+    fail(&mut table, "192.0.2.1");
+    fail(&mut table, "192.0.2.2");
+    effects(&mut table, NOW, true);
+    table.unban("192.0.2.1/32".parse().unwrap(), JailId(0)).unwrap();
+    fail(&mut table, "192.0.2.3");
+    fail(&mut table, "192.0.2.1");
+    for host in 4..20 {
+        fail(&mut table, &format!("192.0.2.{host}"));
+    }
+    assert_eq!(
+        table.ban_count(),
+        3,
+        "the one that came back is beyond the bound, and no other"
+    );
 }

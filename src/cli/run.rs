@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use argh::FromArgs;
 use log::LevelFilter;
+use simple_logger::SimpleLogger;
 
 use super::Failed;
 use crate::daemon::Daemon;
-use crate::sys::{self, Fault};
+use crate::sys;
 
 /// guard in the foreground: read the logs, ban in the kernel
 #[derive(FromArgs)]
@@ -31,10 +32,14 @@ impl Run {
         } else {
             LevelFilter::Info
         };
-        sys::log::start(level);
+        if self.dry_run {
+            // A second logger can only be a mistake of ours in one process; the first goes on.
+            let _ = SimpleLogger::new().with_level(level).init();
+        } else {
+            // simple_logger waits for whoever reads the log, and panics when it is gone. A guard does neither.
+            sys::log::start(level);
+        }
         let mut daemon = Daemon::start(self.config, self.dry_run)?;
-        daemon
-            .run()
-            .map_err(|source| Fault::new("cannot wait for events", source).into())
+        Ok(daemon.run()?)
     }
 }

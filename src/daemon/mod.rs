@@ -71,8 +71,15 @@ impl Daemon {
     /// Guards until SIGTERM or SIGINT, then takes our objects out of the kernel.
     ///
     /// # Errors
-    /// If waiting or the clock fails, which no kernel does to a healthy process.
-    pub fn run(&mut self) -> io::Result<()> {
+    /// If our objects cannot be taken out; if waiting or the clock fails, which no kernel does to a healthy process.
+    pub fn run(&mut self) -> Result<(), Fault> {
+        let ended = self
+            .until_told()
+            .map_err(|source| Fault::new("cannot wait for events", source));
+        ended.and_then(|()| self.watch.stop())
+    }
+
+    fn until_told(&mut self) -> io::Result<()> {
         let mut more = true;
         loop {
             let timeout = if more {
@@ -117,10 +124,7 @@ impl Daemon {
         match self.signals.take()? {
             None => {}
             Some(Request::Reload) => self.reload(now),
-            Some(Request::Stop) => {
-                self.watch.stop();
-                return Ok(false);
-            }
+            Some(Request::Stop) => return Ok(false),
         }
         Ok(true)
     }
@@ -129,7 +133,8 @@ impl Daemon {
     fn reload(&mut self, now: Mono) {
         match self.try_reload(now) {
             Ok(()) => {
-                info!(target: TARGET, "configuration read again: {}", Count(self.config.jails.len() as u64, "jail"))
+                let jails = Count(self.config.jails.len() as u64, "jail");
+                info!(target: TARGET, "configuration read again: {jails}");
             }
             Err(Failed::Config(error)) => error!(target: TARGET, "keeping the old settings: {error}"),
             Err(Failed::Machine(fault)) => error!(target: TARGET, "keeping the old settings: {fault}"),

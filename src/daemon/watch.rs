@@ -238,13 +238,14 @@ impl Watch {
     }
 
     /// Takes our objects out of the kernel.
-    pub(super) fn stop(&mut self) {
+    pub(super) fn stop(&mut self) -> Result<(), Fault> {
         let bans = Count(self.guard.ban_count().into(), "ban");
         match self.firewall.as_mut().map(Firewall::teardown) {
-            Some(Err(fault)) => error!(target: TARGET, "{fault}"),
+            Some(Err(fault)) => return Err(fault),
             Some(Ok(())) => info!(target: TARGET, "stopped; {bans} lifted"),
             None => info!(target: TARGET, "stopped"),
         }
+        Ok(())
     }
 
     fn failure(&mut self, failure: &Failure, line: &Line<'_>, jails: JailBits) {
@@ -257,10 +258,11 @@ impl Watch {
             let name = self.jails.name(jail);
             match outcome {
                 Outcome::Ban(verdict) => {
-                    if let Some(ban) = &verdict.displaced
-                        && let Some(count) = self.displaced.count(self.now)
-                    {
-                        let bans = Count(count, "ban");
+                    let told = verdict
+                        .displaced
+                        .and_then(|ban| Some((ban, self.displaced.count(self.now)?)));
+                    if let Some((ban, count)) = &told {
+                        let bans = Count(*count, "ban");
                         warn!(target: TARGET, "the table is full (maxbans): {bans} ended early to make room, last {}", Net(ban));
                     }
                     self.convict(verdict);

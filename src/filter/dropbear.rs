@@ -75,7 +75,6 @@ impl Dropbear {
                     class: offence.class,
                 },
                 proof: Proof::Transport,
-                answered: false,
                 attempt: Some(Attempt {
                     id: u64::from_be_bytes(*b"dbr\0\0\0\0\0") | u64::from(entry.pid.unwrap_or(0)),
                     witness: offence.witness,

@@ -120,9 +120,6 @@ pub struct Failure {
     pub kind: Kind,
     /// How sure it is that `addr` really sent it.
     pub proof: Proof,
-    /// The sender answered a challenge that was sent to `addr` and to no other address: it lifts what another line
-    /// of the same attempt shows to [`Proof::Nonce`]. No line of chan_sip or PJSIP shows that.
-    pub answered: bool,
     /// Which attempt this line belongs to, so that several lines of one attempt count once.
     pub attempt: Option<Attempt>,
     /// The line's own stamp in the log's local time, if its date could be read.

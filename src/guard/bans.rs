@@ -7,7 +7,6 @@ use ipnet::IpNet;
 
 use super::deadlines::{Deadlines, Due};
 use super::effect::{Change, Effect, JailId, Slot};
-use super::failures::number;
 use super::index::{Index, Key, Seed};
 use super::slab::{Linked, Links, List, NONE, Slab};
 use crate::filter::Proof;
@@ -73,10 +72,7 @@ struct Row {
 
 impl Row {
     fn key(&self) -> Key {
-        Key {
-            source: number(self.ban.net.addr()),
-            jail: self.ban.jail,
-        }
+        Key::new(self.ban.net, self.ban.jail)
     }
 }
 
@@ -152,10 +148,7 @@ impl Bans {
 
     /// The ban of a network in a jail, if it is in force at `now`.
     pub(crate) fn find(&self, net: IpNet, jail: JailId, now: Mono) -> Option<&Ban> {
-        let row = self.rows.at(self.find_row(Key {
-            source: number(net.addr()),
-            jail,
-        })?);
+        let row = self.rows.at(self.find_row(Key::new(net, jail))?);
         let ended = row.ban.until.is_some_and(|until| until <= now);
         (!ended && !row.is_leaving()).then_some(&row.ban)
     }
@@ -181,10 +174,7 @@ impl Bans {
 
     /// Enters a ban, or gives the one that is there a new end.
     pub(crate) fn enter(&mut self, ban: Ban) -> Entered {
-        if let Some(id) = self.find_row(Key {
-            source: number(ban.net.addr()),
-            jail: ban.jail,
-        }) {
+        if let Some(id) = self.find_row(Key::new(ban.net, ban.jail)) {
             let row = self.rows.at_mut(id);
             self.leaving -= u32::from(row.is_leaving());
             row.ban = ban;
@@ -197,7 +187,7 @@ impl Bans {
             self.displaceable(&ban)
         };
         let displaced = displaced.map(|id| self.rows.at(id).ban);
-        if self.rows.is_full() || (self.len() == self.maxbans && displaced.is_none()) {
+        if self.rows.is_full() || (self.len() >= self.maxbans && displaced.is_none()) {
             return Entered::Full;
         }
         if let Some(displaced) = displaced {
@@ -220,12 +210,9 @@ impl Bans {
         displaced.map_or(Entered::New, Entered::Displaced)
     }
 
-    /// Enters a ban from elsewhere, unless one is there that lasts longer.
-    pub(crate) fn extend(&mut self, ban: Ban) {
-        let known = self.find_row(Key {
-            source: number(ban.net.addr()),
-            jail: ban.jail,
-        });
+    /// Enters a ban from elsewhere, unless one is there that lasts longer. `false`: it found no place.
+    pub(crate) fn extend(&mut self, ban: Ban) -> bool {
+        let known = self.find_row(Key::new(ban.net, ban.jail));
         let lasts = known.map(|id| self.rows.at(id)).is_some_and(|row| {
             let longer = match (row.ban.until, ban.until) {
                 (None, _) => true,
@@ -234,9 +221,7 @@ impl Bans {
             };
             longer && !row.is_leaving()
         });
-        if !lasts {
-            self.enter(ban);
-        }
+        lasts || self.enter(ban) != Entered::Full
     }
 
     /// Has the kernel let go of a ban from elsewhere, whether or not it is there.
@@ -262,10 +247,7 @@ impl Bans {
 
     /// Ends a ban before its time.
     pub(crate) fn lift(&mut self, net: IpNet, jail: JailId) -> Option<Ban> {
-        let id = self.find_row(Key {
-            source: number(net.addr()),
-            jail,
-        })?;
+        let id = self.find_row(Key::new(net, jail))?;
         let row = self.rows.at_mut(id);
         if row.is_leaving() {
             return None;

@@ -96,7 +96,6 @@ struct Entry {
     reports: Reports,
     kind: Kind,
     proof: Proof,
-    answered: bool,
     of_source: Links,
     of_age: Links,
 }
@@ -307,19 +306,9 @@ impl Failures {
     fn raise(&mut self, id: u32, failure: &Failure) -> Noted {
         let entry = self.entries.at_mut(id);
         let before = *entry;
-        entry.answered |= failure.answered;
-        let (proof, kind) = if failure.proof > entry.proof {
-            (failure.proof, failure.kind)
-        } else {
-            (entry.proof, entry.kind)
-        };
-        // Whoever is named by the NOTICE and answered the nonce in the event of the same attempt is real.
-        entry.proof = if proof == Proof::Blind && entry.answered {
-            Proof::Nonce
-        } else {
-            proof
-        };
-        entry.kind = kind;
+        if failure.proof > entry.proof {
+            (entry.proof, entry.kind) = (failure.proof, failure.kind);
+        }
         let (counts, proven, source) = (entry.counts(), entry.proof.is_proven(), entry.source);
         if (counts, proven) != (before.counts(), before.proof.is_proven()) {
             let proof = entry.proof;
@@ -416,7 +405,6 @@ impl Failures {
             reports,
             kind: failure.kind,
             proof: failure.proof,
-            answered: failure.answered,
             of_source: Links::NOWHERE,
             of_age: Links::NOWHERE,
         };
@@ -500,7 +488,6 @@ mod tests {
                     class: Class::Auth,
                 },
                 proof,
-                answered: proof == Proof::Claimed,
                 attempt,
                 at: None,
             };
@@ -510,10 +497,7 @@ mod tests {
     }
 
     fn key(host: u8) -> Key {
-        Key {
-            source: number(IpAddr::from([192, 0, 2, host])),
-            jail: JailId(0),
-        }
+        Key::new(IpAddr::from([192, 0, 2, host]).into(), JailId(0))
     }
 
     /// Feeds lines of one source as (file, witness, step, id) and says how many attempts they come to.
@@ -532,7 +516,7 @@ mod tests {
     #[test]
     fn the_lines_of_one_attempt_count_once() {
         use Step::{Closing, Opening, Whole};
-        // PJSIP, unknown account, with the challenge answered: three NOTICEs, three events, and copies.
+        // PJSIP, unknown account, with the challenge three events, and copies.
         let notices = |file| {
             [
                 (file, NOTICE, Opening, 7),
@@ -641,7 +625,6 @@ mod tests {
                     class: Class::User,
                 },
                 proof: Proof::Transport,
-                answered: false,
                 attempt: Some(Attempt {
                     id: 990,
                     witness,
@@ -660,7 +643,7 @@ mod tests {
     }
 
     #[test]
-    fn claimed_evidence_counts_when_a_notice_supports_it_and_then_proves_it() {
+    fn claimed_evidence_counts_when_a_notice_supports_it() {
         let mut ring = Ring::new(64);
         for _ in 0..5 {
             assert_eq!(
@@ -673,7 +656,7 @@ mod tests {
             Noted::Counted(1)
         );
         let summary = ring.failures.take(key(1)).unwrap();
-        assert_eq!((summary.failures, summary.proof), (1, Proof::Nonce));
+        assert_eq!((summary.failures, summary.proof), (1, Proof::Blind));
         // The other way round.
         assert_eq!(
             ring.note(2, 0, Proof::Blind, Some((1, NOTICE, Step::Whole))),
@@ -683,7 +666,7 @@ mod tests {
             ring.note(2, 1, Proof::Claimed, Some((1, SECURITY, Step::Whole))),
             Noted::Joined
         );
-        assert_eq!(ring.failures.take(key(2)).unwrap().proof, Proof::Nonce);
+        assert_eq!(ring.failures.take(key(2)).unwrap().proof, Proof::Blind);
     }
 
     #[test]

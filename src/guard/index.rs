@@ -1,14 +1,29 @@
 //! Finding an entry by its key in constant time: a hash table of entry numbers.
 
+use ipnet::IpNet;
+
 use super::JailId;
+use super::failures::number;
 use super::slab::NONE;
 
 /// A source in one jail: what failures are counted by and bans are found by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
     /// The address or the lowest address of the network; IPv4 as `::ffff:a.b.c.d`.
-    pub(crate) source: u128,
-    pub(crate) jail: JailId,
+    source: u128,
+    /// The network's length: an address may be the lowest of its network, and both may be banned.
+    bits: u8,
+    jail: JailId,
+}
+
+impl Key {
+    pub(crate) fn new(net: IpNet, jail: JailId) -> Key {
+        Key {
+            source: number(net.addr()),
+            bits: net.prefix_len(),
+            jail,
+        }
+    }
 }
 
 /// Keys the hash, so that nobody outside can choose addresses that collide.
@@ -19,7 +34,8 @@ impl Seed {
     fn hash(self, key: Key) -> u32 {
         let [first, second] = self.0;
         let low = key.source as u64 ^ first;
-        let high = (key.source >> 64) as u64 ^ second ^ (u64::from(key.jail.0) << 48);
+        let high =
+            (key.source >> 64) as u64 ^ second ^ (u64::from(key.jail.0) << 48) ^ (u64::from(key.bits) << 40);
         // Folded multiplication: each bit of the 128-bit product depends on all bits of both factors.
         let product = u128::from(low) * u128::from(high | 1);
         let folded = (product as u64 ^ (product >> 64) as u64) ^ first.rotate_left(32);
@@ -138,6 +154,7 @@ mod tests {
         let keys: Vec<Key> = (0..5_000_u32)
             .map(|n| Key {
                 source: u128::from(n / 3),
+                bits: 128,
                 jail: JailId((n % 3) as u16),
             })
             .collect();
@@ -171,6 +188,7 @@ mod tests {
             for n in 0..25_600_u128 {
                 let key = Key {
                     source: 0xffff_0000_0000 + (n << shift),
+                    bits: 32,
                     jail: JailId(0),
                 };
                 buckets[(seed.hash(key) & 255) as usize] += 1;

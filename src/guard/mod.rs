@@ -159,10 +159,7 @@ impl Guard {
             self.stats.while_banned += 1;
             return Outcome::Banned;
         }
-        let key = Key {
-            source: number(net.addr()),
-            jail,
-        };
+        let key = Key::new(net, jail);
         let keep = policy.maxretry.saturating_mul(2).saturating_add(KEEP_EXTRA);
         match self
             .failures
@@ -310,11 +307,10 @@ impl Guard {
             let Some(policy) = self.policies.get(usize::from(jail.0)) else {
                 continue;
             };
-            match self.net_as_configured(ban.net) {
-                Some(net) if !self.overlaps_trusted(net, policy) => {
-                    self.bans.extend(Ban { net, jail, ..*ban });
-                }
-                Some(_) | None => self.expel(Ban { jail, ..*ban }),
+            let net = self.net_as_configured(ban.net);
+            let net = net.filter(|net| !self.overlaps_trusted(*net, policy));
+            if !net.is_some_and(|net| self.bans.extend(Ban { net, jail, ..*ban })) {
+                self.expel(Ban { jail, ..*ban });
             }
         }
         self.stats = old.stats;

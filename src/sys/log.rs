@@ -98,7 +98,9 @@ impl<F: AsFd> Lines<F> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{PipeReader, Read as _};
+    use std::fs::File;
+    use std::io::Read as _;
+    use std::os::fd::OwnedFd;
 
     use super::*;
 
@@ -109,8 +111,13 @@ mod tests {
         }
     }
 
+    fn pipe() -> (File, OwnedFd) {
+        let (reader, writer) = nix::unistd::pipe().unwrap();
+        (File::from(reader), writer)
+    }
+
     /// What can be read at once.
-    fn read(pipe: &mut PipeReader) -> String {
+    fn read(pipe: &mut File) -> String {
         let mut bytes = vec![0; 1 << 20];
         let count = pipe.read(&mut bytes).unwrap();
         String::from_utf8(bytes[..count].to_vec()).unwrap()
@@ -118,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_log_that_nobody_reads_holds_nobody_and_says_how_much_is_missing() {
-        let (mut reader, writer) = io::pipe().unwrap();
+        let (mut reader, writer) = pipe();
         let log = lines(writer);
         // A pipe holds 64 KiB.
         for number in 0..10_000 {
@@ -140,10 +147,10 @@ mod tests {
 
     #[test]
     fn a_log_that_cannot_be_written_ends_nobody() {
-        let (reader, writer) = io::pipe().unwrap();
+        let (reader, writer) = pipe();
         drop(reader);
         lines(writer).say(&"nobody is there");
-        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let full = File::options().write(true).open("/dev/full").unwrap();
         lines(full).say(&"the disk is full");
     }
 }

@@ -161,7 +161,7 @@ impl Namespace {
     }
 }
 
-/// What chan_sip writes about a wrong password.
+/// What chan_sip writes at this moment about a wrong password.
 pub fn wrong_password(address: &str) -> String {
     wrong_password_before(address, 0)
 }

@@ -93,4 +93,8 @@ const REASONS: [(&[u8], Class, Step); 8] = [
 ];
 
 /// Ends of a registration that failed through no fault of the sender.
-const HARMLESS: [&[u8]; 2] = [b"' - RTP initialization failed", b"' - Unknown"];
+const HARMLESS: [&[u8]; 3] = [
+    b"' - RTP initialization failed",
+    b"' - Unknown failure",
+    b"' - Unknown",
+];

@@ -12,7 +12,6 @@ pub(super) struct Finding {
     pub(super) addr: IpAddr,
     pub(super) kind: Kind,
     pub(super) proof: Proof,
-    pub(super) answered: bool,
     pub(super) id: u64,
     pub(super) step: Step,
 }
@@ -58,7 +57,6 @@ impl Finding {
             addr,
             kind: Kind { service, class },
             proof: Proof::Blind,
-            answered: false,
             id: id.0,
             step: Step::Whole,
         }

@@ -246,11 +246,13 @@ fn dialled(cursor: &mut Cursor<'_>) -> Option<File> {
     Some(File::Dialplan)
 }
 
-/// `:LINE`, `between`, `FUNCTION`. pjproject's function is `<?>`, the dialplan's is its context.
+/// `:LINE`, `between`, `FUNCTION`. pjproject's function is `<?>`, the dialplan's is `@ ` and its context (`log_exec` in
+/// `apps/app_verbose.c`).
 fn place(cursor: &mut Cursor<'_>, between: &[u8]) -> Option<()> {
     cursor.literal(b":")?;
     cursor.number()?;
     cursor.literal(between)?;
+    let _ = cursor.literal(b"@ ");
     cursor.token(80, |byte| {
         byte.is_ascii_alphanumeric() || b"_-.<>?".contains(&byte)
     })?;
@@ -365,7 +367,7 @@ mod tests {
         }
         check("[d] WARNING[1] Ext. s: x", Some((File::Dialplan, "x")));
         check(
-            "[d] WARNING[1]: Ext. s:4 from-sip-external: x",
+            "[d] WARNING[1]: Ext. s:4 @ from-sip-external: x",
             Some((File::Dialplan, "x")),
         );
         check(

@@ -141,7 +141,6 @@ fn weakened(reading: Reading, trust: Trust) -> Reading {
     };
     Reading::Failure(Failure {
         proof: failure.proof.min(most),
-        answered: false,
         ..failure
     })
 }
@@ -262,7 +261,6 @@ fn reading(outcome: Outcome, record: &Record<'_>, trail: &mut Trail, context: &C
         addr: finding.addr,
         kind: finding.kind,
         proof: finding.proof,
-        answered: finding.answered,
         attempt: Some(Attempt {
             id: finding.id,
             witness,

@@ -188,12 +188,25 @@ fn field<'a>(cursor: &mut Cursor<'a>, name: &[u8]) -> Option<&'a [u8]> {
     cursor.until(b"\"")
 }
 
-/// Takes `,NAME=Q` where Q is a SIP quoted-string: quotes in it are behind backslashes.
-fn quoted_field<'a>(cursor: &mut Cursor<'a>, name: &[u8]) -> Option<&'a [u8]> {
+/// Takes `,NAME=Q` where Q is a SIP quoted-string: quotes in it are behind backslashes. It was cut to `most` bytes, maybe
+/// behind a backslash.
+fn quoted_field<'a>(cursor: &mut Cursor<'a>, name: &[u8], most: usize) -> Option<&'a [u8]> {
     cursor.literal(b",")?;
     cursor.literal(name)?;
     cursor.literal(b"=")?;
-    cursor.quoted()
+    let (mut whole, mut cut) = (*cursor, *cursor);
+    let value = whole.quoted();
+    if value.is_none_or(|value| value.len() > most) {
+        cut.literal(b"\"")?;
+        let value = cut.rest().get(..most)?;
+        cut.literal(value)?;
+        if value.ends_with(b"\\") && cut.literal(b"\"").is_some() {
+            *cursor = cut;
+            return Some(value);
+        }
+    }
+    *cursor = whole;
+    value
 }
 
 // PJSIP (res/res_pjsip/security_events.c). SessionID is the Call-ID. The address is the packet's source.
@@ -214,8 +227,9 @@ fn pjsip_account(mut cursor: Cursor<'_>) -> Option<Outcome> {
 
 fn pjsip_response(mut cursor: Cursor<'_>) -> Option<Outcome> {
     let who = last_pair(&mut cursor)?;
-    quoted_field(&mut cursor, b"Challenge")?;
-    quoted_field(&mut cursor, b"Response")?;
+    // The buffers of ast_sip_report_auth_failed_challenge_response, without their NUL.
+    quoted_field(&mut cursor, b"Challenge", 63)?;
+    quoted_field(&mut cursor, b"Response", 255)?;
     cursor.literal(b",ExpectedResponse=\"\"")?;
     cursor.ends()?;
     Some(Ok(pjsip_finding(&who, Class::Auth, Step::Closing)))

@@ -194,7 +194,6 @@ impl Definition {
                     class: Class::Auth,
                 },
                 proof: self.proof,
-                answered: false,
                 attempt: None,
                 at,
             }),

@@ -178,7 +178,6 @@ impl Sshd {
                     class,
                 },
                 proof: Proof::Transport,
-                answered: false,
                 attempt: part.attempt(entry.pid),
                 at: stamp::parse(entry.stamp, context),
             }),
