@@ -24,6 +24,15 @@ impl Key {
             jail,
         }
     }
+
+    /// A key of another kind, which is a number and never equal to one of a source in a jail.
+    pub(crate) const fn of_number(number: u128) -> Key {
+        Key {
+            source: number,
+            bits: u8::MAX,
+            jail: JailId(0),
+        }
+    }
 }
 
 /// Keys the hash, so that nobody outside can choose addresses that collide.

@@ -12,7 +12,7 @@ use core::net::IpAddr;
 
 use crate::filter::{Attempt, Failure, Proof};
 use crate::guard::{
-    Index, JailId, Key, Linked, Links, List, NONE, Reports, Seed, Slab, Source, join_seconds, number,
+    Index, Key, Linked, Links, List, NONE, Reports, Seed, Slab, Source, join_seconds, number,
 };
 use crate::limits::ATTEMPTS_MAX;
 use crate::time::Mono;
@@ -233,17 +233,15 @@ impl Run {
 /// Source and id in one number. Both are hashes or nearly so; that two differ and their keys do not is a matter of
 /// 2^-64, and costs one line of a report.
 fn key(sender: IpAddr, attempt: Attempt) -> Key {
-    Key {
-        source: number(sender) ^ (u128::from(attempt.id) << 64 | u128::from(attempt.id.rotate_left(32))),
-        jail: JailId(0),
-    }
+    let id = u128::from(attempt.id);
+    Key::of_number(number(sender) ^ (id << 64) ^ u128::from(attempt.id.rotate_left(32)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::filter::{Class, Kind, Service, Step, Witness};
-    use crate::guard::{Guard, Outcome, Policy, Settings, Trust};
+    use crate::guard::{Guard, JailId, Outcome, Policy, Settings, Trust};
 
     fn failure(host: u8, id: u64, witness: Witness, step: Step, proof: Proof) -> Failure {
         Failure {
@@ -253,7 +251,6 @@ mod tests {
                 class: Class::Auth,
             },
             proof,
-            answered: false,
             attempt: Some(Attempt { id, witness, step }),
             at: None,
         }

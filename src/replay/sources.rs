@@ -7,7 +7,7 @@
 use core::net::IpAddr;
 
 use crate::filter::Proof;
-use crate::guard::{Index, JailId, Key, Seed, number};
+use crate::guard::{Index, Key, Seed, number};
 use crate::limits::SOURCES_MAX;
 use crate::time::Wall;
 
@@ -120,21 +120,15 @@ impl Sources {
 }
 
 fn key(addr: IpAddr) -> Key {
-    Key {
-        source: number(addr),
-        jail: JailId(0),
-    }
+    Key::of_number(number(addr))
 }
 
 fn key_of(origins: &[Origin], id: u32) -> Key {
     origins.get(id as usize).map_or(NOBODY, |origin| key(origin.addr))
 }
 
-/// A key that no address has.
-const NOBODY: Key = Key {
-    source: u128::MAX,
-    jail: JailId(u16::MAX),
-};
+/// A key that no sender has: the last address of all is multicast.
+const NOBODY: Key = Key::of_number(u128::MAX);
 
 #[cfg(test)]
 mod tests {
