@@ -343,3 +343,42 @@ fn a_full_table_displaces_what_ends_soonest_and_never_the_proven_for_the_blind()
     assert_eq!(deleted, ["192.0.2.1/32"]);
     assert_eq!(guard.ban_count(), 3);
 }
+
+#[test]
+fn a_ban_that_comes_back_while_it_is_being_lifted_needs_room_like_a_new_one() {
+    let policy = Policy {
+        maxretry: 1,
+        findtime: 60,
+        bantime: None,
+        trust: Trust::default(),
+    };
+    let settings = Settings {
+        ring: 64,
+        maxbans: 2,
+        ipv6prefix: 64,
+        own: Trust::default(),
+        seed: Seed([1, 2]),
+    };
+    let mut guard = Guard::new(vec![policy], settings);
+    let kind = Kind {
+        service: Service::Sip,
+        class: Class::Auth,
+    };
+    let fail = |guard: &mut Guard, host| {
+        let addr = IpAddr::from([192, 0, 2, host]);
+        let failure = Failure {
+            addr,
+            kind,
+            proof: Proof::Transport,
+            attempt: None,
+            at: None,
+        };
+        guard.observe(JailId(0), Source(0), &failure, Mono(1))
+    };
+    assert!(matches!(fail(&mut guard, 1), Outcome::Ban(_)));
+    assert!(matches!(fail(&mut guard, 2), Outcome::Ban(_)));
+    assert!(guard.unban("192.0.2.1/32".parse().unwrap(), JailId(0)).is_some());
+    assert!(matches!(fail(&mut guard, 3), Outcome::Ban(_)));
+    assert!(matches!(fail(&mut guard, 1), Outcome::TableFull(_)));
+    assert_eq!(guard.ban_count(), 2);
+}

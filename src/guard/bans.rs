@@ -174,25 +174,28 @@ impl Bans {
 
     /// Enters a ban, or gives the one that is there a new end.
     pub(crate) fn enter(&mut self, ban: Ban) -> Entered {
-        if let Some(id) = self.find_row(Key::new(ban.net, ban.jail)) {
-            let row = self.rows.at_mut(id);
-            self.leaving -= u32::from(row.is_leaving());
-            row.ban = ban;
-            self.want(id);
-            return Entered::New;
-        }
-        let displaced = if self.len() < self.maxbans {
-            None
-        } else {
-            self.displaceable(&ban)
-        };
+        let known = self.find_row(Key::new(ban.net, ban.jail));
+        let in_force = known.is_some_and(|id| !self.rows.at(id).is_leaving());
+        let full = !in_force && self.len() >= self.maxbans;
+        let displaced = if full { self.displaceable(&ban) } else { None };
         let displaced = displaced.map(|id| self.rows.at(id).ban);
-        if self.rows.is_full() || (self.len() >= self.maxbans && displaced.is_none()) {
+        if (full && displaced.is_none()) || (known.is_none() && self.rows.is_full()) {
             return Entered::Full;
         }
         if let Some(displaced) = displaced {
             self.lift(displaced.net, displaced.jail);
         }
+        let Some(id) = known.or_else(|| self.insert(ban)) else {
+            return Entered::Full;
+        };
+        let row = self.rows.at_mut(id);
+        self.leaving -= u32::from(row.is_leaving());
+        row.ban = ban;
+        self.want(id);
+        displaced.map_or(Entered::New, Entered::Displaced)
+    }
+
+    fn insert(&mut self, ban: Ban) -> Option<u32> {
         let row = Row {
             ban,
             sync: Sync::Wanted,
@@ -202,12 +205,9 @@ impl Bans {
             queued: Links::NOWHERE,
         };
         let key = row.key();
-        let Some(id) = self.rows.insert(row) else {
-            return Entered::Full;
-        };
+        let id = self.rows.insert(row)?;
         self.index.insert(key, id, |id| self.rows.at(id).key());
-        self.want(id);
-        displaced.map_or(Entered::New, Entered::Displaced)
+        Some(id)
     }
 
     /// Enters a ban from elsewhere, unless one is there that lasts longer. `false`: it found no place.
