@@ -38,6 +38,9 @@ impl Trust {
     /// Whether any address of this network is trusted.
     #[must_use]
     pub fn overlaps(&self, net: IpNet) -> bool {
+        if self.ranges.is_empty() {
+            return false;
+        }
         let (first, last) = range(net);
         self.overlaps_range(first, last)
     }

@@ -105,6 +105,12 @@ pub(super) fn host(text: &[u8]) -> Option<IpAddr> {
     if text.first() == Some(&b'[') {
         return bracketed(text, true);
     }
+    // Most have a port; a dotted quad before one is no address of any other kind.
+    if let Some((quad, port)) = split_port(text) {
+        if let Some(v4) = addr::dotted_quad(quad) {
+            return is_port(port).then_some(IpAddr::V4(v4));
+        }
+    }
     addr::parse(text).or_else(|| {
         let (address, port) = split_port(text)?;
         is_port(port)
