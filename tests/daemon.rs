@@ -8,6 +8,7 @@
 )]
 
 #[path = "support/host.rs"]
+#[allow(dead_code, reason = "every test program uses another part of it")]
 mod host;
 mod support;
 

@@ -80,6 +80,14 @@ impl Guard {
         panic!("no line with {words:?} in:\n{}", self.seen.join("\n"));
     }
 
+    /// As [`Guard::wait_for`], for a line that may have been read already.
+    #[track_caller]
+    pub fn wait_for_in_any_order(&mut self, words: &str) {
+        if !self.seen.iter().any(|line| line.contains(words)) {
+            self.wait_for(words);
+        }
+    }
+
     /// Reads what is in the log without waiting for more than a moment.
     pub fn drain(&mut self) -> &[String] {
         while let Ok(line) = self.log.recv_timeout(Duration::from_millis(300)) {
