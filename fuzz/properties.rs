@@ -18,7 +18,7 @@ use sipguard::lines::{Cut, Lines};
 use sipguard::time::{Mono, Wall};
 use sipguard::wire::{ipset, nlmsg};
 use sipguard::zone::Zone;
-use sipguard::{addr, config};
+use sipguard::{addr, advice, config};
 
 /// Log text: no filter panics; an address that comes out stands in the line, is one that a remote host can have,
 /// and does not depend on what follows the line.
@@ -124,6 +124,30 @@ pub fn config(bytes: &[u8]) {
         shown.chars().all(|char| char == '\n' || !char.is_control()),
         "{shown:?}"
     );
+}
+
+/// Asterisk's own configuration, the same bytes in every file of it: advice, all of it printable.
+pub fn advice(bytes: &[u8]) {
+    struct Same<'a>(&'a [u8]);
+    impl advice::Files for Same<'_> {
+        fn read(&mut self, _: &str) -> io::Result<Vec<u8>> {
+            Ok(self.0.to_vec())
+        }
+        fn names(&mut self, _: &str) -> Vec<String> {
+            vec!["logger.conf".into(), "more.conf".into()]
+        }
+        fn resolve(&mut self, directory: &str) -> String {
+            directory.to_owned()
+        }
+        fn size(&mut self, _: &str) -> Option<u64> {
+            Some(1 << 30)
+        }
+    }
+    let usual = advice::Directory::Usual;
+    for one in advice::advise(&config::Config::built_in(), usual, "pbx", &mut Same(bytes)) {
+        let shown = one.to_string();
+        assert!(shown.chars().all(|char| !char.is_control()), "{shown:?}");
+    }
 }
 
 /// What a netlink socket gave: cut into messages and attributes without panic.

@@ -114,6 +114,14 @@ fn configurations() {
 }
 
 #[test]
+fn asterisks_own_configuration() {
+    let text = b"[general](+)\ndateformat=%F %T.%3q ; ms\n#include \"logger_*.conf\"\n[logfiles]\n\
+                 security.log => security,notice\nfull => verbose\n;-- off\n--;\n[iax](!)\nauthdebug=no\n\
+                 [anonymous]\ntype=endpoint\nallowguest=yes\nalwaysauthreject=no\nwebenabled=yes\n";
+    check("advice", &[text.to_vec()], properties::advice);
+}
+
+#[test]
 fn netlink_messages() {
     let mut error = vec![
         36, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0xfe, 0xff, 0xff, 0xff,
