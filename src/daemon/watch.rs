@@ -249,7 +249,7 @@ impl Watch {
     }
 
     fn failure(&mut self, failure: &Failure, line: &Line<'_>, jails: JailBits) {
-        let source = Source((line.file.0 % 16) as u8);
+        let source = Source(line.file.0);
         for jail in jails {
             if line.backlog && self.is_over(failure, jail) {
                 continue;

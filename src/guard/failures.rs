@@ -47,7 +47,7 @@ const JOIN_STEPS: usize = 256;
 
 /// Which file of a jail a line came from, for telling a repeated line from a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Source(pub u8);
+pub struct Source(pub u16);
 
 impl Source {
     /// One bit for the stream. The seventeenth file shares a stream with the first: copies between
@@ -492,7 +492,7 @@ mod tests {
                 at: None,
             };
             self.failures
-                .note(key(host), Source(file), &failure, self.now, 600, self.keep)
+                .note(key(host), Source(file.into()), &failure, self.now, 600, self.keep)
         }
     }
 

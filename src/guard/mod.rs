@@ -35,7 +35,7 @@ pub(crate) use index::{Index, Key};
 pub(crate) use slab::{Linked, Links, List, NONE, Slab};
 
 use crate::addr;
-use crate::filter::{Failure, Proof};
+use crate::filter::Failure;
 use crate::time::Mono;
 use bans::{Bans, Entered};
 use failures::{Failures, Noted};
@@ -207,11 +207,6 @@ impl Guard {
         self.policies
             .get(usize::from(jail.0))
             .map_or(0, |policy| policy.findtime)
-    }
-
-    /// Enters a ban that was not made here: one from the store.
-    pub fn restore(&mut self, ban: Ban) {
-        self.bans.enter(ban);
     }
 
     /// Ends a ban before its time. `None` if there is none.
@@ -388,13 +383,5 @@ impl Guard {
             Ok(net) if !self.overlaps_trusted(net, policy) => net,
             Ok(_) | Err(_) => host,
         }
-    }
-}
-
-impl Verdict {
-    /// Whether the address is known to be the attacker's.
-    #[must_use]
-    pub fn is_proven(&self) -> bool {
-        self.why.proof > Proof::Blind
     }
 }

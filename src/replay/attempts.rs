@@ -257,7 +257,7 @@ mod tests {
     }
 
     fn note(attempts: &mut Attempts, file: u8, failure: &Failure, seconds: u64) -> Line {
-        attempts.note(failure.addr, Source(file), failure, Mono(seconds * 1000))
+        attempts.note(failure.addr, Source(file.into()), failure, Mono(seconds * 1000))
     }
 
     /// A guard that never bans and forgets nothing within ten seconds.
@@ -299,7 +299,7 @@ mod tests {
                 let file = below(3) as u8;
                 let got = note(&mut attempts, file, &failure, now);
                 #[expect(clippy::wildcard_enum_match_arm, reason = "nothing else may come")]
-                let want = match guard.observe(JailId(0), Source(file), &failure, Mono(now * 1000)) {
+                let want = match guard.observe(JailId(0), Source(file.into()), &failure, Mono(now * 1000)) {
                     Outcome::Counted(_) => Line::Counts,
                     Outcome::Joined => Line::Repeats,
                     Outcome::Claimed => Line::Claims,

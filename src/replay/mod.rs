@@ -258,7 +258,7 @@ impl Judge {
             Reading::Failure(failure) => failure,
         };
         let now = self.timeline.advance(time);
-        let source = Source((place.log % 16) as u8);
+        let source = Source(place.log as u16);
         let line = self.attempts.note(self.source(&failure), source, &failure, now);
         self.tally.failure(&failure, line, time);
         let Some(view) = rules.views.get(found.view) else {
