@@ -4,6 +4,9 @@
 //! After every step the guard's bans are the model's, and the kernel never holds what is not banned.
 #![allow(clippy::disallowed_types, clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "support/random.rs"]
+mod random;
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
@@ -11,17 +14,7 @@ use sipguard::filter::{Class, Failure, Kind, Proof, Service};
 use sipguard::guard::{Change, Guard, JailId, Outcome, Policy, Seed, Settings, Source, Trust};
 use sipguard::time::Mono;
 
-/// A generator of our own, so that a seed says everything.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % bound
-    }
-}
+use random::Random;
 
 const MAXRETRY: [u32; 2] = [2, 4];
 const FINDTIME: u64 = 60;

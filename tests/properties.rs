@@ -5,22 +5,14 @@
 #[path = "../fuzz/properties.rs"]
 #[allow(unreachable_pub, missing_docs)]
 mod properties;
+#[path = "support/random.rs"]
+mod random;
 
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// A generator of our own, so that a seed says everything.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % bound
-    }
-}
+use random::Random;
 
 fn files(folder: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
@@ -44,8 +36,8 @@ fn check(name: &str, seeds: &[Vec<u8>], property: fn(&[u8])) {
     let count = std::env::var("SIPGUARD_MUTATIONS").map_or(2_000, |text| text.parse().unwrap());
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     for _ in 0..count {
-        let mut input = seeds[random.below(seeds.len())].clone();
-        for _ in 0..=random.below(4) {
+        let mut input = seeds[random.index(seeds.len())].clone();
+        for _ in 0..=random.index(4) {
             mutate(&mut random, &mut input, seeds);
         }
         property(&input);
@@ -56,22 +48,22 @@ fn check(name: &str, seeds: &[Vec<u8>], property: fn(&[u8])) {
 const TRICKY: &[u8] = b"'\"\n\r\x1b\0%[]<>(),:= \xff";
 
 fn mutate(random: &mut Random, input: &mut Vec<u8>, seeds: &[Vec<u8>]) {
-    let at = random.below(input.len() + 1);
-    let end = (at + random.below(40)).min(input.len());
-    match random.below(5) {
+    let at = random.index(input.len() + 1);
+    let end = (at + random.index(40)).min(input.len());
+    match random.index(5) {
         0 => _ = input.drain(at..end),
         1 => {
             let piece = input[at..end].to_vec();
             input.splice(at..at, piece);
         }
         2 => {
-            let other = &seeds[random.below(seeds.len())];
-            let from = random.below(other.len() + 1);
-            let to = (from + random.below(80)).min(other.len());
+            let other = &seeds[random.index(seeds.len())];
+            let from = random.index(other.len() + 1);
+            let to = (from + random.index(80)).min(other.len());
             input.splice(at..at, other[from..to].iter().copied());
         }
-        3 if at < input.len() => input[at] = random.below(256) as u8,
-        _ => input.insert(at, TRICKY[random.below(TRICKY.len())]),
+        3 if at < input.len() => input[at] = random.index(256) as u8,
+        _ => input.insert(at, TRICKY[random.index(TRICKY.len())]),
     }
 }
 
@@ -144,7 +136,7 @@ fn zones() {
 fn histories() {
     let mut random = Random(1);
     let seeds: Vec<Vec<u8>> = (0..50)
-        .map(|_| (0..600).map(|_| random.below(256) as u8).collect())
+        .map(|_| (0..600).map(|_| random.index(256) as u8).collect())
         .collect();
     check("guard", &seeds, properties::guard);
 }
