@@ -1,10 +1,13 @@
 //! Finding an entry by its key in constant time: a hash table of entry numbers.
 
+use core::net::{IpAddr, Ipv6Addr};
+
 use ipnet::IpNet;
 
 use super::JailId;
 use super::failures::number;
 use super::slab::NONE;
+use crate::addr;
 
 /// A source in one jail: what failures are counted by and bans are found by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +26,12 @@ impl Key {
             bits: net.prefix_len(),
             jail,
         }
+    }
+
+    /// The network and the jail of a source.
+    pub(crate) fn source(&self) -> Option<(IpNet, JailId)> {
+        let address = addr::unmap(IpAddr::from(Ipv6Addr::from(self.source)));
+        Some((IpNet::new(address, self.bits).ok()?, self.jail))
     }
 
     /// A key of another kind, which is a number and never equal to one of a source in a jail.

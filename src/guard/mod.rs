@@ -16,6 +16,7 @@ mod deadlines;
 mod effect;
 mod failures;
 mod index;
+mod kept;
 mod slab;
 mod trust;
 
@@ -27,6 +28,7 @@ pub use bans::Ban;
 pub use effect::{Change, Effect, JailId, Slot};
 pub use failures::{Source, Summary};
 pub use index::Seed;
+pub use kept::Kept;
 pub use trust::Trust;
 
 // What else keeps attempts and sources by the same rules: the replay of a log.
