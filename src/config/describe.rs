@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::{Block, Config, FilterName, Jail, Origins, Protocol};
+use super::{Block, Config, FilterName, Jail, OnStop, Origins, Protocol};
 use crate::escape::Escaped;
 use crate::filter::sshd;
 use crate::time::Span;
@@ -28,8 +28,19 @@ impl fmt::Display for Description<'_> {
         line(f, origins, "maxbans", &config.maxbans)?;
         line(f, origins, "ipv6prefix", &format_args!("/{}", config.ipv6prefix))?;
         match &config.dbfile {
-            Some(path) => line(f, origins, "dbfile", &Escaped(path.as_bytes())),
-            None => line(f, origins, "dbfile", &"none: bans end with a reboot"),
+            Some(path) => line(f, origins, "dbfile", &Escaped(path.as_bytes()))?,
+            None => line(f, origins, "dbfile", &"none: bans end with a reboot")?,
+        }
+        if let Some(path) = &config.dbshort {
+            line(f, origins, "dbshort", &Escaped(path.as_bytes()))?;
+        }
+        match config.dbpurgeage {
+            Some(seconds) => line(f, origins, "dbpurgeage", &Span(seconds))?,
+            None => line(f, origins, "dbpurgeage", &"never")?,
+        }
+        match config.onstop {
+            OnStop::Keep => line(f, origins, "onstop", &"keep: bans stay in force"),
+            OnStop::Remove => line(f, origins, "onstop", &"remove: all bans are lifted"),
         }
     }
 }

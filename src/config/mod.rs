@@ -61,6 +61,13 @@ pub struct Config {
     pub ipv6prefix: u8,
     /// `dbfile`: where bans survive a reboot; `None` is fail2ban's `None` or `:memory:`.
     pub dbfile: Option<String>,
+    /// `dbshort`: where short bans and the places in the logs are kept, if not in `dbfile`: in memory (tmpfs) they
+    /// cost a router's flash nothing.
+    pub dbshort: Option<String>,
+    /// `dbpurgeage`: how long an ended ban is remembered, in seconds; `None` is for ever.
+    pub dbpurgeage: Option<u64>,
+    /// `onstop`: what becomes of the bans in the kernel when sipguard stops.
+    pub onstop: OnStop,
     /// Where these settings are written.
     pub origins: Origins,
 }
@@ -182,6 +189,15 @@ impl Backend {
     }
 }
 
+/// `onstop`: what becomes of the bans in the kernel when sipguard stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnStop {
+    /// They stay in force until they end, or sipguard starts again: nothing gets through during an upgrade.
+    Keep,
+    /// They are lifted, and nothing of ours stays.
+    Remove,
+}
+
 /// Where the bans are kept over a reboot if the file does not say.
 pub const DBFILE_DEFAULT: &str = "/var/lib/sipguard/bans";
 
@@ -231,6 +247,9 @@ impl Config {
             maxbans: crate::limits::MAXBANS_DEFAULT,
             ipv6prefix: 64,
             dbfile: Some(DBFILE_DEFAULT.to_owned()),
+            dbshort: None,
+            dbpurgeage: Some(86_400),
+            onstop: OnStop::Keep,
             origins: Origins::default(),
         }
     }

@@ -8,7 +8,7 @@ use super::TARGET;
 use super::jails::{JailBits, Jails};
 use super::open_firewall;
 use super::report::{self, Banned, Count, Net};
-use crate::config::{Backend, Config};
+use crate::config::{Backend, Config, OnStop};
 use crate::escape::Escaped;
 use crate::filter::{Context, Failure, Reading, Suspicion};
 use crate::firewall::{self, Firewall, Refusal};
@@ -237,13 +237,16 @@ impl Watch {
         }
     }
 
-    /// Takes our objects out of the kernel.
-    pub(super) fn stop(&mut self) -> Result<(), Fault> {
+    /// The end: our objects stay in the kernel, with the bans in them, or go.
+    pub(super) fn stop(&mut self, onstop: OnStop) -> Result<(), Fault> {
         let bans = Count(self.guard.ban_count().into(), "ban");
-        match self.firewall.as_mut().map(Firewall::teardown) {
-            Some(Err(fault)) => return Err(fault),
-            Some(Ok(())) => info!(target: TARGET, "stopped; {bans} lifted"),
-            None => info!(target: TARGET, "stopped"),
+        match (self.firewall.as_mut(), onstop) {
+            (Some(firewall), OnStop::Remove) => {
+                firewall.teardown()?;
+                info!(target: TARGET, "stopped; {bans} lifted");
+            }
+            (Some(_), OnStop::Keep) => info!(target: TARGET, "stopped; {bans} stay in force"),
+            (None, _) => info!(target: TARGET, "stopped"),
         }
         Ok(())
     }

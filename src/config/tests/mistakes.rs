@@ -245,6 +245,15 @@ fn the_programs_settings_have_ranges() {
             "dbfile = bans",
             "2:10: dbfile: \"bans\" is not a path from the root; begin it with /",
         ),
+        (
+            "dbshort = tmp/bans",
+            "2:11: dbshort: \"tmp/bans\" is not a path from the root; begin it with /",
+        ),
+        ("onstop = stay", "2:10: onstop: \"stay\" is none of keep, remove"),
+        (
+            "dbpurgeage = soon",
+            "2:14: dbpurgeage: \"soon\" is not a time; use seconds, 10m, 2h, 7d or -1",
+        ),
     ] {
         let error = read(&format!("[DEFAULT]\n{line}\n")).expect_err(line).to_string();
         assert_eq!(error.lines().next(), Some(format!("jail.local:{want}").as_str()));
