@@ -5,6 +5,7 @@ use core::fmt;
 use super::{Block, Config, FilterName, Jail, OnStop, Origins, Protocol};
 use crate::escape::Escaped;
 use crate::filter::sshd;
+use crate::guard::Escalation;
 use crate::time::Span;
 
 /// The effective settings, each with the file and line it comes from; many lines, the last without newline.
@@ -45,6 +46,37 @@ impl fmt::Display for Description<'_> {
     }
 }
 
+/// How the time of a ban grows.
+struct Growing<'c>(&'c Escalation);
+
+impl fmt::Display for Growing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Escalation {
+            multipliers,
+            maxtime,
+            rndtime,
+            overalljails,
+        } = self.0;
+        f.write_str("times")?;
+        for step in multipliers.iter().take(5) {
+            write!(f, " {}", step / 1000)?;
+            if step % 1000 != 0 {
+                write!(f, ".{:03}", step % 1000)?;
+            }
+        }
+        if multipliers.len() > 5 {
+            f.write_str(" ...")?;
+        }
+        if let Some(most) = maxtime {
+            write!(f, ", {} at most", Span(*most))?;
+        }
+        if *rndtime > 0 {
+            write!(f, ", and up to {} by chance", Span(*rndtime))?;
+        }
+        f.write_str(if *overalljails { ", over all jails" } else { "" })
+    }
+}
+
 fn write_jail(f: &mut fmt::Formatter<'_>, jail: &Jail) -> fmt::Result {
     let origins = &jail.origins;
     write!(f, "jail {}", jail.name)?;
@@ -81,6 +113,9 @@ fn write_jail(f: &mut fmt::Formatter<'_>, jail: &Jail) -> fmt::Result {
     match jail.bantime {
         Some(seconds) => line(f, origins, "bantime", &Span(seconds))?,
         None => line(f, origins, "bantime", &"for ever")?,
+    }
+    if let Some(escalation) = &jail.escalation {
+        line(f, origins, "bantime.increment", &Growing(escalation))?;
     }
     for net in &jail.ignoreip {
         line(f, origins, "ignoreip", net)?;

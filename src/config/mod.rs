@@ -22,10 +22,12 @@ use ipnet::IpNet;
 
 use crate::filter::custom::Definition;
 use crate::filter::sshd;
+use crate::guard::Escalation;
 
 mod action;
 pub mod describe;
 pub mod error;
+mod escalation;
 mod expressions;
 mod filter;
 mod include;
@@ -92,6 +94,8 @@ pub struct Jail {
     pub findtime: u64,
     /// `bantime`, in seconds; `None` is for ever (`-1`).
     pub bantime: Option<u64>,
+    /// `bantime.increment` and its family; `None` if every ban is as long as the first.
+    pub escalation: Option<Escalation>,
     /// `ignoreip`: never banned.
     pub ignoreip: Vec<IpNet>,
     /// What its firewall actions block; empty if the jail has no firewall action. At most one block for
@@ -233,6 +237,7 @@ impl Config {
             maxretry: 5,
             findtime: 600,
             bantime: Some(600),
+            escalation: None,
             ignoreip: Vec::new(),
             blocks: vec![Block {
                 protocol: Protocol::TcpUdp,

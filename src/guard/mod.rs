@@ -14,6 +14,7 @@
 mod bans;
 mod deadlines;
 mod effect;
+mod escalation;
 mod failures;
 mod index;
 mod kept;
@@ -26,6 +27,7 @@ use ipnet::IpNet;
 
 pub use bans::Ban;
 pub use effect::{Change, Effect, JailId, Slot};
+pub use escalation::Escalation;
 pub use failures::{Source, Summary};
 pub use index::Seed;
 pub use kept::Kept;
