@@ -142,6 +142,7 @@ impl fmt::Display for FilterName {
     /// `asterisk`, `sshd[mode=aggressive]`, `freeswitch: 2 expressions, blind`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            FilterName::Recidive => f.write_str("recidive: the bans of all other jails"),
             FilterName::Asterisk | FilterName::Dropbear => f.write_str(self.name()),
             FilterName::Sshd(sshd::Mode::Normal) => f.write_str("sshd"),
             FilterName::Sshd(sshd::Mode::Ddos) => f.write_str("sshd[mode=ddos]"),

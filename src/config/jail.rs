@@ -66,6 +66,10 @@ fn name_is_sound(reading: &mut Reading<'_>, name: &str, place: Option<Place>) ->
 
 /// The files and patterns of `logpath`, and whether they are only built in.
 fn logpaths(reading: &mut Reading<'_>, section: &str, filter: &Named) -> Option<(Vec<String>, bool)> {
+    // It reads no log: fail2ban's is not written here, and the guard knows its bans.
+    if matches!(filter, Named::BuiltIn(FilterName::Recidive)) {
+        return Some((Vec::new(), true));
+    }
     let Some(value) = reading.value(section, "logpath") else {
         if reading.ini.resolve(section, "logpath").is_ok() {
             reading.whole_wrong(&format!(

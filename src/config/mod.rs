@@ -128,6 +128,8 @@ pub enum FilterName {
     Sshd(sshd::Mode),
     /// The built-in filter `dropbear`.
     Dropbear,
+    /// The built-in filter `recidive`: no log, but the bans of all other jails.
+    Recidive,
     /// `filter.d/NAME.conf`.
     Custom(Rc<Definition>),
 }
@@ -143,6 +145,7 @@ impl FilterName {
             FilterName::Asterisk => "asterisk",
             FilterName::Sshd(_) => "sshd",
             FilterName::Dropbear => "dropbear",
+            FilterName::Recidive => "recidive",
             FilterName::Custom(definition) => &definition.name,
         }
     }

@@ -196,6 +196,7 @@ fn new_guard(config: &Config) -> Result<Guard, Fault> {
         ring: config.ring,
         maxbans: config.maxbans,
         ipv6prefix: config.ipv6prefix,
+        purge_age: config.dbpurgeage,
         own: Trust::new(own),
         seed: Seed(clock::random()),
     };

@@ -32,7 +32,10 @@ impl Escalation {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Guard, JailId, Outcome, Policy, Seed, Settings, Source, Trust, Verdict};
     use super::*;
+    use crate::filter::{Class, Failure, Kind, Proof, Service};
+    use crate::time::Mono;
 
     fn check(maxtime: Option<u64>, rndtime: u64, chance: u64, want: [u64; 5]) {
         let escalation = Escalation {
@@ -66,5 +69,96 @@ mod tests {
         };
         assert_eq!(escalation.bantime(u64::MAX, 1, 5), SPAN_SECONDS_MAX + 5);
         assert_eq!(escalation.bantime(0, 1, 0), 1);
+    }
+
+    /// A guard of three jails: one that escalates by its own bans, one by all, and one that counts bans.
+    fn guard() -> Guard {
+        let policy = |overalljails| Policy {
+            maxretry: 1,
+            findtime: 10_000,
+            bantime: Some(600),
+            escalation: Some(Escalation {
+                multipliers: vec![1000, 2000, 4000],
+                maxtime: None,
+                rndtime: 0,
+                overalljails,
+            }),
+            recidive: false,
+            trust: Trust::default(),
+        };
+        let recidive = Policy {
+            maxretry: 3,
+            bantime: None,
+            escalation: None,
+            recidive: true,
+            ..policy(false)
+        };
+        let settings = Settings {
+            ring: 64,
+            maxbans: 16,
+            ipv6prefix: 64,
+            purge_age: Some(1000),
+            own: Trust::default(),
+            seed: Seed([1, 2]),
+        };
+        Guard::new(vec![policy(false), policy(true), recidive], settings)
+    }
+
+    /// One failure at this second; how long the ban is that it brings.
+    fn ban(guard: &mut Guard, jail: u16, seconds: u64) -> Verdict {
+        let now = Mono(0).plus_seconds(seconds);
+        while guard.expire(now).is_some() {}
+        let failure = Failure {
+            addr: [192, 0, 2, 1].into(),
+            kind: Kind {
+                service: Service::Sip,
+                class: Class::Auth,
+            },
+            proof: Proof::Blind,
+            attempt: None,
+            at: None,
+        };
+        let outcome = guard.observe(JailId(jail), Source(0), &failure, now);
+        let Outcome::Ban(verdict) = outcome else {
+            panic!("{outcome:?}");
+        };
+        verdict
+    }
+
+    #[test]
+    fn who_comes_back_is_banned_for_longer_and_forgotten_in_the_end() {
+        let mut guard = guard();
+        let mut lasts = |jail, at| {
+            let ban = ban(&mut guard, jail, at).ban;
+            ban.until.unwrap().seconds_since(ban.since)
+        };
+        assert_eq!([lasts(0, 0), lasts(0, 700), lasts(0, 2000)], [600, 1200, 2400]);
+        assert_eq!(lasts(1, 2000), 2400, "over all jails it is the fourth");
+        assert_eq!(lasts(0, 4400 + 1001), 600, "dbpurgeage after the end of the last");
+    }
+
+    #[test]
+    fn who_is_banned_again_and_again_is_banned_by_the_jail_that_counts_bans() {
+        let mut guard = guard();
+        let mut counts = |at| {
+            let Verdict { ban, why, .. } = ban(&mut guard, 0, at);
+            let now = Mono(0).plus_seconds(at);
+            assert_eq!(
+                guard.observe_ban(JailId(0), &ban, &why, now),
+                None,
+                "an ordinary jail"
+            );
+            guard.observe_ban(JailId(2), &ban, &why, now)
+        };
+        assert_eq!(counts(0), Some(Outcome::Counted(1)));
+        assert_eq!(counts(1000), Some(Outcome::Counted(2)));
+        let Some(Outcome::Ban(verdict)) = counts(3000) else {
+            panic!("three bans are enough");
+        };
+        assert_eq!((verdict.ban.until, verdict.ban.jail), (None, JailId(2)));
+        assert_eq!(
+            guard.observe_ban(JailId(2), &verdict.ban, &verdict.why, Mono(0)),
+            None
+        );
     }
 }

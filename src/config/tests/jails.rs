@@ -235,14 +235,7 @@ fn bans_of_who_comes_back_grow() {
         let (config, _) = read(&format!("[asterisk]\nenabled = 1\n{lines}\n")).unwrap();
         let text = describe(&config).to_string();
         let shown = text.lines().find(|line| line.contains("bantime.increment"));
-        assert_eq!(
-            shown.map_or("", |line| line
-                .split("  ")
-                .find(|word| word.contains("times "))
-                .unwrap()
-                .trim()),
-            want
-        );
+        assert!(shown.unwrap_or("").trim().starts_with(want), "{want:?} in {text}");
         config.jails.into_iter().next().unwrap().escalation
     };
     assert_eq!(check("bantime.factor = 2", ""), None);
@@ -314,4 +307,3 @@ fn the_database_is_ours_or_none() {
         assert_eq!(config.dbfile.as_deref(), want, "{text}");
     }
 }
-assert!(shown.unwrap_or("").trim().starts_with(want), "{want:?} in {text}");
