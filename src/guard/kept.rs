@@ -325,6 +325,7 @@ mod tests {
             since: Mono(0),
             until: None,
             proof: Proof::Blind,
+            by_hand: false,
         };
         assert!(guard.restore_ban(ban));
         assert_eq!((guard.failures_kept(), guard.ban_count()), (0, 1));

@@ -12,12 +12,14 @@
 )]
 
 mod bans;
+mod by_hand;
 mod deadlines;
 mod effect;
 mod failures;
 mod index;
 mod kept;
 mod slab;
+mod tally;
 mod trust;
 
 use core::net::IpAddr;
@@ -25,10 +27,12 @@ use core::net::IpAddr;
 use ipnet::IpNet;
 
 pub use bans::Ban;
+pub use by_hand::NotBanned;
 pub use effect::{Change, Effect, JailId, Slot};
 pub use failures::{Source, Summary};
 pub use index::Seed;
 pub use kept::Kept;
+pub use tally::Tally;
 pub use trust::Trust;
 
 // What else keeps attempts and sources by the same rules: the replay of a log.
@@ -123,6 +127,8 @@ pub struct Stats {
     pub displaced: u64,
     /// Bans not made because the table was full.
     pub table_full: u64,
+    /// Lines that somebody may have forged.
+    pub suspicious: u64,
 }
 
 /// All failures and bans.
@@ -131,7 +137,8 @@ pub struct Guard {
     settings: Settings,
     failures: Failures,
     bans: Bans,
-    stats: Stats,
+    /// Of each jail.
+    stats: Vec<Stats>,
 }
 
 impl Guard {
@@ -141,9 +148,9 @@ impl Guard {
         Guard {
             failures: Failures::new(settings.ring, settings.seed),
             bans: Bans::new(settings.maxbans, settings.seed),
+            stats: vec![Stats::default(); policies.len()],
             policies,
             settings,
-            stats: Stats::default(),
         }
     }
 
@@ -154,11 +161,11 @@ impl Guard {
         };
         let net = self.source_net(failure.addr, policy);
         if self.is_trusted(failure.addr, policy) {
-            self.stats.trusted += 1;
+            self.count(jail, |stats| &mut stats.trusted);
             return Outcome::Trusted;
         }
         if self.bans.find(net, jail, now).is_some() {
-            self.stats.while_banned += 1;
+            self.count(jail, |stats| &mut stats.while_banned);
             return Outcome::Banned;
         }
         let key = Key::new(net, jail);
@@ -170,15 +177,16 @@ impl Guard {
             Noted::Joined => Outcome::Joined,
             Noted::Claimed => Outcome::Claimed,
             Noted::Dropped => {
-                self.stats.dropped += 1;
+                self.count(jail, |stats| &mut stats.dropped);
                 Outcome::Dropped
             }
             Noted::Counted(count) => {
-                self.stats.failures += 1;
-                if count < policy.maxretry {
+                let maxretry = policy.maxretry;
+                let until = policy.bantime.map(|bantime| now.plus_seconds(bantime));
+                self.count(jail, |stats| &mut stats.failures);
+                if count < maxretry {
                     return Outcome::Counted(count);
                 }
-                let until = policy.bantime.map(|bantime| now.plus_seconds(bantime));
                 self.convict(key, net, jail, until, now)
             }
         }
@@ -209,11 +217,6 @@ impl Guard {
         self.policies
             .get(usize::from(jail.0))
             .map_or(0, |policy| policy.findtime)
-    }
-
-    /// Ends a ban before its time. `None` if there is none.
-    pub fn unban(&mut self, net: IpNet, jail: JailId) -> Option<Ban> {
-        self.bans.lift(net, jail)
     }
 
     /// The next ban whose time is over. Called until it returns `None`.
@@ -277,10 +280,19 @@ impl Guard {
         self.failures.len()
     }
 
-    /// Counters since the start.
+    /// Counters since the start, of all jails.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.stats
+        self.stats.iter().fold(Stats::default(), |sum, more| Stats {
+            failures: sum.failures + more.failures,
+            trusted: sum.trusted + more.trusted,
+            while_banned: sum.while_banned + more.while_banned,
+            bans: sum.bans + more.bans,
+            dropped: sum.dropped + more.dropped,
+            displaced: sum.displaced + more.displaced,
+            table_full: sum.table_full + more.table_full,
+            suspicious: sum.suspicious + more.suspicious,
+        })
     }
 
     /// Takes over the bans of a guard with another configuration; `jail` says what became of a jail
@@ -310,7 +322,12 @@ impl Guard {
                 self.expel(Ban { jail, ..*ban });
             }
         }
-        self.stats = old.stats;
+        for (number, stats) in (0..).zip(&old.stats) {
+            let new = jail(JailId(number)).and_then(|jail| self.stats.get_mut(usize::from(jail.0)));
+            if let Some(new) = new {
+                *new = *stats;
+            }
+        }
         old.bans.len().saturating_sub(self.bans.len())
     }
 
@@ -333,6 +350,12 @@ impl Guard {
         }
     }
 
+    fn count(&mut self, jail: JailId, counter: impl Fn(&mut Stats) -> &mut u64) {
+        if let Some(stats) = self.stats.get_mut(usize::from(jail.0)) {
+            *counter(stats) += 1;
+        }
+    }
+
     fn convict(&mut self, key: Key, net: IpNet, jail: JailId, until: Option<Mono>, now: Mono) -> Outcome {
         let Some(why) = self.failures.take(key) else {
             return Outcome::Dropped;
@@ -343,15 +366,16 @@ impl Guard {
             since: now,
             until,
             proof: why.proof,
+            by_hand: false,
         };
         let displaced = match self.bans.enter(ban) {
             Entered::New => None,
             Entered::Displaced(other) => {
-                self.stats.displaced += 1;
+                self.count(jail, |stats| &mut stats.displaced);
                 Some(other)
             }
             Entered::Full => {
-                self.stats.table_full += 1;
+                self.count(jail, |stats| &mut stats.table_full);
                 return Outcome::TableFull(Verdict {
                     ban,
                     why,
@@ -359,7 +383,7 @@ impl Guard {
                 });
             }
         };
-        self.stats.bans += 1;
+        self.count(jail, |stats| &mut stats.bans);
         Outcome::Ban(Verdict { ban, why, displaced })
     }
 
