@@ -28,9 +28,10 @@ impl fmt::Display for Description<'_> {
         line(f, origins, "maxbans", &config.maxbans)?;
         line(f, origins, "ipv6prefix", &format_args!("/{}", config.ipv6prefix))?;
         match &config.dbfile {
-            Some(path) => line(f, origins, "dbfile", &Escaped(path.as_bytes())),
-            None => line(f, origins, "dbfile", &"none: bans end with a reboot"),
+            Some(path) => line(f, origins, "dbfile", &Escaped(path.as_bytes()))?,
+            None => line(f, origins, "dbfile", &"none: bans end with a reboot")?,
         }
+        line(f, origins, "socket", &Escaped(config.socket.as_bytes()))
     }
 }
 

@@ -24,6 +24,7 @@ use crate::filter::custom::Definition;
 use crate::filter::sshd;
 
 mod action;
+mod changes;
 pub mod describe;
 pub mod error;
 mod expressions;
@@ -43,8 +44,10 @@ mod tags;
 mod tests;
 mod value;
 
+pub use changes::changes;
 pub use describe::describe;
 pub use error::{Error, Origin, Warning};
+pub use value::seconds;
 
 /// A whole configuration, resolved: no names, no interpolation, no inheritance left.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +64,8 @@ pub struct Config {
     pub ipv6prefix: u8,
     /// `dbfile`: where bans survive a reboot; `None` is fail2ban's `None` or `:memory:`.
     pub dbfile: Option<String>,
+    /// `socket`: where `sipguard status`, `ban`, `unban` and `reload` find the guard.
+    pub socket: String,
     /// Where these settings are written.
     pub origins: Origins,
 }
@@ -185,6 +190,9 @@ impl Backend {
 /// Where the bans are kept over a reboot if the file does not say.
 pub const DBFILE_DEFAULT: &str = "/var/lib/sipguard/bans";
 
+/// Where the guard is found if the file does not say.
+pub const SOCKET_DEFAULT: &str = "/run/sipguard/sipguard.sock";
+
 /// Reads the configuration at `path`, and what it includes, through `read`.
 ///
 /// A file without any jail configures the built-in jail `asterisk`. A file whose jails are all disabled is
@@ -231,6 +239,7 @@ impl Config {
             maxbans: crate::limits::MAXBANS_DEFAULT,
             ipv6prefix: 64,
             dbfile: Some(DBFILE_DEFAULT.to_owned()),
+            socket: SOCKET_DEFAULT.to_owned(),
             origins: Origins::default(),
         }
     }

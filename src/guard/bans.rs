@@ -404,6 +404,11 @@ impl Bans {
         self.tallies.all().not_in_force
     }
 
+    /// How many bans there are, and how they stand.
+    pub(crate) fn whole_tally(&self) -> Tally {
+        self.tallies.all()
+    }
+
     /// How many bans of a jail there are, and how they stand.
     pub(crate) fn tally(&self, jail: JailId) -> Tally {
         self.tallies.of(jail)

@@ -45,6 +45,12 @@ impl Guard {
     ) -> Result<Option<Ban>, NotBanned> {
         let policy = self.policies.get(usize::from(jail.0)).ok_or(NotBanned::NoJail)?;
         let Settings { ipv6prefix, own, .. } = &self.settings;
+        let single = net.prefix_len() == net.max_prefix_len();
+        if !single && (net.addr().is_ipv4() || net.prefix_len() != *ipv6prefix) {
+            return Err(NotBanned::NoSuchSet {
+                ipv6prefix: *ipv6prefix,
+            });
+        }
         if addr::is_never_remote(net.network()) && !force {
             return Err(NotBanned::NeverRemote);
         }
@@ -53,12 +59,6 @@ impl Guard {
         }
         if policy.trust.overlaps(net) && !force {
             return Err(NotBanned::Ignored);
-        }
-        let single = net.prefix_len() == net.max_prefix_len();
-        if !single && (net.addr().is_ipv4() || net.prefix_len() != *ipv6prefix) {
-            return Err(NotBanned::NoSuchSet {
-                ipv6prefix: *ipv6prefix,
-            });
         }
         let ban = Ban {
             net: net.trunc(),
@@ -108,6 +108,12 @@ impl Guard {
     pub fn bantime(&self, jail: JailId) -> Option<u64> {
         let policy = self.policies.get(usize::from(jail.0));
         policy.and_then(|policy| policy.bantime)
+    }
+
+    /// How many bans there are in all jails, and how they stand.
+    #[must_use]
+    pub fn whole_tally(&self) -> Tally {
+        self.bans.whole_tally()
     }
 
     /// How many bans of a jail there are, and how they stand.

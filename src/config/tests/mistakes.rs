@@ -245,6 +245,14 @@ fn the_programs_settings_have_ranges() {
             "dbfile = bans",
             "2:10: dbfile: \"bans\" is not a path from the root; begin it with /",
         ),
+        (
+            "socket = run/x",
+            "2:10: socket: \"run/x\" is not a path from the root; begin it with /",
+        ),
+        (
+            &format!("socket = /{}", "x".repeat(107)),
+            "2:10: socket: the path of a socket has at most 107 bytes",
+        ),
     ] {
         let error = read(&format!("[DEFAULT]\n{line}\n")).expect_err(line).to_string();
         assert_eq!(error.lines().next(), Some(format!("jail.local:{want}").as_str()));
