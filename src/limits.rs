@@ -251,7 +251,7 @@ pub const REQUEST_BYTES_MAX: usize = 4 * 1024;
 
 /// How long a client of the control socket may take for its request, and then for each further part of the answer,
 /// in seconds; and how long a client of ours waits for the guard.
-pub const CLIENT_SECONDS: u64 = 10;
+pub const CLIENT_SECONDS: u32 = 10;
 
 /// An answer is put together until it has so many bytes, and further when they have been read.
 pub const ANSWER_BYTES: usize = 8 * 1024;

@@ -53,11 +53,14 @@ pub(super) fn ask(path: &Path, requests: &[String]) -> Result<ExitCode, Failed> 
 /// Sends one request and reads all of its answer, before anything of it is shown: whoever reads what we print may do
 /// so slowly, and the guard does not wait for him.
 fn exchange(path: &Path, request: &Request) -> Result<Vec<u8>, Failed> {
-    let mut stream = unix::connect(path, CLIENT_SECONDS).map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            trouble("sipguard is not running; nobody listens at", path, source)
-        }
-        _ => trouble("cannot ask sipguard at", path, source),
+    let mut stream = unix::connect(path, CLIENT_SECONDS).map_err(|source| {
+        let nobody = [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused].contains(&source.kind());
+        let doing = if nobody {
+            "sipguard is not running; nobody listens at"
+        } else {
+            "cannot ask sipguard at"
+        };
+        trouble(doing, path, source)
     })?;
     // Who is turned away may be so before this is written; the answer tells why.
     let _ = stream.write_all(format!("{request}\n").as_bytes());

@@ -116,7 +116,7 @@ impl<R> Client<R> {
             request: Vec::new(),
             out: Vec::new(),
             sent: 0,
-            deadline: now.plus_seconds(CLIENT_SECONDS),
+            deadline: now.plus_seconds(CLIENT_SECONDS.into()),
         }
     }
 
@@ -185,7 +185,7 @@ impl<R> Client<R> {
 
     /// Begins to answer.
     pub fn answer(&mut self, answer: Answer<R>, now: Mono) {
-        self.deadline = now.plus_seconds(CLIENT_SECONDS);
+        self.deadline = now.plus_seconds(CLIENT_SECONDS.into());
         self.sent = 0;
         self.out = answer.begun.into_bytes();
         if answer.rest.is_none() {
@@ -208,7 +208,7 @@ impl<R> Client<R> {
         self.sent = 0;
         match pull(rest, &mut self.out) {
             // That it takes us long is not the client's fault.
-            Pulled::More if self.out.is_empty() => self.deadline = now.plus_seconds(CLIENT_SECONDS),
+            Pulled::More if self.out.is_empty() => self.deadline = now.plus_seconds(CLIENT_SECONDS.into()),
             Pulled::More => {}
             Pulled::Whole => {
                 self.out.push(END);
@@ -230,7 +230,7 @@ impl<R> Client<R> {
     /// The client took so many bytes.
     pub fn sent(&mut self, bytes: usize, now: Mono) {
         self.sent = self.out.len().min(self.sent + bytes);
-        self.deadline = now.plus_seconds(CLIENT_SECONDS);
+        self.deadline = now.plus_seconds(CLIENT_SECONDS.into());
         if matches!(self.state, State::Answering(None)) && self.sent == self.out.len() {
             self.state = State::Over;
         }
@@ -350,7 +350,7 @@ mod tests {
         client.received(b"s");
         assert_eq!(
             client.deadline(),
-            NOW.plus_seconds(CLIENT_SECONDS),
+            NOW.plus_seconds(CLIENT_SECONDS.into()),
             "a byte is none"
         );
         client.received(b"tatus\n");
@@ -358,7 +358,10 @@ mod tests {
         client.answer(Answer::whole(NOT_DONE, "no"), late);
         assert_eq!(client.unsent(), b"1\nno\n\0");
         client.sent(3, late.plus_seconds(9));
-        assert_eq!(client.deadline(), late.plus_seconds(9 + CLIENT_SECONDS));
+        assert_eq!(
+            client.deadline(),
+            late.plus_seconds(9 + u64::from(CLIENT_SECONDS))
+        );
     }
 
     #[test]

@@ -213,9 +213,8 @@ impl<R> Connection<R> {
 
     /// Ends it, unless the error says that there will be another time.
     fn unless_later(&mut self, error: &io::Error) {
-        match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
-            _ => self.client.close(),
+        if !unix::is_passing(error) {
+            self.client.close();
         }
     }
 }

@@ -5,12 +5,12 @@
 
 use ipnet::IpNet;
 
-use super::deadlines::{Deadlines, Due};
+use super::deadlines::Deadlines;
 use super::effect::{Change, Effect, JailId, Slot};
 use super::index::{Index, Key, Seed};
-use super::slab::{Linked, Links, List, NONE, Slab};
-use super::tally::{Standing, Tallies, Tally};
-use crate::filter::Proof;
+use super::row::{Ban, Queue, Row, Sync};
+use super::slab::{Links, List, NONE, Slab};
+use super::tally::{Tallies, Tally};
 use crate::time::Mono;
 
 /// Rows beyond `maxbans`, for bans on their way out: one that is displaced stays until the kernel let go of it.
@@ -21,102 +21,6 @@ const RETRY_SECONDS: u64 = 1;
 
 /// Bans looked at to find the next one to end where the first in the heap does not tell it.
 const LOOKED_AT_MAX: usize = 1_024;
-
-/// A ban, as others may see it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ban {
-    /// Who is banned.
-    pub net: IpNet,
-    /// By which jail.
-    pub jail: JailId,
-    /// Since when.
-    pub since: Mono,
-    /// Until when; `None` is for ever.
-    pub until: Option<Mono>,
-    /// The surest proof behind it; of one by hand [`Proof::Transport`].
-    pub proof: Proof,
-    /// Somebody asked for it: `sipguard ban`.
-    pub by_hand: bool,
-}
-
-/// How the table and the kernel stand to each other, for one ban.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sync {
-    /// The kernel shall have it and does not, or not for long enough.
-    Wanted,
-    /// The kernel was asked to have it; no answer yet.
-    Sent,
-    /// The kernel has it.
-    Held,
-    /// The kernel may have it and shall not.
-    Unwanted,
-    /// The kernel was asked not to have it; no answer yet.
-    Leaving,
-}
-
-impl Sync {
-    fn standing(self) -> Standing {
-        match self {
-            Sync::Wanted | Sync::Sent => Standing::Awaited,
-            Sync::Held => Standing::InForce,
-            Sync::Unwanted | Sync::Leaving => Standing::Leaving,
-        }
-    }
-}
-
-/// Which list a ban stands in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Queue {
-    Nowhere,
-    /// New decisions: first to the kernel.
-    Urgent,
-    /// What the kernel lost: after the new decisions.
-    Again,
-    /// Refused by the kernel: after a pause.
-    Refused,
-}
-
-struct Row {
-    ban: Ban,
-    sync: Sync,
-    queue: Queue,
-    /// When something must happen: the end of the ban, or of the longest time the kernel can hold it.
-    due: Mono,
-    place: u32,
-    queued: Links,
-}
-
-impl Row {
-    fn key(&self) -> Key {
-        Key::new(self.ban.net, self.ban.jail)
-    }
-}
-
-const QUEUED: usize = 0;
-
-impl Linked<QUEUED> for Row {
-    fn links(&self) -> Links {
-        self.queued
-    }
-    fn links_mut(&mut self) -> &mut Links {
-        &mut self.queued
-    }
-}
-
-impl Due for Row {
-    fn due(&self) -> Mono {
-        self.due
-    }
-    fn place(&self) -> u32 {
-        self.place
-    }
-    fn set_place(&mut self, place: u32) {
-        self.place = place;
-    }
-    fn heap(&self) -> usize {
-        usize::from(self.ban.jail.0)
-    }
-}
 
 /// What became of a new ban.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -534,11 +438,5 @@ impl Bans {
             Queue::Refused => &mut self.refused,
         };
         Some((list, &mut self.rows))
-    }
-}
-
-impl Row {
-    fn is_leaving(&self) -> bool {
-        matches!(self.sync, Sync::Unwanted | Sync::Leaving)
     }
 }

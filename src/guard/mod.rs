@@ -18,6 +18,7 @@ mod effect;
 mod failures;
 mod index;
 mod kept;
+mod row;
 mod slab;
 mod tally;
 mod trust;
@@ -26,12 +27,12 @@ use core::net::IpAddr;
 
 use ipnet::IpNet;
 
-pub use bans::Ban;
 pub use by_hand::NotBanned;
 pub use effect::{Change, Effect, JailId, Slot};
 pub use failures::{Source, Summary};
 pub use index::Seed;
 pub use kept::Kept;
+pub use row::Ban;
 pub use tally::Tally;
 pub use trust::Trust;
 

@@ -8,7 +8,7 @@ pub fn private_kib() -> Option<u64> {
     private(&fs::read_to_string("/proc/self/status").ok()?)
 }
 
-/// `RssAnon:	     488 kB` of proc(5).
+/// `RssAnon: 488 kB` of proc(5).
 fn private(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
     line.trim().strip_suffix("kB")?.trim_end().parse().ok()

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::socket::{
     self, AddressFamily, Backlog, SockFlag, SockType, UnixAddr, getsockopt, setsockopt, sockopt,
 };
-use nix::sys::time::TimeVal;
+use nix::sys::time::{TimeVal, TimeValLike as _};
 
 /// Connections that wait to be accepted; more wait in their own connect(2).
 const BACKLOG: i32 = 64;
@@ -70,12 +70,8 @@ impl Listener {
     pub fn accept(&self) -> io::Result<Option<UnixStream>> {
         match self.listener.accept() {
             Ok((stream, _)) => stream.set_nonblocking(true).map(|()| Some(stream)),
-            Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {
-                    Ok(None)
-                }
-                _ => Err(error),
-            },
+            Err(error) if is_passing(&error) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -106,13 +102,22 @@ impl Drop for Listener {
 ///
 /// # Errors
 /// What the system says; `WouldBlock` if nobody accepted for so long.
-pub fn connect(path: &Path, seconds: u64) -> io::Result<UnixStream> {
+pub fn connect(path: &Path, seconds: u32) -> io::Result<UnixStream> {
     let fd = new_socket(SockFlag::empty())?;
-    let limit = TimeVal::new(i64::try_from(seconds).unwrap_or(i64::MAX).into(), 0);
+    let limit = TimeVal::seconds(i64::from(seconds));
     setsockopt(&fd, sockopt::SendTimeout, &limit)?;
     setsockopt(&fd, sockopt::ReceiveTimeout, &limit)?;
     socket::connect(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
     Ok(UnixStream::from(fd))
+}
+
+/// Whether the call that said so may be made again: nothing is wrong.
+#[must_use]
+pub fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted
+    )
 }
 
 /// Who is at the other end: the process that connected, as it was then.
