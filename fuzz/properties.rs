@@ -8,12 +8,15 @@ use std::path::Path;
 use std::rc::Rc;
 
 use ipnet::IpNet;
+use sipguard::control::Request;
+use sipguard::control::client::Client;
 use sipguard::filter::asterisk::Asterisk;
 use sipguard::filter::custom::{Custom, Dates, Definition, Pattern, Role};
 use sipguard::filter::dropbear::Dropbear;
 use sipguard::filter::sshd::{Mode, Sshd};
 use sipguard::filter::{Class, Context, Failure, Filter, Kind, Proof, Reading, Service, Trail};
 use sipguard::guard::{Change, Guard, JailId, Outcome, Policy, Seed, Settings, Source, Trust};
+use sipguard::limits::REQUEST_BYTES_MAX;
 use sipguard::lines::{Cut, Lines};
 use sipguard::time::{Mono, Wall};
 use sipguard::wire::{ipset, nlmsg};
@@ -284,5 +287,30 @@ fn observe(guard: &mut Guard, what: u8, detail: u8, now: Mono) {
     if proof == Proof::Blind {
         // Bans that ended by themselves are not taken out before the next `expire`.
         assert!(proven(guard) >= before, "blind evidence displaces nothing proven");
+    }
+}
+
+/// What a client of the control socket sends: it is a request, written again the same, or none; in which pieces it
+/// comes makes no difference; and what is kept of it is bounded.
+pub fn control(bytes: &[u8]) {
+    let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let whole = Request::parse(line);
+    if let Ok(request) = &whole {
+        assert_eq!(Request::parse(request.to_string().as_bytes()), whole, "{request}");
+    }
+    if let Err(wrong) = &whole {
+        let why = wrong.to_string();
+        assert!(why.len() < 1_000 && !why.contains(char::is_control), "{why:?}");
+    }
+    let take = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+        let mut client: Client<()> = Client::new(Mono(0));
+        pieces.for_each(|piece| client.received(piece));
+        client.take_request()
+    };
+    let once = take(&mut [bytes].into_iter());
+    assert_eq!(take(&mut bytes.chunks(1)), once);
+    assert_eq!(take(&mut bytes.chunks(7)), once);
+    if bytes.contains(&b'\n') && line.len() <= REQUEST_BYTES_MAX {
+        assert_eq!(once, Some(whole));
     }
 }

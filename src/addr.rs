@@ -7,7 +7,10 @@
     clippy::panic
 )]
 
+use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
 
 /// Reads an address as Asterisk, sshd and others print it: a dotted quad without leading zeros, or an IPv6
 /// address, with or without a `%zone`, without brackets and without a port. IPv4-mapped IPv6 becomes IPv4.
@@ -106,6 +109,21 @@ pub fn network(address: IpAddr, bits: u8) -> IpAddr {
                 .checked_shl(128u32.saturating_sub(u32::from(bits)))
                 .unwrap_or(0);
             IpAddr::V6(Ipv6Addr::from(u128::from(v6) & mask))
+        }
+    }
+}
+
+/// An address, or a network if it is more than one address.
+#[derive(Clone, Copy, Debug)]
+pub struct HostOrNet(pub IpNet);
+
+impl fmt::Display for HostOrNet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let HostOrNet(net) = self;
+        if net.prefix_len() == net.max_prefix_len() {
+            net.addr().fmt(f)
+        } else {
+            net.fmt(f)
         }
     }
 }

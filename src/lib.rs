@@ -6,12 +6,13 @@
 //! * the **pure core** takes bytes, events and a `now`, and returns values: [`addr`], [`advice`],
 //!   [`config`], [`escape`], [`filter`], [`glob`], [`guard`], [`limits`], [`lines`], [`replay`], [`time`],
 //!   [`wire`], [`zone`];
-//! * the **rim** touches the system and holds no policy: [`daemon`], [`firewall`], [`sys`], [`tail`].
+//! * the **rim** touches the system and holds no policy: [`control`], [`daemon`], [`firewall`], [`sys`], [`tail`].
 
 pub mod addr;
 pub mod advice;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod daemon;
 pub mod escape;
 pub mod filter;

@@ -241,3 +241,59 @@ pub const REPLAY_BANS_SHOWN: usize = 20;
 
 /// `sipguard test`: sources that the summary lists.
 pub const REPLAY_SOURCES_SHOWN: usize = 10;
+
+/// Longest path of the control socket: `sun_path` (`linux/un.h`) holds 108 bytes, with a NUL.
+pub const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+/// Clients of the control socket at the same time; one more is told so.
+pub const CLIENTS_MAX: usize = 8;
+
+/// Longest request to the control socket. The longest one that means something, `ban` with every option, has
+/// some 150 bytes.
+pub const REQUEST_BYTES_MAX: usize = 4 * 1024;
+
+/// How long a client of the control socket may take for its request, and then for each further part of the answer,
+/// in seconds; and how long a client of ours waits for the guard.
+pub const CLIENT_SECONDS: u32 = 10;
+
+/// An answer is put together until it has so many bytes, and further when they have been read.
+pub const ANSWER_BYTES: usize = 8 * 1024;
+
+/// Longest piece of an answer that is put together at once: one file's line with a path of
+/// [`ANSWER_PATH_BYTES_MAX`], every byte of it escaped, or our own addresses.
+pub const ANSWER_PIECE_BYTES_MAX: usize = 8 * 1024;
+
+/// So much of a file's path is shown; `PATH_MAX` would allow 4,096 bytes.
+pub const ANSWER_PATH_BYTES_MAX: usize = 1_024;
+const _: () = assert!(ANSWER_PATH_BYTES_MAX * 6 + 512 <= ANSWER_PIECE_BYTES_MAX);
+
+/// So many ranges of our own addresses are shown.
+pub const ANSWER_RANGES_MAX: usize = 32;
+const _: () = assert!(ANSWER_RANGES_MAX * 90 + 1_024 <= ANSWER_PIECE_BYTES_MAX);
+
+/// Longest answer that is not put together in pieces: that of a reload, with what is wrong in the configuration.
+pub const ANSWER_TEXT_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes given to one client of the control socket before the others, and the logs, have their turn: well below a
+/// millisecond of work.
+pub const ANSWER_BYTES_PER_TURN: usize = 32 * 1024;
+
+/// Numbers of bans looked at for one piece of a list; most may be free, or of another jail.
+pub const NUMBERS_PER_PIECE: u32 = 1_024;
+
+/// Bans that `unban --all` lifts in one turn: one batch for the kernel.
+pub const UNBANS_PER_TURN: u32 = CHANGES_PER_BATCH as u32;
+
+/// Clients accepted in one turn, most of them only to be told that there are too many.
+pub const ACCEPTS_PER_TURN: usize = 32;
+
+/// How long no client is accepted when descriptors or memory for one are lacking, in seconds.
+pub const ACCEPT_RETRY_SECONDS: u64 = 1;
+
+/// Descriptors that the loop waits for: signals, logs, the kernel, the control socket and its clients, and some
+/// that are still to come.
+pub const DESCRIPTORS_MAX: usize = 16;
+const _: () = assert!(CLIENTS_MAX + 4 <= DESCRIPTORS_MAX);
+
+/// Longest answer that a client of ours reads: the largest table, listed as JSON.
+pub const CLIENT_ANSWER_BYTES_MAX: u64 = 256 * MAXBANS_MAX as u64;

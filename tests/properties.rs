@@ -133,6 +133,18 @@ fn zones() {
 }
 
 #[test]
+fn requests_of_clients() {
+    let seeds = [
+        "status asterisk --json\n",
+        "ban 192.0.2.1 --jail asterisk --for 1d12h --force\n",
+        "unban 2001:db8::/64 --jail sshd\nunban --all\n",
+        "reload\n",
+    ];
+    let seeds: Vec<_> = seeds.iter().map(|line| line.as_bytes().to_vec()).collect();
+    check("control", &seeds, properties::control);
+}
+
+#[test]
 fn histories() {
     let mut random = Random(1);
     let seeds: Vec<Vec<u8>> = (0..50)

@@ -40,9 +40,10 @@ impl fmt::Display for Description<'_> {
             None => line(f, origins, "dbpurgeage", &"never")?,
         }
         match config.onstop {
-            OnStop::Keep => line(f, origins, "onstop", &"keep: bans stay in force"),
-            OnStop::Remove => line(f, origins, "onstop", &"remove: all bans are lifted"),
+            OnStop::Keep => line(f, origins, "onstop", &"keep: bans stay in force")?,
+            OnStop::Remove => line(f, origins, "onstop", &"remove: all bans are lifted")?,
         }
+        line(f, origins, "socket", &Escaped(config.socket.as_bytes()))
     }
 }
 

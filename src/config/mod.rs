@@ -25,6 +25,7 @@ use crate::filter::sshd;
 use crate::guard::Escalation;
 
 mod action;
+mod changes;
 pub mod describe;
 pub mod error;
 mod escalation;
@@ -45,8 +46,10 @@ mod tags;
 mod tests;
 mod value;
 
+pub use changes::changes;
 pub use describe::describe;
 pub use error::{Error, Origin, Warning};
+pub use value::seconds;
 
 /// A whole configuration, resolved: no names, no interpolation, no inheritance left.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,6 +73,8 @@ pub struct Config {
     pub dbpurgeage: Option<u64>,
     /// `onstop`: what becomes of the bans in the kernel when sipguard stops.
     pub onstop: OnStop,
+    /// `socket`: where `sipguard status`, `ban`, `unban` and `reload` find the guard.
+    pub socket: String,
     /// Where these settings are written.
     pub origins: Origins,
 }
@@ -208,6 +213,9 @@ pub enum OnStop {
 /// Where the bans are kept over a reboot if the file does not say.
 pub const DBFILE_DEFAULT: &str = "/var/lib/sipguard/bans";
 
+/// Where the guard is found if the file does not say.
+pub const SOCKET_DEFAULT: &str = "/run/sipguard/sipguard.sock";
+
 /// Reads the configuration at `path`, and what it includes, through `read`.
 ///
 /// A file without any jail configures the built-in jail `asterisk`. A file whose jails are all disabled is
@@ -258,6 +266,7 @@ impl Config {
             dbshort: None,
             dbpurgeage: Some(86_400),
             onstop: OnStop::Keep,
+            socket: SOCKET_DEFAULT.to_owned(),
             origins: Origins::default(),
         }
     }

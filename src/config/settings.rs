@@ -145,7 +145,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     program("logtarget", None, NotYet(&[])),
     program("loglevel", None, NotYet(&[])),
     program("syslogsocket", None, NotYet(&["auto"])),
-    program("socket", None, NotYet(&[])),
+    program("socket", Some(super::SOCKET_DEFAULT), ByItself),
     program("pidfile", None, NotYet(&[])),
     program("allowipv6", None, NotYet(&["auto", "yes", "on", "true", "1"])),
     program("stacksize", None, NotYet(&["0"])),

@@ -3,6 +3,8 @@
 
 mod jails;
 mod report;
+mod requests;
+mod status;
 mod watch;
 
 use std::io;
@@ -12,15 +14,17 @@ use std::path::PathBuf;
 use log::{error, info, warn};
 
 use crate::cli::Failed;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Warning};
 use crate::firewall::Firewall;
 use crate::guard::{Guard, Seed, Settings, Trust};
+use crate::sys::poll::{Interest, Place, Waiting};
 use crate::sys::signals::{Request, Signals};
-use crate::sys::{Fault, clock, own, poll};
+use crate::sys::{Fault, clock, own};
 use crate::tail::{Start, Tail};
 use crate::time::Mono;
 use jails::Jails;
 use report::Count;
+use requests::Control;
 use watch::Watch;
 
 pub use jails::load;
@@ -36,6 +40,11 @@ pub struct Daemon {
     signals: Signals,
     tail: Tail,
     watch: Watch,
+    control: Option<Control>,
+    /// Since when it guards.
+    since: Mono,
+    /// How often another configuration was taken over.
+    reloads: u32,
 }
 
 impl Daemon {
@@ -45,9 +54,11 @@ impl Daemon {
     /// # Errors
     /// A wrong configuration, or a machine that refuses what a guard needs.
     pub fn start(path: Option<PathBuf>, dry_run: bool) -> Result<Daemon, Failed> {
-        let config = load_and_warn(path.as_deref())?;
+        let (config, _) = load_and_warn(path.as_deref())?;
         let signals = Signals::new().map_err(|source| Fault::new("cannot take signals", source))?;
         let now = clock::boottime().map_err(|source| Fault::new("cannot read the clock", source))?;
+        // A dry run beside a running guard is no second one.
+        let control = if dry_run { None } else { requests::open(&config)? };
         let mut tail = Tail::new()?;
         let jails = Jails::new(&config);
         follow(&mut tail, &jails, now)?;
@@ -65,6 +76,9 @@ impl Daemon {
             signals,
             tail,
             watch,
+            control,
+            since: now,
+            reloads: 0,
         })
     }
 
@@ -87,25 +101,26 @@ impl Daemon {
             } else {
                 self.timeout(clock::boottime()?)
             };
-            let (signals, logs) = (self.signals.as_fd(), self.tail.fd());
-            let [signalled, written, changed] = match self.watch.kernel_events() {
-                Some(events) => poll::readable([signals, logs, events], timeout)?,
-                None => {
-                    let [signalled, written] = poll::readable([signals, logs], timeout)?;
-                    [signalled, written, false]
-                }
-            };
+            let mut waiting = Waiting::new(self.signals.as_fd());
+            let logs = waiting.add(self.tail.fd(), Interest::Read);
+            let kernel = self.watch.kernel_events();
+            let kernel = kernel.map(|events| waiting.add(events, Interest::Read));
+            let control = self.control.as_ref();
+            let clients = control.and_then(|control| control.enroll(&mut waiting));
+            let ready = waiting.wait(timeout)?;
             let now = clock::boottime()?;
-            if signalled && !self.obey(now)? {
+            if ready.has(Place::FIRST) && !self.obey(now)? {
                 return Ok(());
             }
-            if written || self.tail.next_deadline().is_some_and(|deadline| deadline <= now) {
+            if ready.has(logs) || self.tail.next_deadline().is_some_and(|deadline| deadline <= now) {
                 self.tail.wake(now);
             }
             self.watch.begin_turn(now, clock::utc()?);
-            self.watch.look_at_kernel(changed);
+            self.watch
+                .look_at_kernel(kernel.is_some_and(|place| ready.has(place)));
             more = self.tail.read(now, &mut |line| self.watch.line(&line));
             self.watch.end_turn();
+            self.serve(ready, clients, now);
             while let Some(notice) = self.tail.notice() {
                 report::file(&notice, self.watch.jails());
             }
@@ -114,7 +129,8 @@ impl Daemon {
 
     /// How long nothing has to be done, in milliseconds; `None` is for ever.
     fn timeout(&self, now: Mono) -> Option<u64> {
-        let deadlines = [self.watch.next_deadline(), self.tail.next_deadline()];
+        let control = self.control.as_ref().and_then(Control::next_deadline);
+        let deadlines = [self.watch.next_deadline(), self.tail.next_deadline(), control];
         let next = deadlines.into_iter().flatten().min()?;
         Some(next.millis_since(now))
     }
@@ -123,27 +139,44 @@ impl Daemon {
     fn obey(&mut self, now: Mono) -> io::Result<bool> {
         match self.signals.take()? {
             None => {}
-            Some(Request::Reload) => self.reload(now),
+            // What came of it is in the log.
+            Some(Request::Reload) => _ = self.reload(now),
             Some(Request::Stop) => return Ok(false),
         }
         Ok(true)
     }
 
-    /// Takes over the whole new configuration, or none of it.
-    fn reload(&mut self, now: Mono) {
-        match self.try_reload(now) {
-            Ok(()) => {
+    /// Takes over the whole new configuration, or none of it. Returns what changed, a line each, and what is to be
+    /// said about the configuration.
+    fn reload(&mut self, now: Mono) -> Result<String, Failed> {
+        let done = self.try_reload(now);
+        match &done {
+            Ok((changes, _)) => {
                 let jails = Count(self.config.jails.len() as u64, "jail");
-                info!(target: TARGET, "configuration read again: {jails}");
+                let changes = if changes.is_empty() {
+                    "nothing changed".to_owned()
+                } else {
+                    changes.join("; ")
+                };
+                info!(target: TARGET, "configuration read again: {jails}; {changes}");
             }
-            Err(Failed::Config(error)) => error!(target: TARGET, "keeping the old settings: {error}"),
-            Err(Failed::Machine(fault)) => error!(target: TARGET, "keeping the old settings: {fault}"),
-            Err(Failed::Usage(text)) => error!(target: TARGET, "keeping the old settings: {text}"),
+            Err(failed) => error!(target: TARGET, "keeping the old settings: {failed}"),
         }
+        let (changes, warnings) = done?;
+        let mut said = if changes.is_empty() {
+            "configuration read again; nothing changed".to_owned()
+        } else {
+            format!("configuration read again:\n  {}", changes.join("\n  "))
+        };
+        for warning in warnings {
+            said += &format!("\nwarning: {warning}");
+        }
+        Ok(said)
     }
 
-    fn try_reload(&mut self, now: Mono) -> Result<(), Failed> {
-        let config = load_and_warn(self.path.as_deref())?;
+    fn try_reload(&mut self, now: Mono) -> Result<(Vec<String>, Vec<Warning>), Failed> {
+        let (config, warnings) = load_and_warn(self.path.as_deref())?;
+        let mut changes = config::changes(&self.config, &config);
         let jails = Jails::new(&config);
         let guard = new_guard(&config)?;
         let layout = |config: &Config| (config.firewall, config.ipv6prefix, config.maxbans);
@@ -159,9 +192,13 @@ impl Daemon {
             return Err(fault.into());
         }
         unfollow(&mut self.tail, self.watch.jails(), &jails, now);
-        self.watch.replace(jails, guard, now);
+        let ended = self.watch.replace(jails, guard, now);
+        if ended > 0 {
+            changes.push(format!("bans that ended: {ended}"));
+        }
         self.config = config;
-        Ok(())
+        self.reloads = self.reloads.wrapping_add(1);
+        Ok((changes, warnings))
     }
 }
 
@@ -182,12 +219,12 @@ fn unfollow(tail: &mut Tail, jails: &Jails, others: &Jails, now: Mono) {
     }
 }
 
-fn load_and_warn(path: Option<&std::path::Path>) -> Result<Config, config::Error> {
+fn load_and_warn(path: Option<&std::path::Path>) -> Result<(Config, Vec<Warning>), config::Error> {
     let (config, warnings) = load(path)?;
-    for warning in warnings {
+    for warning in &warnings {
         warn!(target: TARGET, "{warning}");
     }
-    Ok(config)
+    Ok((config, warnings))
 }
 
 fn new_guard(config: &Config) -> Result<Guard, Fault> {

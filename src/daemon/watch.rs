@@ -2,6 +2,7 @@
 
 use std::os::fd::BorrowedFd;
 
+use ipnet::IpNet;
 use log::{debug, error, info, warn};
 
 use super::TARGET;
@@ -9,16 +10,17 @@ use super::jails::{JailBits, Jails};
 use super::open_firewall;
 use super::report::{self, Banned, Count, Net};
 use crate::config::{Backend, Config, OnStop};
+use crate::control::listing::Clock;
 use crate::escape::Escaped;
 use crate::filter::{Context, Failure, Reading, Suspicion};
 use crate::firewall::{self, Firewall, Refusal};
-use crate::guard::{Effect, Guard, JailId, Outcome, Source, Trust, Verdict};
+use crate::guard::{Effect, Guard, JailId, NotBanned, Outcome, Source, Trust, Verdict};
 use crate::limits::{
     CHANGES_PER_BATCH, JAILS_MAX, KERNEL_LOOK_SECONDS, KERNEL_RETRY_SECONDS, OWN_LOOK_SECONDS,
 };
 use crate::sys::{Fault, own};
 use crate::tail::Line;
-use crate::time::{Mono, Wall};
+use crate::time::{Lasting, Mono, Wall};
 use crate::zone::Zone;
 
 /// The same kind of trouble is told once in so many seconds.
@@ -49,6 +51,10 @@ pub(super) struct Watch {
     refused: Telling,
     table_full: Telling,
     displaced: Telling,
+    /// Why the kernel last refused something.
+    trouble: String,
+    /// Our rules could not be made again.
+    broken: bool,
 }
 
 /// Something that is counted, and told at most once a minute.
@@ -96,6 +102,8 @@ impl Watch {
             refused: Telling::default(),
             table_full: Telling::default(),
             displaced: Telling::default(),
+            trouble: String::new(),
+            broken: false,
         }
     }
 
@@ -105,6 +113,52 @@ impl Watch {
 
     pub(super) fn firewall(&self) -> Option<&Firewall> {
         self.firewall.as_ref()
+    }
+
+    pub(super) fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    pub(super) fn guard_mut(&mut self) -> &mut Guard {
+        &mut self.guard
+    }
+
+    pub(super) fn clock(&self) -> Clock {
+        Clock {
+            now: self.now,
+            utc: self.utc,
+        }
+    }
+
+    /// Why the kernel is not as it shall be, if it is not.
+    pub(super) fn trouble(&self) -> Option<&str> {
+        let missing = self.broken || self.guard.not_in_force() > 0;
+        missing.then_some(self.trouble.as_str())
+    }
+
+    /// Why the kernel has bans that were lifted, if it has.
+    pub(super) fn held_against_our_will(&self) -> Option<&str> {
+        (self.guard.whole_tally().leaving > 0).then_some(self.trouble.as_str())
+    }
+
+    /// Bans somebody because a person says so; whether the kernel took it is in the guard.
+    pub(super) fn ban_by_hand(
+        &mut self,
+        net: IpNet,
+        jail: JailId,
+        Lasting(seconds): Lasting,
+        force: bool,
+    ) -> Result<(), NotBanned> {
+        if self.own_rests <= self.now {
+            self.look_at_own();
+        }
+        let until = seconds.map(|seconds| self.now.plus_seconds(seconds));
+        let displaced = self.guard.ban(net, jail, until, self.now, force)?;
+        if let Some(ban) = displaced {
+            warn!(target: TARGET, "the table is full (maxbans): the ban of {} ended early to make room", Net(&ban));
+        }
+        self.settle();
+        Ok(())
     }
 
     /// Prepares the kernel for another configuration, if it is laid out otherwise. On an error all is as before,
@@ -126,8 +180,8 @@ impl Watch {
         done.inspect_err(|_| self.guard.kernel_lost_all())
     }
 
-    /// Puts another configuration in force. The bans of jails that are still there go on.
-    pub(super) fn replace(&mut self, jails: Jails, mut guard: Guard, now: Mono) {
+    /// Puts another configuration in force. The bans of jails that are still there go on. Returns how many ended.
+    pub(super) fn replace(&mut self, jails: Jails, mut guard: Guard, now: Mono) -> u32 {
         let ended = guard.inherit(&mut self.guard, |jail| jails.named(self.jails.name(jail)));
         if ended > 0 {
             info!(target: TARGET, "bans that end with the old configuration: {ended}");
@@ -138,6 +192,7 @@ impl Watch {
         (self.jails, self.guard, self.now) = (jails, guard, now);
         self.look_at = self.firewall.as_ref().map(|_| now);
         self.settle();
+        ended
     }
 
     /// When something has to be done although nothing happened.
@@ -171,7 +226,7 @@ impl Watch {
             firewall::Watch::Needless | firewall::Watch::Events(_) => None,
         };
         match firewall.check_intact() {
-            Ok(true) => {}
+            Ok(true) => self.broken = false,
             Ok(false) => self.rebuild(),
             Err(fault) => self.cannot_rebuild(&fault),
         }
@@ -206,7 +261,7 @@ impl Watch {
             };
             match reading {
                 Reading::Nothing => {}
-                Reading::Suspicious(suspicion) => self.suspect(suspicion, line),
+                Reading::Suspicious(suspicion) => self.suspect(suspicion, line, jails),
                 Reading::Failure(failure) => self.failure(&failure, line, jails),
             }
         }
@@ -319,7 +374,8 @@ impl Watch {
     }
 
     /// Counts a line that somebody may have forged, and says so once a minute.
-    fn suspect(&mut self, suspicion: Suspicion, line: &Line<'_>) {
+    fn suspect(&mut self, suspicion: Suspicion, line: &Line<'_>, jails: JailBits) {
+        jails.for_each(|jail| self.guard.suspect(jail));
         if let Some(count) = self.suspicious.count(self.now) {
             let start = line.bytes.get(..200).unwrap_or(line.bytes);
             warn!(target: TARGET, "log injection or evasion attempt: {}, {suspicion:?}: {}",
@@ -330,7 +386,7 @@ impl Watch {
     }
 
     /// Takes to the kernel what the guard wants there, then tells what was decided.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         let mut rebuilt = false;
         loop {
             self.batch.clear();
@@ -400,6 +456,7 @@ impl Watch {
     }
 
     fn refuse(&mut self, why: &dyn core::fmt::Display) {
+        self.trouble = why.to_string();
         if let Some(count) = self.refused.count(self.now) {
             error!(target: TARGET, "bans are not in force, trying again every second ({}): {why}", Count(count, "time"));
         }
@@ -412,6 +469,7 @@ impl Watch {
         };
         match firewall.rebuild() {
             Ok(()) => {
+                self.broken = false;
                 warn!(target: TARGET, "somebody removed our firewall objects; they are back, {} to follow",
                     Count(self.guard.ban_count().into(), "ban")
                 );
@@ -422,6 +480,7 @@ impl Watch {
     }
 
     fn cannot_rebuild(&mut self, fault: &Fault) {
+        self.broken = true;
         self.look_at = Some(self.now.plus_seconds(KERNEL_RETRY_SECONDS));
         self.refuse(fault);
     }

@@ -14,6 +14,7 @@
 
 use core::net::IpAddr;
 
+use super::JailId;
 use super::index::{Index, Key, Seed};
 use super::slab::{Linked, Links, List, NONE, Slab};
 use crate::filter::{Attempt, Failure, Kind, Proof, Service, Step, Witness};
@@ -168,6 +169,8 @@ pub struct Summary {
 pub(crate) struct Failures {
     pub(super) entries: Slab<Entry>,
     pub(super) accounts: Slab<Account>,
+    /// Accounts of each jail.
+    accounts_of: Vec<u32>,
     index: Index,
     /// Entries that are only claimed, without and with proof, from oldest to newest.
     claimed: List,
@@ -184,6 +187,7 @@ impl Failures {
         Failures {
             entries: Slab::new(ring),
             accounts: Slab::new(ring),
+            accounts_of: Vec::new(),
             index: Index::new(seed),
             claimed: List::EMPTY,
             unproven: List::EMPTY,
@@ -191,6 +195,11 @@ impl Failures {
             findtime_max: 0,
             serial: seed.0[0],
         }
+    }
+
+    /// Sources of a jail that have an attempt in the ring.
+    pub(crate) fn sources(&self, jail: JailId) -> u32 {
+        self.accounts_of.get(usize::from(jail.0)).copied().unwrap_or(0)
     }
 
     /// Attempts in the ring.
@@ -432,6 +441,13 @@ impl Failures {
             };
             let id = self.accounts.insert(account)?;
             self.index.insert(key, id, |id| self.accounts.at(id).key);
+            let jail = usize::from(key.jail().0);
+            if self.accounts_of.len() <= jail {
+                self.accounts_of.resize(jail + 1, 0);
+            }
+            if let Some(count) = self.accounts_of.get_mut(jail) {
+                *count += 1;
+            }
             Some(id)
         })
     }
@@ -455,6 +471,9 @@ impl Failures {
             let key = account.key;
             self.index.remove(key, |id| self.accounts.at(id).key);
             self.accounts.release(entry.source);
+            if let Some(count) = self.accounts_of.get_mut(usize::from(key.jail().0)) {
+                *count -= 1;
+            }
         }
     }
 }
@@ -469,7 +488,6 @@ pub(crate) fn number(address: IpAddr) -> u128 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::JailId;
     use super::*;
     use crate::filter::Class;
 

@@ -34,6 +34,11 @@ impl Key {
         Some((IpNet::new(address, self.bits).ok()?, self.jail))
     }
 
+    /// The jail of a source.
+    pub(crate) fn jail(&self) -> JailId {
+        self.jail
+    }
+
     /// A key of another kind, which is a number and never equal to one of a source in a jail.
     pub(crate) const fn of_number(number: u128) -> Key {
         Key {

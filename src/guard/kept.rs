@@ -335,6 +335,7 @@ mod tests {
             since: Mono(0),
             until: None,
             proof: Proof::Blind,
+            by_hand: false,
         };
         assert!(guard.restore_ban(ban, 1, Mono(20_000)));
         assert_eq!((guard.failures_kept(), guard.ban_count()), (0, 1));

@@ -5,11 +5,13 @@ mod fault;
 pub mod file;
 mod kernel;
 pub mod log;
+pub mod memory;
 pub mod netlink;
 pub mod own;
 pub mod poll;
 pub mod signals;
 pub mod uapi;
+pub mod unix;
 pub mod watch;
 pub mod xtables;
 

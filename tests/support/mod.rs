@@ -29,6 +29,20 @@ const INSIDE: &str = "SIPGUARD_TEST_INSIDE";
 /// just that test. Needs no root outside. All that the body leaves behind in the kernel, all its
 /// processes too, end with it. `/run` and `/var/lib` are empty and its own.
 pub fn isolated(name: &str, body: impl FnOnce()) {
+    isolated_in(&["--map-root-user", "--user"], name, body);
+}
+
+/// The same with all the users of the machine, which only root can have. Says so and does nothing without root.
+pub fn isolated_with_all_users(name: &str, body: impl FnOnce()) {
+    let inside = env::var_os(INSIDE).is_some();
+    if inside || run("id -u").trim() == "0" {
+        isolated_in(&[], name, body);
+    } else {
+        println!("{name} needs root, and was not run");
+    }
+}
+
+fn isolated_in(users: &[&str], name: &str, body: impl FnOnce()) {
     if env::var_os(INSIDE).is_some_and(|inside| inside == name) {
         run("mount -t tmpfs tmpfs /run");
         run("mount -t tmpfs tmpfs /var/lib");
@@ -37,9 +51,8 @@ pub fn isolated(name: &str, body: impl FnOnce()) {
     }
     let this = env::current_exe().unwrap();
     let output = Command::new("unshare")
+        .args(users)
         .args([
-            "--map-root-user",
-            "--user",
             "--net",
             "--mount",
             "--pid",

@@ -293,6 +293,17 @@ fn files_include_each_other_in_layers() {
 }
 
 #[test]
+fn the_socket_is_where_the_file_says_but_never_fail2bans() {
+    for (text, want) in [
+        ("socket = /tmp/s.sock", "/tmp/s.sock"),
+        ("socket = /var/run/fail2ban/fail2ban.sock", SOCKET_DEFAULT),
+    ] {
+        let (config, _) = read(&format!("[Definition]\n{text}\n")).unwrap();
+        assert_eq!(config.socket, want, "{text}");
+    }
+}
+
+#[test]
 fn the_database_is_ours_or_none() {
     for (text, want) in [
         ("dbfile = None", None),

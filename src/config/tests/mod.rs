@@ -78,7 +78,8 @@ all jails
   ipv6prefix  /64                                      built in
   dbfile      /var/lib/sipguard/bans                   built in
   dbpurgeage  1d                                       built in
-  onstop      keep: bans stay in force                 built in";
+  onstop      keep: bans stay in force                 built in
+  socket      /run/sipguard/sipguard.sock              built in";
     assert_eq!(describe(&config).to_string(), want);
 }
 
