@@ -6,7 +6,7 @@
 //! * the **pure core** takes bytes, events and a `now`, and returns values: [`addr`], [`advice`],
 //!   [`config`], [`escape`], [`filter`], [`glob`], [`guard`], [`limits`], [`lines`], [`replay`], [`time`],
 //!   [`wire`], [`zone`];
-//! * the **rim** touches the system and holds no policy: [`daemon`], [`firewall`], [`sys`], [`tail`].
+//! * the **rim** touches the system and holds no policy: [`daemon`], [`firewall`], [`power`], [`sys`], [`tail`].
 
 pub mod addr;
 pub mod advice;
@@ -20,6 +20,7 @@ pub mod glob;
 pub mod guard;
 pub mod limits;
 pub mod lines;
+pub mod power;
 pub mod replay;
 pub mod sys;
 pub mod tail;

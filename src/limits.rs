@@ -238,3 +238,10 @@ pub const REPLAY_BANS_SHOWN: usize = 20;
 
 /// `sipguard test`: sources that the summary lists.
 pub const REPLAY_SOURCES_SHOWN: usize = 10;
+
+/// /etc/passwd and /etc/group: bytes of each that are read. A user of a directory service is not in them; thousands
+/// of local ones are.
+pub const ACCOUNT_FILE_BYTES_MAX: usize = 256 * 1024;
+
+/// Files in the state directory that are handed to the user that the guard becomes: the store has a handful.
+pub const STATE_FILES_MAX: usize = 64;

@@ -6,9 +6,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Files and folders of `src/` that touch the system. Everything else is pure.
-const RIM: [&str; 7] = ["main.rs", "cli", "daemon", "firewall", "sys", "tail", "lib.rs"];
+const RIM: [&str; 8] = [
+    "main.rs", "cli", "daemon", "firewall", "power", "sys", "tail", "lib.rs",
+];
 /// The pure files inside a folder of the rim.
-const PURE_INSIDE_RIM: [&str; 6] = [
+const PURE_INSIDE_RIM: [&str; 9] = [
+    "power/access.rs",
+    "power/accounts.rs",
+    "power/bpf.rs",
     "tail/cursor.rs",
     "tail/table.rs",
     "tail/settle.rs",

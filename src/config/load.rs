@@ -8,7 +8,7 @@ use super::include::{self, INCLUDES, Read};
 use super::ini::{DEFAULT, Entry, Ini, Place, Wrong};
 use super::reading::{Reading, shown};
 use super::settings::{self, Reads, SETTINGS, Scope, Setting};
-use super::{Backend, Config, DBFILE_DEFAULT, FilterName, Jail, Protocol, jail};
+use super::{Backend, Config, DBFILE_DEFAULT, FilterName, Jail, Protocol, ReadLogs, jail};
 use crate::limits::{FILES_MAX, JAILS_MAX, RING_MIN};
 
 /// fail2ban.conf's section; its keys may stand in jail.local, too.
@@ -112,6 +112,12 @@ impl<'i> Reading<'i> {
         let maxbans = self.number(DEFINITION, "maxbans").unwrap_or_default();
         let ipv6prefix = self.number(DEFINITION, "ipv6prefix").unwrap_or_default();
         let dbfile = self.dbfile();
+        let user = self.user();
+        let readlogs = match self.word(DEFINITION, "readlogs") {
+            Some("groups") => ReadLogs::Groups,
+            Some("capability") => ReadLogs::Capability,
+            _ => ReadLogs::Auto,
+        };
         let mut config = Config {
             jails: Vec::new(),
             firewall,
@@ -119,10 +125,25 @@ impl<'i> Reading<'i> {
             maxbans,
             ipv6prefix: u8::try_from(ipv6prefix).unwrap_or(128),
             dbfile,
+            user,
+            readlogs,
             origins: self.origins(),
         };
         self.jails(&mut config, enabled);
         config
+    }
+
+    fn user(&mut self) -> Option<String> {
+        let value = self.value(DEFINITION, "user")?;
+        let text = value.text().trim();
+        if text.is_empty() {
+            return None;
+        }
+        if text.contains([':', '\n', '\0', ' ']) {
+            let what = format!("user: \"{}\" is not the name of one user", shown(text));
+            self.wrong(value.wrong(value.text(), what));
+        }
+        Some(text.to_owned())
     }
 
     fn dbfile(&mut self) -> Option<String> {

@@ -61,6 +61,10 @@ pub struct Config {
     pub ipv6prefix: u8,
     /// `dbfile`: where bans survive a reboot; `None` is fail2ban's `None` or `:memory:`.
     pub dbfile: Option<String>,
+    /// `user`: who the guard becomes when it guards; `None` is `sipguard` if there is such a user, else `nobody`.
+    pub user: Option<String>,
+    /// `readlogs`: by which right it reads logs that belong to others.
+    pub readlogs: ReadLogs,
     /// Where these settings are written.
     pub origins: Origins,
 }
@@ -182,6 +186,29 @@ impl Backend {
     }
 }
 
+/// `readlogs`: by which right logs are read that belong to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadLogs {
+    /// As the groups that the logs have; with the capability if that is not enough.
+    Auto,
+    /// As the groups only, even if some log then cannot be read.
+    Groups,
+    /// With CAP_DAC_READ_SEARCH, which reads every file of the machine.
+    Capability,
+}
+
+impl ReadLogs {
+    /// The name in the file.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            ReadLogs::Auto => "auto",
+            ReadLogs::Groups => "groups",
+            ReadLogs::Capability => "capability",
+        }
+    }
+}
+
 /// Where the bans are kept over a reboot if the file does not say.
 pub const DBFILE_DEFAULT: &str = "/var/lib/sipguard/bans";
 
@@ -231,6 +258,8 @@ impl Config {
             maxbans: crate::limits::MAXBANS_DEFAULT,
             ipv6prefix: 64,
             dbfile: Some(DBFILE_DEFAULT.to_owned()),
+            user: None,
+            readlogs: ReadLogs::Auto,
             origins: Origins::default(),
         }
     }

@@ -7,7 +7,7 @@ mod watch;
 
 use std::io;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use log::{error, info, warn};
 
@@ -15,15 +15,16 @@ use crate::cli::Failed;
 use crate::config::{self, Config};
 use crate::firewall::Firewall;
 use crate::guard::{Guard, Seed, Settings, Trust};
+use crate::power::{Plan, Powers, Writable};
 use crate::sys::signals::{Request, Signals};
-use crate::sys::{Fault, clock, own, poll};
+use crate::sys::{Fault, caps, clock, own, poll};
 use crate::tail::{Start, Tail};
 use crate::time::Mono;
 use jails::Jails;
 use report::Count;
 use watch::Watch;
 
-pub use jails::load;
+pub use jails::{config_file, load};
 pub(crate) use jails::{lens, policies};
 
 /// The name on every line of the log.
@@ -36,6 +37,7 @@ pub struct Daemon {
     signals: Signals,
     tail: Tail,
     watch: Watch,
+    powers: Powers,
 }
 
 impl Daemon {
@@ -59,12 +61,14 @@ impl Daemon {
         };
         let watch = Watch::new(jails, guard, firewall, clock::zone());
         report::started(&config, &watch);
+        let powers = give_up(&config, path.as_deref(), !dry_run);
         Ok(Daemon {
             path,
             config,
             signals,
             tail,
             watch,
+            powers,
         })
     }
 
@@ -160,6 +164,7 @@ impl Daemon {
         }
         unfollow(&mut self.tail, self.watch.jails(), &jails, now);
         self.watch.replace(jails, guard, now);
+        self.powers.look_again(&config, config_file(self.path.as_deref()));
         self.config = config;
         Ok(())
     }
@@ -182,12 +187,31 @@ fn unfollow(tail: &mut Tail, jails: &Jails, others: &Jails, now: Mono) {
     }
 }
 
-fn load_and_warn(path: Option<&std::path::Path>) -> Result<Config, config::Error> {
+fn load_and_warn(path: Option<&Path>) -> Result<Config, config::Error> {
     let (config, warnings) = load(path)?;
     for warning in warnings {
         warn!(target: TARGET, "{warning}");
     }
     Ok(config)
+}
+
+/// Where the control socket stands.
+const RUN_DIRECTORY: &str = "/run/sipguard";
+/// The name of a directory that is ours alone.
+const OUR_NAME: &str = "sipguard";
+
+/// Gives up what a guard that guards does not need. What has to be opened as root is open by now.
+fn give_up(config: &Config, file: Option<&Path>, firewall: bool) -> Powers {
+    let state = config.dbfile.as_deref().and_then(|path| Path::new(path).parent());
+    let writable: Vec<Writable<'_>> = state
+        .into_iter()
+        .chain([Path::new(RUN_DIRECTORY)])
+        .map(|directory| Writable {
+            directory,
+            is_ours: directory.file_name().is_some_and(|name| name == OUR_NAME),
+        })
+        .collect();
+    Plan::new(config, config_file(file), caps::uid() == 0).carry_out(&writable, firewall)
 }
 
 fn new_guard(config: &Config) -> Result<Guard, Fault> {
