@@ -197,18 +197,21 @@ fn load_and_warn(path: Option<&Path>) -> Result<Config, config::Error> {
 
 /// Where the control socket stands.
 const RUN_DIRECTORY: &str = "/run/sipguard";
-/// The name of a directory that is ours alone.
-const OUR_NAME: &str = "sipguard";
 
 /// Gives up what a guard that guards does not need. What has to be opened as root is open by now.
 fn give_up(config: &Config, file: Option<&Path>, firewall: bool) -> Powers {
+    // Directories of another name may hold more than what is ours: /etc/sipguard does.
+    let ours = [
+        Path::new(config::DBFILE_DEFAULT).parent(),
+        Some(Path::new(RUN_DIRECTORY)),
+    ];
     let state = config.dbfile.as_deref().and_then(|path| Path::new(path).parent());
     let writable: Vec<Writable<'_>> = state
         .into_iter()
         .chain([Path::new(RUN_DIRECTORY)])
         .map(|directory| Writable {
             directory,
-            is_ours: directory.file_name().is_some_and(|name| name == OUR_NAME),
+            is_ours: ours.contains(&Some(directory)),
         })
         .collect();
     Plan::new(config, config_file(file), caps::uid() == 0).carry_out(&writable, firewall)

@@ -40,8 +40,19 @@ pub struct Way {
     pub nodes: Vec<Node>,
     /// What is not there, or cannot be looked at.
     pub end: End,
-    /// Nobody asked for this file: it may as well stay missing.
-    pub is_guess: bool,
+    /// What it is for.
+    pub role: Role,
+}
+
+/// What a file is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A log that was asked for.
+    Log,
+    /// A log that nobody asked for: it may as well stay missing.
+    Guess,
+    /// What a reload reads again.
+    Configuration,
 }
 
 /// Where a way ends.
@@ -82,6 +93,8 @@ pub struct Access {
 pub struct Obstacle {
     /// The file, as the configuration names it.
     pub path: String,
+    /// What it is for.
+    pub role: Role,
     /// What is in the way.
     pub why: Why,
 }
@@ -128,11 +141,12 @@ pub fn decide(reader: &Reader, ways: &[Way], choice: ReadLogs) -> Access {
             (Some(node), _) => Why::Closed(node.clone()),
             (None, End::File) => return None,
             (None, End::Unseen) => Why::Unseen,
-            (None, End::Missing) if way.is_guess && way.has_neighbour(ways) => return None,
+            (None, End::Missing) if way.role == Role::Guess && way.has_neighbour(ways) => return None,
             (None, End::Missing) => Why::Missing,
         };
         Some(Obstacle {
             path: way.path.clone(),
+            role: way.role,
             why,
         })
     });
@@ -193,7 +207,7 @@ pub struct Explained<'a> {
 
 impl fmt::Display for Explained<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Obstacle { path, why } = self.obstacle;
+        let Obstacle { path, role, why } = self.obstacle;
         let file = Escaped(path.as_bytes());
         match why {
             Why::Closed(node) => {
@@ -210,7 +224,7 @@ impl fmt::Display for Explained<'_> {
                     f,
                     "; let a group other than root read it (chgrp GROUP {shown}; chmod {wanted} {shown})"
                 )?;
-                if node.is_directory {
+                if node.is_directory || *role == Role::Configuration {
                     Ok(())
                 } else {
                     f.write_str(", and so where it is rotated")
@@ -250,7 +264,7 @@ mod tests {
             path: path.to_owned(),
             nodes: nodes.iter().map(node).collect(),
             end,
-            is_guess: false,
+            role: Role::Log,
         }
     }
 
@@ -342,7 +356,7 @@ mod tests {
         let log = messages((0, 0, 0o755), (ASTERISK, ASTERISK, 0o640));
         check(&[missing.clone(), log.clone()], &[ASTERISK], Some(&Why::Missing));
         // But for one that was only guessed, if there is another.
-        missing.is_guess = true;
+        missing.role = Role::Guess;
         check(&[missing.clone(), log], &[ASTERISK], None);
         check(&[missing], &[], Some(&Why::Missing));
         check(&[way("/x", &[], End::Unseen)], &[], Some(&Why::Unseen));

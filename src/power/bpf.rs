@@ -129,14 +129,13 @@ impl Call {
         if !matches!(self.only, Some(Only::OneOf(..))) {
             decision.push(give(ALLOW));
         }
-        // A list of values that is too long for a jump refuses the call, and a test sees it.
-        let length = u8::try_from(decision.len()).unwrap_or(0);
+        // A list of values that is too long for a jump: the call is refused, and a test sees it.
+        let length = u8::try_from(decision.len()).unwrap_or_else(|_| {
+            decision = vec![give(REFUSE)];
+            1
+        });
         program.push(jump(IF_EQUAL, self.number, 0, length));
-        if length == 0 {
-            program.push(give(REFUSE));
-        } else {
-            program.extend(decision);
-        }
+        program.extend(decision);
     }
 }
 

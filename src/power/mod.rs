@@ -43,8 +43,8 @@ pub struct Writable<'p> {
 pub struct Plan {
     /// Who we become.
     user: User,
-    /// Whether we are root and so can become anybody.
-    from_root: bool,
+    /// The same, for the kernel.
+    reader: Reader,
     /// A user of this name was asked for and does not exist.
     unknown: Option<String>,
     readlogs: ReadLogs,
@@ -58,7 +58,8 @@ pub struct Plan {
 #[derive(Debug)]
 pub struct Powers {
     readlogs: ReadLogs,
-    user: Option<String>,
+    user: User,
+    reader: Reader,
     reads_all: bool,
 }
 
@@ -67,40 +68,44 @@ impl Plan {
     /// `from_root`: it is started as root, whoever we are.
     #[must_use]
     pub fn new(config: &Config, file: Option<&Path>, from_root: bool) -> Plan {
-        let [passwd_file, group_file] = ["/etc/passwd", "/etc/group"].map(|path| {
-            let read = file::read(Path::new(path), ACCOUNT_FILE_BYTES_MAX);
-            read.map(|(bytes, _)| bytes).unwrap_or_default()
-        });
-        let mut unknown = None;
-        let user = if from_root {
-            let wanted = config.user.as_deref();
-            let named = wanted.and_then(|name| accounts::user(&passwd_file, name));
-            unknown = wanted.filter(|_| named.is_none()).map(str::to_owned);
-            let usual = || {
-                ["sipguard", "nobody"]
-                    .into_iter()
-                    .find_map(|name| accounts::user(&passwd_file, name))
-            };
-            named.or_else(usual)
-        } else {
-            None
+        let passwd_file = account_file("/etc/passwd");
+        let named = |name| accounts::user(&passwd_file, name);
+        let wanted = config.user.as_deref().filter(|_| from_root);
+        let unknown = wanted.filter(|name| named(name).is_none());
+        let user = wanted
+            .and_then(named)
+            .or_else(|| ["sipguard", "nobody"].into_iter().find_map(named));
+        let (user, reader) = match user.filter(|_| from_root) {
+            Some(user) => {
+                let (uid, gids) = (user.uid, vec![user.gid]);
+                (
+                    user,
+                    Reader {
+                        uid,
+                        gids,
+                        may_join: true,
+                    },
+                )
+            }
+            None => ourselves(&passwd_file),
         };
-        let from_root = from_root && user.is_some();
-        let user = user.unwrap_or_else(|| ourselves(&passwd_file));
-        let reader = Reader {
-            uid: user.uid,
-            gids: if from_root { vec![user.gid] } else { gids(&user) },
-            may_join: from_root,
-        };
+        let unknown = unknown.map(str::to_owned);
+        Plan {
+            unknown,
+            ..Plan::of(user, reader, passwd_file, config, file)
+        }
+    }
+
+    fn of(user: User, reader: Reader, passwd_file: Vec<u8>, config: &Config, file: Option<&Path>) -> Plan {
         let ways = ways::all(config, file);
         Plan {
             access: access::decide(&reader, &ways, config.readlogs),
             user,
-            from_root,
-            unknown,
+            reader,
+            unknown: None,
             readlogs: config.readlogs,
             ways,
-            group_file,
+            group_file: account_file("/etc/group"),
             passwd_file,
         }
     }
@@ -167,29 +172,26 @@ impl Plan {
                 warn!(target: TARGET, "{words}");
             }
         }
+        self.reader.gids.append(&mut self.access.groups);
+        self.reader.may_join = false;
         Powers {
             readlogs: self.readlogs,
-            user: self.user.name.into(),
+            user: self.user,
+            reader: self.reader,
             reads_all: kept.has(Caps::READ_ALL),
         }
     }
 
     /// Becomes the user, and hands it what is its own.
     fn become_user(&mut self, had: Caps, writable: &[Writable<'_>]) {
-        if !self.from_root {
+        if !self.reader.may_join {
             return;
         }
         let User { name, uid, gid } = &self.user;
         if let Err(error) = caps::become_user(*uid, *gid, &self.access.groups) {
             warn!(target: TARGET, "cannot become user {name}, and stays who it is: {error}");
-            self.from_root = false;
-            self.user = ourselves(&self.passwd_file);
-            let reader = Reader {
-                uid: self.user.uid,
-                gids: gids(&self.user),
-                may_join: false,
-            };
-            self.access = access::decide(&reader, &self.ways, self.readlogs);
+            (self.user, self.reader) = ourselves(&self.passwd_file);
+            self.access = access::decide(&self.reader, &self.ways, self.readlogs);
             return;
         }
         // Changing the user has made the capabilities ineffective.
@@ -219,6 +221,7 @@ impl Plan {
         if let Some(way) = refused {
             self.access.obstacle = Some(Obstacle {
                 path: way.path.clone(),
+                role: way.role,
                 why: Why::Refused,
             });
             self.access.capability = self.readlogs == ReadLogs::Auto;
@@ -265,7 +268,8 @@ impl Powers {
     /// Looks, after a reload, whether what is left is enough for another configuration. Who gave something up
     /// cannot take it back: what is missing is said.
     pub fn look_again(&self, config: &Config, file: Option<&Path>) {
-        let plan = Plan::new(config, file, false);
+        let passwd_file = account_file("/etc/passwd");
+        let plan = Plan::of(self.user.clone(), self.reader.clone(), passwd_file, config, file);
         if let Some(obstacle) = plan.access.obstacle.as_ref().filter(|_| !self.reads_all) {
             // A log that comes later is tried then.
             if obstacle.why != Why::Missing {
@@ -274,28 +278,29 @@ impl Powers {
                 warn!(target: TARGET, "start sipguard anew, so that it can read this: {words}");
             }
         }
-        let renamed = config.user.is_some() && config.user != self.user;
+        let renamed = config.user.as_ref().is_some_and(|name| *name != self.user.name);
         if renamed || config.readlogs != self.readlogs {
             warn!(target: TARGET, "user and readlogs are as at the start; start sipguard anew to change them");
         }
     }
 }
 
-/// Who we are already.
-fn ourselves(passwd_file: &[u8]) -> User {
+/// Who we are already, for good.
+fn ourselves(passwd_file: &[u8]) -> (User, Reader) {
     let uid = caps::uid();
-    User {
+    let gids = caps::gids().unwrap_or_default();
+    let user = User {
         name: accounts::user_name(passwd_file, uid),
         uid,
-        gid: caps::gids()
-            .ok()
-            .and_then(|gids| gids.first().copied())
-            .unwrap_or(uid),
-    }
+        gid: gids.first().copied().unwrap_or(uid),
+    };
+    let may_join = false;
+    (user, Reader { uid, gids, may_join })
 }
 
-fn gids(user: &User) -> Vec<u32> {
-    caps::gids().unwrap_or_else(|_| vec![user.gid])
+/// What cannot be read names nobody.
+fn account_file(path: &str) -> Vec<u8> {
+    file::read(Path::new(path), ACCOUNT_FILE_BYTES_MAX).map_or_else(|_| Vec::new(), |(bytes, _)| bytes)
 }
 
 /// Gives a directory and the files in it to a user. The user that had them last may have been out for mischief: no

@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
-use super::access::{End, Node, Way};
+use super::access::{End, Node, Role, Way};
 use crate::config::Config;
 use crate::glob;
 use crate::limits::{DIRECTORY_ENTRIES_MAX, FILES_MAX, LINKS_MAX};
@@ -18,24 +18,29 @@ use crate::tail::names::is_rotation_of;
 pub(super) fn all(config: &Config, file: Option<&Path>) -> Vec<Way> {
     let mut ways: Vec<Way> = Vec::new();
     for jail in &config.jails {
+        let role = if jail.logpaths_guessed {
+            Role::Guess
+        } else {
+            Role::Log
+        };
         for pattern in &jail.logpaths {
             if ways.iter().all(|way| way.path != *pattern) {
-                ways.extend(logs(pattern, jail.logpaths_guessed));
+                ways.extend(logs(pattern, role));
             }
         }
     }
     let file = file.and_then(|file| std::path::absolute(file).ok());
-    ways.extend(file.map(|file| way(&file, false)));
+    ways.extend(file.map(|file| way(&file, Role::Configuration)));
     ways
 }
 
 /// The files that one `logpath` stands for; itself if it stands for none.
-fn logs(pattern: &str, is_guess: bool) -> Vec<Way> {
+fn logs(pattern: &str, role: Role) -> Vec<Way> {
     let path = Path::new(pattern);
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
     let directory = path.parent().unwrap_or(path);
     if !glob::is_glob(name) {
-        return vec![way(path, is_guess)];
+        return vec![way(path, role)];
     }
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let mut names: Vec<OsString> = entries
@@ -48,11 +53,11 @@ fn logs(pattern: &str, is_guess: bool) -> Vec<Way> {
     for (at, name) in names.iter().enumerate() {
         let is_old = |base: &OsString| is_rotation_of(base.as_encoded_bytes(), name.as_encoded_bytes());
         if ways.len() < FILES_MAX && !names.iter().take(at).any(is_old) {
-            ways.push(way(&directory.join(name), is_guess));
+            ways.push(way(&directory.join(name), role));
         }
     }
     if ways.is_empty() {
-        let mut none = way(directory, is_guess);
+        let mut none = way(directory, role);
         pattern.clone_into(&mut none.path);
         if none.end == End::File {
             none.end = End::Missing;
@@ -63,12 +68,12 @@ fn logs(pattern: &str, is_guess: bool) -> Vec<Way> {
 }
 
 /// The way to one path, links followed.
-fn way(path: &Path, is_guess: bool) -> Way {
+fn way(path: &Path, role: Role) -> Way {
     let mut way = Way {
         path: path.to_string_lossy().into_owned(),
         nodes: Vec::new(),
         end: End::File,
-        is_guess,
+        role,
     };
     let mut rest = components(path);
     let mut at = PathBuf::from("/");
