@@ -321,7 +321,7 @@ fn an_access_list_that_locks_us_out_is_found_by_trying() {
         let (mut guard, line) = start(&[]);
         assert_eq!(
             line,
-            "runs as nobody with net_admin dac_read_search, seccomp, landlock"
+            "runs as nobody with net_admin dac_read_search, groups asterisk, seccomp, landlock"
         );
         guard.wait_for("look for an access list");
         log.fail("198.51.100.1");
