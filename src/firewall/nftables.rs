@@ -219,7 +219,7 @@ fn settle(
 #[cfg(test)]
 mod tests {
     use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-    use std::process::{ChildStdin, ChildStdout, Stdio};
+    use std::process::{Child, ChildStdout, Stdio};
 
     use super::*;
     use crate::config::{Block, Config, Protocol};
@@ -310,7 +310,7 @@ mod tests {
 
     /// A shell that was started before.
     struct Shell {
-        words: ChildStdin,
+        shell: Child,
         answers: BufReader<ChildStdout>,
     }
 
@@ -318,22 +318,16 @@ mod tests {
         fn start() -> Shell {
             #[allow(clippy::disallowed_methods, reason = "the test runs nft")]
             let mut command = std::process::Command::new("sh");
-            let child = command
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .spawn()
-                .unwrap();
-            Shell {
-                words: child.stdin.unwrap(),
-                answers: BufReader::new(child.stdout.unwrap()),
-            }
+            command.stdin(Stdio::piped()).stdout(Stdio::piped());
+            let mut shell = command.spawn().unwrap();
+            let answers = BufReader::new(shell.stdout.take().unwrap());
+            Shell { shell, answers }
         }
 
         /// What a command line prints.
         fn run(&mut self, line: &str) -> String {
-            self.words
-                .write_all(format!("{line}; echo END\n").as_bytes())
-                .unwrap();
+            let mut words = self.shell.stdin.as_ref().unwrap();
+            words.write_all(format!("{line}; echo END\n").as_bytes()).unwrap();
             let lines = self.answers.by_ref().lines().map(Result::unwrap);
             lines.take_while(|line| line != "END").collect()
         }

@@ -177,7 +177,7 @@ mod tests {
 
     /// What a program says, run as the kernel runs it.
     fn run(program: &[Instruction], arch: u32, number: u32, arguments: &[u64]) -> u32 {
-        let mut data = vec![0; 64];
+        let mut data = [0; 64];
         data[0..4].copy_from_slice(&number.to_le_bytes());
         data[4..8].copy_from_slice(&arch.to_le_bytes());
         for (at, argument) in (16..).step_by(8).zip(arguments) {

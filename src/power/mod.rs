@@ -364,7 +364,7 @@ fn confine(writable: &[&Path]) -> Vec<String> {
         Some(Ok(())) => done.push("seccomp".to_owned()),
         Some(Err(error)) => warn!(target: TARGET, "without seccomp: {error}"),
         None => {
-            warn!(target: TARGET, "without seccomp: nobody has made a list of system calls for this architecture")
+            warn!(target: TARGET, "without seccomp: nobody has made a list of system calls for this architecture");
         }
     }
     match confined {

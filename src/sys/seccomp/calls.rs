@@ -17,7 +17,7 @@ mod time64 {
     pub(super) const FUTEX: i64 = 422;
 }
 
-/// The calls of the loop, first because they are decided first. Seen.
+/// The calls of the loop, first because they are decided first. Seen (`ppoll` is what others call `poll`).
 const LOOP: &[libc::c_long] = &[
     libc::SYS_ppoll,
     libc::SYS_read,
@@ -25,17 +25,13 @@ const LOOP: &[libc::c_long] = &[
     libc::SYS_sendto,
     libc::SYS_recvfrom,
     libc::SYS_write,
-    libc::SYS_clock_gettime,
 ];
 
-/// Files, directories and their watches, memory, sockets: what was seen, and the same by another name.
+/// Files, directories and their watches, memory, sockets: what was seen beside them.
 const SEEN: &[libc::c_long] = &[
     libc::SYS_openat,
     libc::SYS_close,
-    libc::SYS_fstat,
     libc::SYS_statx,
-    libc::SYS_lseek,
-    libc::SYS_readlinkat,
     libc::SYS_getdents64,
     // Descriptors are duplicated with it, and directories opened.
     libc::SYS_fcntl,
@@ -45,20 +41,16 @@ const SEEN: &[libc::c_long] = &[
     libc::SYS_inotify_rm_watch,
     libc::SYS_brk,
     libc::SYS_munmap,
-    libc::SYS_mremap,
-    libc::SYS_madvise,
     libc::SYS_bind,
     libc::SYS_getsockname,
     libc::SYS_setsockopt,
     libc::SYS_getsockopt,
-    libc::SYS_sendmsg,
     libc::SYS_recvmsg,
-    libc::SYS_getrandom,
+    // iptables' lock is waited for in steps.
+    libc::SYS_clock_nanosleep,
     // The end of `main`.
     libc::SYS_sigaltstack,
     libc::SYS_exit_group,
-    // iptables' lock is waited for in steps.
-    libc::SYS_clock_nanosleep,
 ];
 
 /// The control socket and its clients.
@@ -91,6 +83,16 @@ const STORE: &[libc::c_long] = &[
 
 /// What the standard library or a C library may call at any time.
 const RESERVE: &[libc::c_long] = &[
+    // Metadata where statx(2) is missing (before Linux 4.11) or not used (musl); links on the way to a log.
+    libc::SYS_fstat,
+    libc::SYS_readlinkat,
+    libc::SYS_lseek,
+    // Large tables that grow, and memory given back.
+    libc::SYS_mremap,
+    libc::SYS_madvise,
+    libc::SYS_sendmsg,
+    // Keys of hash tables.
+    libc::SYS_getrandom,
     // A wait that a stop and a continue interrupted; returning from a signal's handler.
     libc::SYS_restart_syscall,
     libc::SYS_rt_sigreturn,
@@ -100,6 +102,7 @@ const RESERVE: &[libc::c_long] = &[
     libc::SYS_futex,
     libc::SYS_sched_yield,
     // Clocks where the vDSO cannot tell the time (Raspberry Pi 1, some virtual machines), and timers.
+    libc::SYS_clock_gettime,
     libc::SYS_gettimeofday,
     libc::SYS_nanosleep,
     libc::SYS_timerfd_create,
