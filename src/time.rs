@@ -7,11 +7,17 @@
 
 use core::fmt;
 
-/// An instant of the boot-time clock (`CLOCK_BOOTTIME`), in milliseconds.
+use crate::limits::SPAN_SECONDS_MAX;
+
+/// An instant of the boot-time clock (`CLOCK_BOOTTIME`), in milliseconds. It counts from ten years before the boot,
+/// so that what the state file tells of the time before it has an instant, too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mono(pub u64);
 
 impl Mono {
+    /// The boot.
+    pub const BOOT: Mono = Mono(SPAN_SECONDS_MAX * 1000);
+
     /// This instant and `seconds` later; stops at the end of time.
     #[must_use]
     pub const fn plus_seconds(self, seconds: u64) -> Mono {

@@ -68,8 +68,9 @@ fn config(all: &str, jail: &str) {
     } else {
         "maxretry = 1"
     };
-    let text =
-        format!("[DEFAULT]\n{all}\n{maxretry}\n[asterisk]\nenabled = true\nlogpath = {MESSAGES}\n{jail}\n");
+    let text = format!(
+        "[DEFAULT]\nonstop = remove\n{all}\n{maxretry}\n[asterisk]\nenabled = true\nlogpath = {MESSAGES}\n{jail}\n"
+    );
     fs::write(CONFIG, text).unwrap();
 }
 
@@ -365,7 +366,7 @@ fn the_configuration_can_be_read_again_and_the_user_is_the_one_that_was_named() 
 
         config("user = absent", "");
         let mut guard = Guard::spawn(&["--config", CONFIG]);
-        guard.wait_for("/etc/passwd has no user absent (user = absent): sipguard is taken");
+        guard.wait_for("/etc/passwd has no user absent: sipguard is taken");
         guard.wait_for("runs as sipguard");
     });
 }

@@ -22,10 +22,12 @@ use ipnet::IpNet;
 
 use crate::filter::custom::Definition;
 use crate::filter::sshd;
+use crate::guard::Escalation;
 
 mod action;
 pub mod describe;
 pub mod error;
+mod escalation;
 mod expressions;
 mod filter;
 mod include;
@@ -61,6 +63,13 @@ pub struct Config {
     pub ipv6prefix: u8,
     /// `dbfile`: where bans survive a reboot; `None` is fail2ban's `None` or `:memory:`.
     pub dbfile: Option<String>,
+    /// `dbshort`: where short bans and the places in the logs are kept, if not in `dbfile`: in memory (tmpfs) they
+    /// cost a router's flash nothing.
+    pub dbshort: Option<String>,
+    /// `dbpurgeage`: how long an ended ban is remembered, in seconds; `None` is for ever.
+    pub dbpurgeage: Option<u64>,
+    /// `onstop`: what becomes of the bans in the kernel when sipguard stops.
+    pub onstop: OnStop,
     /// `user`: who the guard becomes when it guards; `None` is `sipguard` if there is such a user, else `nobody`.
     pub user: Option<String>,
     /// `readlogs`: by which right it reads logs that belong to others.
@@ -89,6 +98,8 @@ pub struct Jail {
     pub findtime: u64,
     /// `bantime`, in seconds; `None` is for ever (`-1`).
     pub bantime: Option<u64>,
+    /// `bantime.increment` and its family; `None` if every ban is as long as the first.
+    pub escalation: Option<Escalation>,
     /// `ignoreip`: never banned.
     pub ignoreip: Vec<IpNet>,
     /// What its firewall actions block; empty if the jail has no firewall action. At most one block for
@@ -121,6 +132,8 @@ pub enum FilterName {
     Sshd(sshd::Mode),
     /// The built-in filter `dropbear`.
     Dropbear,
+    /// The built-in filter `recidive`: no log, but the bans of all other jails.
+    Recidive,
     /// `filter.d/NAME.conf`.
     Custom(Rc<Definition>),
 }
@@ -136,6 +149,7 @@ impl FilterName {
             FilterName::Asterisk => "asterisk",
             FilterName::Sshd(_) => "sshd",
             FilterName::Dropbear => "dropbear",
+            FilterName::Recidive => "recidive",
             FilterName::Custom(definition) => &definition.name,
         }
     }
@@ -184,6 +198,15 @@ impl Backend {
             Backend::Ipset => "ipset",
         }
     }
+}
+
+/// `onstop`: what becomes of the bans in the kernel when sipguard stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnStop {
+    /// They stay in force until they end, or sipguard starts again: nothing gets through during an upgrade.
+    Keep,
+    /// They are lifted, and nothing of ours stays.
+    Remove,
 }
 
 /// `readlogs`: by which right logs are read that belong to others.
@@ -244,6 +267,7 @@ impl Config {
             maxretry: 5,
             findtime: 600,
             bantime: Some(600),
+            escalation: None,
             ignoreip: Vec::new(),
             blocks: vec![Block {
                 protocol: Protocol::TcpUdp,
@@ -258,6 +282,9 @@ impl Config {
             maxbans: crate::limits::MAXBANS_DEFAULT,
             ipv6prefix: 64,
             dbfile: Some(DBFILE_DEFAULT.to_owned()),
+            dbshort: None,
+            dbpurgeage: Some(86_400),
+            onstop: OnStop::Keep,
             user: None,
             readlogs: ReadLogs::Auto,
             origins: Origins::default(),

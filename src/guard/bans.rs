@@ -160,6 +160,13 @@ impl Bans {
             .map(|(_, row)| &row.ban)
     }
 
+    /// The next ban with a number of at least `from`, and the number to go on with.
+    pub(crate) fn from(&self, from: u32) -> Option<(u32, &Ban)> {
+        let mut numbers = from..self.rows.ever_used();
+        let id = numbers.find(|&id| self.is_live(id) && !self.rows.at(id).is_leaving())?;
+        Some((id + 1, &self.rows.at(id).ban))
+    }
+
     /// Bans that the kernel may have and shall not.
     pub(crate) fn leaving(&self) -> impl Iterator<Item = &Ban> {
         self.rows()

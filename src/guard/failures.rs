@@ -61,9 +61,9 @@ impl Source {
 /// Which streams have reported an attempt, and how far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reports {
-    opened: u32,
-    opened_twice: u32,
-    closed: u32,
+    pub(super) opened: u32,
+    pub(super) opened_twice: u32,
+    pub(super) closed: u32,
 }
 
 impl Reports {
@@ -88,26 +88,28 @@ impl Reports {
 
 /// One attempt.
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+pub(super) struct Entry {
     /// The source it belongs to: a number in `sources`.
-    source: u32,
-    attempt: u64,
-    at: Mono,
-    reports: Reports,
-    kind: Kind,
-    proof: Proof,
-    of_source: Links,
-    of_age: Links,
+    pub(super) source: u32,
+    pub(super) attempt: u64,
+    pub(super) at: Mono,
+    pub(super) reports: Reports,
+    pub(super) kind: Kind,
+    pub(super) proof: Proof,
+    /// It is on disk as it is here.
+    pub(super) saved: bool,
+    pub(super) of_source: Links,
+    pub(super) of_age: Links,
 }
 
 impl Entry {
-    fn counts(&self) -> bool {
+    pub(super) fn counts(&self) -> bool {
         self.proof > Proof::Claimed
     }
 }
 
-const OF_SOURCE: usize = 0;
-const OF_AGE: usize = 1;
+pub(super) const OF_SOURCE: usize = 0;
+pub(super) const OF_AGE: usize = 1;
 
 impl Linked<OF_SOURCE> for Entry {
     fn links(&self) -> Links {
@@ -129,11 +131,11 @@ impl Linked<OF_AGE> for Entry {
 
 /// One address or network in one jail, with its attempts from oldest to newest.
 #[derive(Clone, Copy, Debug)]
-struct Account {
-    key: Key,
-    attempts: List,
-    stored: u32,
-    counted: u32,
+pub(super) struct Account {
+    pub(super) key: Key,
+    pub(super) attempts: List,
+    pub(super) stored: u32,
+    pub(super) counted: u32,
 }
 
 /// What became of a failure.
@@ -164,15 +166,17 @@ pub struct Summary {
 
 /// The ring.
 pub(crate) struct Failures {
-    entries: Slab<Entry>,
-    accounts: Slab<Account>,
+    pub(super) entries: Slab<Entry>,
+    pub(super) accounts: Slab<Account>,
     index: Index,
     /// Entries that are only claimed, without and with proof, from oldest to newest.
     claimed: List,
     unproven: List,
     proven: List,
     /// The longest findtime of any jail, in seconds: what is older is evidence nowhere.
-    findtime_max: u64,
+    pub(super) findtime_max: u64,
+    /// The number of the next attempt that has no id: the state file tells by it which one is meant.
+    serial: u64,
 }
 
 impl Failures {
@@ -185,6 +189,7 @@ impl Failures {
             unproven: List::EMPTY,
             proven: List::EMPTY,
             findtime_max: 0,
+            serial: seed.0[0],
         }
     }
 
@@ -258,7 +263,7 @@ impl Failures {
         }
     }
 
-    fn account(&self, key: Key) -> Option<u32> {
+    pub(super) fn account(&self, key: Key) -> Option<u32> {
         self.index.find(key, |id| self.accounts.at(id).key)
     }
 
@@ -297,9 +302,10 @@ impl Failures {
             }
             id = entry.of_source.previous;
         }
-        let found = found?;
-        self.entries.at_mut(found).reports.join(stream, attempt.step);
-        Some(found)
+        let entry = self.entries.at_mut(found?);
+        entry.reports.join(stream, attempt.step);
+        entry.saved = false;
+        found
     }
 
     /// Adds what another line of the same attempt shows.
@@ -362,7 +368,7 @@ impl Failures {
     }
 
     /// The list by age that entries with `proof` are in, and all entries.
-    fn age_of(&mut self, proof: Proof) -> (&mut List, &mut Slab<Entry>) {
+    pub(super) fn age_of(&mut self, proof: Proof) -> (&mut List, &mut Slab<Entry>) {
         let age = match proof {
             Proof::Claimed => &mut self.claimed,
             Proof::Blind => &mut self.unproven,
@@ -384,27 +390,18 @@ impl Failures {
             // What does not say which attempt it belongs to is one of its own.
             None => reports.closed = u32::MAX,
         }
-        let account = self.account(key).or_else(|| {
-            let account = Account {
-                key,
-                attempts: List::EMPTY,
-                stored: 0,
-                counted: 0,
-            };
-            let id = self.accounts.insert(account)?;
-            self.index.insert(key, id, |id| self.accounts.at(id).key);
-            Some(id)
-        });
-        let Some(account) = account else {
+        let Some(account) = self.account_for(key) else {
             return Noted::Dropped;
         };
+        self.serial = self.serial.wrapping_add(1);
         let entry = Entry {
             source: account,
-            attempt: failure.attempt.map_or(0, |attempt| attempt.id),
+            attempt: failure.attempt.map_or(self.serial, |attempt| attempt.id),
             at: now,
             reports,
             kind: failure.kind,
             proof: failure.proof,
+            saved: false,
             of_source: Links::NOWHERE,
             of_age: Links::NOWHERE,
         };
@@ -424,13 +421,28 @@ impl Failures {
         }
     }
 
+    /// The account of a source; a new one if it has none. `None`: there is no room.
+    pub(super) fn account_for(&mut self, key: Key) -> Option<u32> {
+        self.account(key).or_else(|| {
+            let account = Account {
+                key,
+                attempts: List::EMPTY,
+                stored: 0,
+                counted: 0,
+            };
+            let id = self.accounts.insert(account)?;
+            self.index.insert(key, id, |id| self.accounts.at(id).key);
+            Some(id)
+        })
+    }
+
     fn forget_oldest_of(&mut self, key: Key) {
         if let Some(id) = self.account(key) {
             self.forget_entry(self.accounts.at(id).attempts.first);
         }
     }
 
-    fn forget_entry(&mut self, id: u32) {
+    pub(super) fn forget_entry(&mut self, id: u32) {
         let entry = *self.entries.at(id);
         let (age, entries) = self.age_of(entry.proof);
         age.remove::<OF_AGE, Entry>(entries, id);

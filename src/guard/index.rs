@@ -1,10 +1,13 @@
 //! Finding an entry by its key in constant time: a hash table of entry numbers.
 
+use core::net::{IpAddr, Ipv6Addr};
+
 use ipnet::IpNet;
 
 use super::JailId;
 use super::failures::number;
 use super::slab::NONE;
+use crate::addr;
 
 /// A source in one jail: what failures are counted by and bans are found by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +28,12 @@ impl Key {
         }
     }
 
+    /// The network and the jail of a source.
+    pub(crate) fn source(&self) -> Option<(IpNet, JailId)> {
+        let address = addr::unmap(IpAddr::from(Ipv6Addr::from(self.source)));
+        Some((IpNet::new(address, self.bits).ok()?, self.jail))
+    }
+
     /// A key of another kind, which is a number and never equal to one of a source in a jail.
     pub(crate) const fn of_number(number: u128) -> Key {
         Key {
@@ -40,6 +49,11 @@ impl Key {
 pub struct Seed(pub [u64; 2]);
 
 impl Seed {
+    /// The `number`-th random number: nobody outside can tell it.
+    pub(crate) fn draw(self, number: u64) -> u64 {
+        u64::from(self.hash(Key::of_number(number.into())))
+    }
+
     fn hash(self, key: Key) -> u32 {
         let [first, second] = self.0;
         let low = key.source as u64 ^ first;

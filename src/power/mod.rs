@@ -18,6 +18,7 @@ use std::path::Path;
 use log::{debug, info, warn};
 
 use crate::config::{Config, ReadLogs};
+use crate::escape::Escaped;
 use crate::limits::{ACCOUNT_FILE_BYTES_MAX, STATE_FILES_MAX};
 use crate::sys::caps::{self, Caps};
 use crate::sys::file::LogFile;
@@ -45,7 +46,7 @@ pub struct Plan {
     user: User,
     /// The same, for the kernel.
     reader: Reader,
-    /// A user of this name was asked for and does not exist.
+    /// That it is not who it should be, in words.
     unknown: Option<String>,
     readlogs: ReadLogs,
     ways: Vec<Way>,
@@ -70,26 +71,27 @@ impl Plan {
     pub fn new(config: &Config, file: Option<&Path>, from_root: bool) -> Plan {
         let passwd_file = account_file("/etc/passwd");
         let named = |name| accounts::user(&passwd_file, name);
-        let wanted = config.user.as_deref().filter(|_| from_root);
-        let unknown = wanted.filter(|name| named(name).is_none());
-        let user = wanted
-            .and_then(named)
-            .or_else(|| ["sipguard", "nobody"].into_iter().find_map(named));
-        let (user, reader) = match user.filter(|_| from_root) {
+        let wanted = config.user.as_deref();
+        let asked_for = wanted.and_then(named);
+        let is_unknown = from_root && wanted.is_some() && asked_for.is_none();
+        let usual = || ["sipguard", "nobody"].into_iter().find_map(named);
+        let (user, reader) = match asked_for.or_else(usual).filter(|_| from_root) {
             Some(user) => {
                 let (uid, gids) = (user.uid, vec![user.gid]);
-                (
-                    user,
-                    Reader {
-                        uid,
-                        gids,
-                        may_join: true,
-                    },
-                )
+                let may_join = true;
+                (user, Reader { uid, gids, may_join })
             }
             None => ourselves(&passwd_file),
         };
-        let unknown = unknown.map(str::to_owned);
+        let unknown = if is_unknown || (from_root && !reader.may_join) {
+            let wanted = Escaped(wanted.unwrap_or("nobody").as_bytes());
+            Some(format!(
+                "/etc/passwd has no user {wanted}: {} is taken",
+                user.name
+            ))
+        } else {
+            None
+        };
         Plan {
             unknown,
             ..Plan::of(user, reader, passwd_file, config, file)
@@ -120,7 +122,7 @@ impl Plan {
             if groups.is_empty() { "none" } else { &groups }
         ));
         lines.push(format!("privileges: keeps     {}", names(self.wanted(true))));
-        lines.extend(self.unknown_user());
+        lines.extend(self.unknown.clone());
         if let Some(obstacle) = &self.access.obstacle {
             lines.push(self.explain(obstacle));
         }
@@ -142,7 +144,7 @@ impl Plan {
     /// Gives up everything that is not needed. From here on nothing can be written but in these directories and to
     /// what is open. `firewall`: whether it has to be changed.
     pub fn carry_out(mut self, writable: &[Writable<'_>], firewall: bool) -> Powers {
-        if let Some(words) = self.unknown_user() {
+        if let Some(words) = &self.unknown {
             warn!(target: TARGET, "{words}");
         }
         let had = caps::permitted().unwrap_or(Caps::NONE);
@@ -151,6 +153,7 @@ impl Plan {
         self.become_user(had, writable);
         self.try_reading(had, firewall);
         let kept = self.wanted(firewall).and(had);
+        self.access.capability = kept.has(Caps::READ_ALL);
         limit(had, kept);
         let mut done = vec![
             format!("runs as {}", self.user.name),
@@ -166,7 +169,7 @@ impl Plan {
         info!(target: TARGET, "{shown}");
         if let Some(obstacle) = &self.access.obstacle {
             let words = self.explain(obstacle);
-            if self.access.capability && kept.has(Caps::READ_ALL) {
+            if self.access.capability {
                 info!(target: TARGET, "{words}");
             } else {
                 warn!(target: TARGET, "{words}");
@@ -178,7 +181,7 @@ impl Plan {
             readlogs: self.readlogs,
             user: self.user,
             reader: self.reader,
-            reads_all: kept.has(Caps::READ_ALL),
+            reads_all: self.access.capability,
         }
     }
 
@@ -241,26 +244,23 @@ impl Plan {
         names.join(" ")
     }
 
-    fn unknown_user(&self) -> Option<String> {
-        let (wanted, name) = (self.unknown.as_ref()?, &self.user.name);
-        let wanted = crate::escape::Escaped(wanted.as_bytes());
-        Some(format!(
-            "/etc/passwd has no user {wanted} (user = {wanted}): {name} is taken"
-        ))
-    }
-
+    /// What could not be read by groups alone, what came of it, and why.
     fn explain(&self, obstacle: &Obstacle) -> String {
-        let why = Explained {
-            obstacle,
-            user_name: &|uid| accounts::user_name(&self.passwd_file, uid),
-            group_name: &|gid| accounts::group_name(&self.group_file, gid),
-        };
         let what = if self.access.capability {
             "dac_read_search is kept"
         } else {
             "some file cannot be read"
         };
-        format!("{what}: {why}")
+        format!("{what}: {}", self.why(obstacle))
+    }
+
+    fn why(&self, obstacle: &Obstacle) -> String {
+        let why = Explained {
+            obstacle,
+            user_name: &|uid| accounts::user_name(&self.passwd_file, uid),
+            group_name: &|gid| accounts::group_name(&self.group_file, gid),
+        };
+        why.to_string()
     }
 }
 
@@ -273,9 +273,8 @@ impl Powers {
         if let Some(obstacle) = plan.access.obstacle.as_ref().filter(|_| !self.reads_all) {
             // A log that comes later is tried then.
             if obstacle.why != Why::Missing {
-                let words = plan.explain(obstacle);
-                let words = words.split_once(": ").map_or(words.as_str(), |(_, why)| why);
-                warn!(target: TARGET, "start sipguard anew, so that it can read this: {words}");
+                let why = plan.why(obstacle);
+                warn!(target: TARGET, "start sipguard anew, so that it can read this: {why}");
             }
         }
         let renamed = config.user.as_ref().is_some_and(|name| *name != self.user.name);

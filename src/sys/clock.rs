@@ -12,9 +12,8 @@ use crate::zone::Zone;
 pub fn boottime() -> io::Result<Mono> {
     let now = clock_gettime(ClockId::CLOCK_BOOTTIME)?;
     // The time since boot is never negative.
-    Ok(Mono(
-        now.tv_sec() as u64 * 1000 + now.tv_nsec() as u64 / 1_000_000,
-    ))
+    let since_boot = now.tv_sec() as u64 * 1000 + now.tv_nsec() as u64 / 1_000_000;
+    Ok(Mono(Mono::BOOT.0 + since_boot))
 }
 
 /// Now, by the wall clock, in UTC.

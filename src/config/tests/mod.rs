@@ -78,7 +78,9 @@ all jails
   ipv6prefix  /64                                      built in
   user        sipguard if there is one, else nobody    built in
   readlogs    auto                                     built in
-  dbfile      /var/lib/sipguard/bans                   built in";
+  dbfile      /var/lib/sipguard/bans                   built in
+  dbpurgeage  1d                                       built in
+  onstop      keep: bans stay in force                 built in";
     assert_eq!(describe(&config).to_string(), want);
 }
 

@@ -1,0 +1,356 @@
+//! What of the guard's knowledge outlives the process: attempts that have not come to a ban yet, so that a
+//! restart forgets none of them, and bans.
+
+use ipnet::IpNet;
+
+use super::failures::{Entry, Failures, OF_AGE, OF_SOURCE, Reports};
+use super::index::Key;
+use super::slab::{Links, NONE};
+use super::{Ban, Guard, JailId};
+use crate::filter::{Kind, Proof};
+use crate::time::Mono;
+
+/// One attempt in the ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Whose it is: what failures are counted by.
+    pub net: IpNet,
+    /// In which jail.
+    pub jail: JailId,
+    /// [`crate::filter::Attempt::id`], or a number of its own.
+    pub attempt: u64,
+    /// Which streams have reported it, and how far: opened, opened twice, closed.
+    pub reports: [u32; 3],
+    /// What was tried.
+    pub kind: Kind,
+    /// How sure it is.
+    pub proof: Proof,
+    /// When its first line was read.
+    pub at: Mono,
+}
+
+impl Failures {
+    /// The next attempt with a number of at least `from`, and the number to go on with.
+    pub(super) fn kept(&self, mut from: u32) -> Option<(u32, Kept)> {
+        loop {
+            let entry = self.entries.get(from)?;
+            from += 1;
+            if let Some(kept) = self
+                .is_in_use(from - 1, entry)
+                .then(|| self.show(entry))
+                .flatten()
+            {
+                return Some((from, kept));
+            }
+        }
+    }
+
+    /// The same for attempts that are not on disk as they are here; they are taken for saved from now on.
+    pub(super) fn take_unsaved(&mut self, mut from: u32) -> Option<(u32, Kept)> {
+        loop {
+            let entry = *self.entries.get(from)?;
+            from += 1;
+            if entry.saved || !self.is_in_use(from - 1, &entry) {
+                continue;
+            }
+            self.entries.at_mut(from - 1).saved = true;
+            if let Some(kept) = self.show(&entry) {
+                return Some((from, kept));
+            }
+        }
+    }
+
+    /// Enters an attempt from elsewhere, or what is new of it if it is here. `false`: there is no room.
+    pub(super) fn restore(&mut self, kept: &Kept, findtime: u64) -> bool {
+        self.findtime_max = self.findtime_max.max(findtime);
+        let key = Key::new(kept.net, kept.jail);
+        let [opened, opened_twice, closed] = kept.reports;
+        if let Some(id) = self.find_kept(key, kept) {
+            self.forget_entry(id);
+        }
+        if self.entries.is_full() {
+            return false;
+        }
+        let Some(source) = self.account_for(key) else {
+            return false;
+        };
+        let entry = Entry {
+            source,
+            attempt: kept.attempt,
+            at: kept.at,
+            reports: Reports {
+                opened,
+                opened_twice,
+                closed,
+            },
+            kind: kept.kind,
+            proof: kept.proof,
+            saved: true,
+            of_source: Links::NOWHERE,
+            of_age: Links::NOWHERE,
+        };
+        let Some(id) = self.entries.insert(entry) else {
+            return false;
+        };
+        // By age only roughly: a state file is written in rounds, each in the order of the numbers.
+        let (age, entries) = self.age_of(entry.proof);
+        age.push::<OF_AGE, Entry>(entries, id);
+        let mut next = NONE;
+        let mut previous = self.accounts.at(source).attempts.last;
+        while previous != NONE && self.entries.at(previous).at > entry.at {
+            (next, previous) = (previous, self.entries.at(previous).of_source.previous);
+        }
+        let account = self.accounts.at_mut(source);
+        let attempts = &mut account.attempts;
+        if next == NONE {
+            attempts.push::<OF_SOURCE, Entry>(&mut self.entries, id);
+        } else {
+            attempts.insert_before::<OF_SOURCE, Entry>(&mut self.entries, id, next);
+        }
+        account.stored += 1;
+        account.counted += u32::from(entry.counts());
+        true
+    }
+
+    fn find_kept(&self, key: Key, kept: &Kept) -> Option<u32> {
+        let mut id = self.accounts.at(self.account(key)?).attempts.last;
+        while id != NONE {
+            let entry = self.entries.at(id);
+            if (entry.attempt, entry.at) == (kept.attempt, kept.at) {
+                return Some(id);
+            }
+            id = entry.of_source.previous;
+        }
+        None
+    }
+
+    /// A released entry is in no list of a source any more.
+    fn is_in_use(&self, id: u32, entry: &Entry) -> bool {
+        let Links { previous, next } = entry.of_source;
+        let alone = |source: u32| {
+            let account = self.accounts.get(source);
+            account.is_some_and(|account| account.attempts.first == id)
+        };
+        previous != NONE || next != NONE || alone(entry.source)
+    }
+
+    fn show(&self, entry: &Entry) -> Option<Kept> {
+        let (net, jail) = self.accounts.get(entry.source)?.key.source()?;
+        let Reports {
+            opened,
+            opened_twice,
+            closed,
+        } = entry.reports;
+        Some(Kept {
+            net,
+            jail,
+            attempt: entry.attempt,
+            reports: [opened, opened_twice, closed],
+            kind: entry.kind,
+            proof: entry.proof,
+            at: entry.at,
+        })
+    }
+}
+
+impl Guard {
+    /// The next attempt that the ring holds, from number `from` on, and the number to go on with.
+    #[must_use]
+    pub fn kept(&self, from: u32) -> Option<(u32, Kept)> {
+        self.failures.kept(from)
+    }
+
+    /// The same for what [`Guard::take_unsaved`] did not give yet, or gave before it changed.
+    pub fn take_unsaved(&mut self, from: u32) -> Option<(u32, Kept)> {
+        self.failures.take_unsaved(from)
+    }
+
+    /// Enters an attempt of before the restart, if it still counts. It brings no ban: what comes next does.
+    pub fn restore_failure(&mut self, kept: &Kept, now: Mono) {
+        let Some(policy) = self.policies.get(usize::from(kept.jail.0)) else {
+            return;
+        };
+        let findtime = policy.findtime;
+        let over = kept.at.plus_seconds(findtime) < now;
+        if !over
+            && !self.overlaps_trusted(kept.net, policy)
+            && self.net_as_configured(kept.net) == Some(kept.net)
+        {
+            self.failures.restore(kept, findtime);
+        }
+    }
+
+    /// Enters a ban of before the restart, or of a kernel that holds it, and forgets the failures that brought it.
+    /// It is the source's `bans`-th by this jail. If it is over, only that is remembered.
+    /// `false`: it is nothing that this configuration bans, and whoever holds it shall let go of it.
+    pub fn restore_ban(&mut self, ban: Ban, bans: u32, now: Mono) -> bool {
+        let Some(policy) = self.policies.get(usize::from(ban.jail.0)) else {
+            return false;
+        };
+        if self.overlaps_trusted(ban.net, policy) {
+            self.bans.expel(ban);
+            return false;
+        }
+        let Some(net) = self.net_as_configured(ban.net) else {
+            return false;
+        };
+        let key = Key::new(net, ban.jail);
+        let known = self.history.bans(key, now);
+        self.history.note(key, bans.max(known).max(1), ban.until);
+        if ban.until.is_some_and(|until| until <= now) {
+            return true;
+        }
+        self.failures.forget(key);
+        self.bans.extend(Ban { net, ..ban })
+    }
+
+    /// The next ban in the table, from number `from` on, and the number to go on with.
+    #[must_use]
+    pub fn ban_from(&self, from: u32) -> Option<(u32, &Ban)> {
+        self.bans.from(from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::failures::Source;
+    use super::super::{Outcome, Policy, Seed, Settings, Trust};
+    use super::*;
+    use crate::filter::{Attempt, Class, Failure, Service, Step, Witness};
+
+    const FINDTIME: u64 = 600;
+
+    fn guard() -> Guard {
+        let policy = Policy {
+            maxretry: 3,
+            findtime: FINDTIME,
+            bantime: Some(600),
+            escalation: None,
+            recidive: false,
+            trust: Trust::new(["192.0.2.99/32".parse().unwrap()]),
+        };
+        let settings = Settings {
+            ring: 64,
+            maxbans: 16,
+            ipv6prefix: 64,
+            purge_age: None,
+            own: Trust::new([]),
+            seed: Seed([1, 2]),
+        };
+        Guard::new(vec![policy], settings)
+    }
+
+    fn observe(guard: &mut Guard, host: u8, attempt: Option<(u64, Witness)>, seconds: u64) -> Outcome {
+        let failure = Failure {
+            addr: [192, 0, 2, host].into(),
+            kind: Kind {
+                service: Service::Sip,
+                class: Class::Auth,
+            },
+            proof: Proof::Blind,
+            attempt: attempt.map(|(id, witness)| Attempt {
+                id,
+                witness,
+                step: Step::Whole,
+            }),
+            at: None,
+        };
+        guard.observe(JailId(0), Source(0), &failure, Mono(0).plus_seconds(seconds))
+    }
+
+    /// A guard that knows what the other one's state file would hold.
+    fn restarted(old: &mut Guard, seconds: u64) -> Guard {
+        let mut new = guard();
+        let (mut from, now) = (0, Mono(0).plus_seconds(seconds));
+        while let Some((next, kept)) = old.take_unsaved(from) {
+            new.restore_failure(&kept, now);
+            from = next;
+        }
+        new
+    }
+
+    #[test]
+    fn failures_go_on_counting_after_a_restart() {
+        let mut old = guard();
+        observe(&mut old, 1, Some((7, Witness::Notice)), 10);
+        observe(&mut old, 1, None, 20);
+        observe(&mut old, 2, None, 30);
+        let mut new = restarted(&mut old, 40);
+        assert_eq!(
+            observe(&mut new, 1, Some((7, Witness::Security)), 15),
+            Outcome::Joined,
+            "the other line of an attempt from before"
+        );
+        assert!(matches!(observe(&mut new, 1, None, 50), Outcome::Ban(verdict) if verdict.why.failures == 3));
+        assert_eq!(observe(&mut new, 2, None, 50), Outcome::Counted(2));
+        assert_eq!(
+            observe(&mut restarted(&mut old, 50), 1, None, 50),
+            Outcome::Counted(1),
+            "what is saved is not given again"
+        );
+    }
+
+    #[test]
+    fn an_attempt_that_went_on_is_saved_again_and_counts_once() {
+        let mut old = guard();
+        observe(&mut old, 1, Some((7, Witness::Notice)), 10);
+        let mut new = restarted(&mut old, 10);
+        observe(&mut old, 1, Some((7, Witness::Security)), 11);
+        let (_, kept) = old.take_unsaved(0).expect("it changed");
+        new.restore_failure(&kept, Mono(11_000));
+        new.restore_failure(&kept, Mono(11_000));
+        assert_eq!(new.failures_kept(), 1);
+        assert_eq!(
+            observe(&mut new, 1, Some((7, Witness::Security)), 12),
+            Outcome::Counted(2)
+        );
+    }
+
+    #[test]
+    fn what_is_over_or_trusted_by_now_is_not_restored() {
+        let mut old = guard();
+        observe(&mut old, 1, None, 10);
+        observe(&mut old, 2, None, 500);
+        let (_, kept) = old.kept(0).expect("there are two");
+        let mut new = restarted(&mut old, 700);
+        assert_eq!(new.failures_kept(), 1);
+        new.restore_failure(
+            &Kept {
+                net: "192.0.2.99/32".parse().unwrap(),
+                at: Mono(700_000),
+                ..kept
+            },
+            Mono(700_000),
+        );
+        assert_eq!(new.failures_kept(), 1);
+    }
+
+    #[test]
+    fn a_restored_ban_is_wanted_and_its_failures_are_gone() {
+        let mut guard = guard();
+        observe(&mut guard, 1, None, 10);
+        let ban = Ban {
+            net: "192.0.2.1/32".parse().unwrap(),
+            jail: JailId(0),
+            since: Mono(0),
+            until: None,
+            proof: Proof::Blind,
+        };
+        assert!(guard.restore_ban(ban, 1, Mono(20_000)));
+        assert_eq!((guard.failures_kept(), guard.ban_count()), (0, 1));
+        assert!(guard.poll_effect(Mono(20_000)).is_some());
+        assert_eq!(
+            guard.ban_from(0).map(|(next, ban)| (next, ban.net)),
+            Some((1, ban.net))
+        );
+        assert!(guard.ban_from(1).is_none());
+        let trusted = Ban {
+            net: "192.0.2.99/32".parse().unwrap(),
+            ..ban
+        };
+        assert!(
+            !guard.restore_ban(trusted, 1, Mono(0)),
+            "ignoreip may have changed"
+        );
+    }
+}
