@@ -1,8 +1,8 @@
 //! The system calls that the filter allows, a list for each architecture.
 //!
-//! What is on it was seen with strace over the whole test-suite, on x86-64 with glibc; or is what musl, the other
-//! architectures, or the standard library use in its place. Each part says which. What may be done with files is
-//! not decided here but by user, group and Landlock.
+//! What is on it was seen with strace over the tests that start the program (daemon, hostile, power), on x86-64
+//! with glibc and with static musl; or is what the other architectures, or the standard library, use in its place.
+//! Each part says which. What may be done with files is not decided here but by user, group and Landlock.
 
 use crate::power::bpf::{Call, Machine, Only};
 
