@@ -9,7 +9,7 @@ ARGS    ?=
 DESTDIR ?=
 PREFIX  ?= /usr/local
 # What the tests look at the kernel with, and play the network with.
-PACKAGES = nftables ipset iptables iproute2 strace util-linux
+PACKAGES = nftables ipset iptables iproute2 strace util-linux acl
 
 .PHONY: build run test lint bench fuzz install packages clean
 

@@ -297,3 +297,9 @@ const _: () = assert!(CLIENTS_MAX + 4 <= DESCRIPTORS_MAX);
 
 /// Longest answer that a client of ours reads: the largest table, listed as JSON.
 pub const CLIENT_ANSWER_BYTES_MAX: u64 = 256 * MAXBANS_MAX as u64;
+/// /etc/passwd and /etc/group: bytes of each that are read. A user of a directory service is not in them; thousands
+/// of local ones are.
+pub const ACCOUNT_FILE_BYTES_MAX: usize = 256 * 1024;
+
+/// Files in the state directory that are handed to the user that the guard becomes: the store has a handful.
+pub const STATE_FILES_MAX: usize = 64;

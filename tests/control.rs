@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use bans::{Listed, check_time, listed};
 use host::{Guard, Log, wait_until, wrong_password};
 use sipguard::config::Backend;
-use support::{isolated, isolated_with_all_users, run, try_run};
+use support::{isolated, isolated_as_root, run, try_run};
 use tinyjson::JsonValue;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_sipguard");
@@ -584,7 +584,7 @@ fn as_user(uid: u32, groups: &str, line: &str) -> (i32, String, String) {
 
 #[test]
 fn only_root_and_the_group_of_the_socket_change_something() {
-    isolated_with_all_users("only_root_and_the_group_of_the_socket_change_something", || {
+    isolated_as_root("only_root_and_the_group_of_the_socket_change_something", || {
         let _messages = machine("");
         let mut guard = start();
         fs::copy(PROGRAM, "/mnt/sipguard").unwrap();

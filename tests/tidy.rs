@@ -6,16 +6,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Files and folders of `src/` that touch the system. Everything else is pure.
-const RIM: [&str; 8] = [
-    "main.rs", "cli", "control", "daemon", "firewall", "sys", "tail", "lib.rs",
+const RIM: [&str; 9] = [
+    "main.rs", "cli", "control", "daemon", "firewall", "power", "sys", "tail", "lib.rs",
 ];
 /// The pure files inside a folder of the rim.
-const PURE_INSIDE_RIM: [&str; 11] = [
+const PURE_INSIDE_RIM: [&str; 14] = [
     "control/client.rs",
     "control/json.rs",
     "control/listing.rs",
     "control/request.rs",
     "control/text.rs",
+    "power/access.rs",
+    "power/accounts.rs",
+    "power/bpf.rs",
     "tail/cursor.rs",
     "tail/table.rs",
     "tail/settle.rs",

@@ -65,6 +65,8 @@ fn keys_of_all(old: &Config, new: &Config) -> Vec<&'static str> {
         dbpurgeage,
         onstop,
         socket,
+        user,
+        readlogs,
         origins: _,
     } = new;
     differing(&[
@@ -76,6 +78,8 @@ fn keys_of_all(old: &Config, new: &Config) -> Vec<&'static str> {
         ("dbshort (in force after a restart)", *dbshort != old.dbshort),
         ("dbpurgeage", *dbpurgeage != old.dbpurgeage),
         ("onstop", *onstop != old.onstop),
+        ("user (in force after a restart)", *user != old.user),
+        ("readlogs (in force after a restart)", *readlogs != old.readlogs),
         ("socket (in force after a restart)", *socket != old.socket),
     ])
 }

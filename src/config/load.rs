@@ -9,7 +9,9 @@ use super::ini::{DEFAULT, Entry, Ini, Place, Wrong};
 use super::interpolate::Value;
 use super::reading::{Reading, shown};
 use super::settings::{self, Reads, SETTINGS, Scope, Setting};
-use super::{Backend, Config, DBFILE_DEFAULT, FilterName, Jail, OnStop, Protocol, SOCKET_DEFAULT, jail};
+use super::{
+    Backend, Config, DBFILE_DEFAULT, FilterName, Jail, OnStop, Protocol, ReadLogs, SOCKET_DEFAULT, jail,
+};
 use crate::limits::{FILES_MAX, JAILS_MAX, RING_MIN, SOCKET_PATH_BYTES_MAX};
 
 /// fail2ban.conf's section; its keys may stand in jail.local, too.
@@ -120,6 +122,12 @@ impl<'i> Reading<'i> {
             _ => OnStop::Keep,
         };
         let socket = self.socket().unwrap_or_default();
+        let user = self.user();
+        let readlogs = match self.word(DEFINITION, "readlogs") {
+            Some("groups") => ReadLogs::Groups,
+            Some("capability") => ReadLogs::Capability,
+            _ => ReadLogs::Auto,
+        };
         let mut config = Config {
             jails: Vec::new(),
             firewall,
@@ -131,10 +139,25 @@ impl<'i> Reading<'i> {
             dbpurgeage,
             onstop,
             socket,
+            user,
+            readlogs,
             origins: self.origins(),
         };
         self.jails(&mut config, enabled);
         config
+    }
+
+    fn user(&mut self) -> Option<String> {
+        let value = self.value(DEFINITION, "user")?;
+        let text = value.text().trim();
+        if text.is_empty() {
+            return None;
+        }
+        if text.contains([':', '\n', '\0', ' ']) {
+            let what = format!("user: \"{}\" is not the name of one user", shown(text));
+            self.wrong(value.wrong(value.text(), what));
+        }
+        Some(text.to_owned())
     }
 
     fn dbfile(&mut self) -> Option<String> {

@@ -75,6 +75,10 @@ pub struct Config {
     pub onstop: OnStop,
     /// `socket`: where `sipguard status`, `ban`, `unban` and `reload` find the guard.
     pub socket: String,
+    /// `user`: who the guard becomes when it guards; `None` is `sipguard` if there is such a user, else `nobody`.
+    pub user: Option<String>,
+    /// `readlogs`: by which right it reads logs that belong to others.
+    pub readlogs: ReadLogs,
     /// Where these settings are written.
     pub origins: Origins,
 }
@@ -210,6 +214,29 @@ pub enum OnStop {
     Remove,
 }
 
+/// `readlogs`: by which right logs are read that belong to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadLogs {
+    /// As the groups that the logs have; with the capability if that is not enough.
+    Auto,
+    /// As the groups only, even if some log then cannot be read.
+    Groups,
+    /// With CAP_DAC_READ_SEARCH, which reads every file of the machine.
+    Capability,
+}
+
+impl ReadLogs {
+    /// The name in the file.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            ReadLogs::Auto => "auto",
+            ReadLogs::Groups => "groups",
+            ReadLogs::Capability => "capability",
+        }
+    }
+}
+
 /// Where the bans are kept over a reboot if the file does not say.
 pub const DBFILE_DEFAULT: &str = "/var/lib/sipguard/bans";
 
@@ -267,6 +294,8 @@ impl Config {
             dbpurgeage: Some(86_400),
             onstop: OnStop::Keep,
             socket: SOCKET_DEFAULT.to_owned(),
+            user: None,
+            readlogs: ReadLogs::Auto,
             origins: Origins::default(),
         }
     }

@@ -137,6 +137,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     program("maxbans", Some("131072"), Number(1, MAXBANS_MAX)),
     program("ipv6prefix", Some("64"), Number(32, 128)),
     program("firewall", Some("auto"), Word(&["auto", "nftables", "ipset"])),
+    program("user", Some(""), ByItself),
+    program("readlogs", Some("auto"), Word(&["auto", "groups", "capability"])),
     program("dbfile", Some(super::DBFILE_DEFAULT), ByItself),
     program("dbshort", None, ByItself),
     program("dbpurgeage", Some("1d"), SecondsOrForEver(SPAN_SECONDS_MAX)),

@@ -1,7 +1,7 @@
 //! The jails of a configuration as the loop needs them: which file feeds which filters and jails.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 
 use crate::config::{self, Config, FilterName, Warning};
@@ -24,11 +24,16 @@ const DEFAULT_PATH: &str = "/etc/sipguard/jail.local";
 /// # Errors
 /// The first mistake in the file, or that a file which was asked for cannot be read.
 pub fn load(path: Option<&Path>) -> Result<(Config, Vec<Warning>), config::Error> {
-    if path.is_none() && !Path::new(DEFAULT_PATH).exists() {
-        return Ok((Config::built_in(), Vec::new()));
+    match config_file(path) {
+        Some(path) => config::load(path, &mut read_bounded),
+        None => Ok((Config::built_in(), Vec::new())),
     }
-    let path = path.map_or_else(|| PathBuf::from(DEFAULT_PATH), Path::to_path_buf);
-    config::load(&path, &mut read_bounded)
+}
+
+/// The file with the configuration, if there is one.
+#[must_use]
+pub fn config_file(path: Option<&Path>) -> Option<&Path> {
+    path.or_else(|| Some(Path::new(DEFAULT_PATH)).filter(|path| path.exists()))
 }
 
 /// One byte more than a file may have, so that one that is too long is found out.

@@ -9,7 +9,7 @@ mod watch;
 
 use std::io;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use log::{error, info, warn};
 
@@ -17,9 +17,10 @@ use crate::cli::Failed;
 use crate::config::{self, Config, Warning};
 use crate::firewall::Firewall;
 use crate::guard::{Guard, Seed, Settings, Trust};
+use crate::power::{Plan, Powers, Writable};
 use crate::sys::poll::{Interest, Place, Waiting};
 use crate::sys::signals::{Request, Signals};
-use crate::sys::{Fault, clock, own};
+use crate::sys::{Fault, caps, clock, own};
 use crate::tail::{Start, Tail};
 use crate::time::Mono;
 use jails::Jails;
@@ -27,7 +28,7 @@ use report::Count;
 use requests::Control;
 use watch::Watch;
 
-pub use jails::load;
+pub use jails::{config_file, load};
 pub(crate) use jails::{lens, policies};
 
 /// The name on every line of the log.
@@ -45,6 +46,7 @@ pub struct Daemon {
     since: Mono,
     /// How often another configuration was taken over.
     reloads: u32,
+    powers: Powers,
 }
 
 impl Daemon {
@@ -70,6 +72,7 @@ impl Daemon {
         };
         let watch = Watch::new(jails, guard, firewall, clock::zone());
         report::started(&config, &watch);
+        let powers = give_up(&config, path.as_deref(), !dry_run);
         Ok(Daemon {
             path,
             config,
@@ -79,6 +82,7 @@ impl Daemon {
             control,
             since: now,
             reloads: 0,
+            powers,
         })
     }
 
@@ -196,6 +200,7 @@ impl Daemon {
         if ended > 0 {
             changes.push(format!("bans that ended: {ended}"));
         }
+        self.powers.look_again(&config, config_file(self.path.as_deref()));
         self.config = config;
         self.reloads = self.reloads.wrapping_add(1);
         Ok((changes, warnings))
@@ -219,12 +224,34 @@ fn unfollow(tail: &mut Tail, jails: &Jails, others: &Jails, now: Mono) {
     }
 }
 
-fn load_and_warn(path: Option<&std::path::Path>) -> Result<(Config, Vec<Warning>), config::Error> {
+fn load_and_warn(path: Option<&Path>) -> Result<(Config, Vec<Warning>), config::Error> {
     let (config, warnings) = load(path)?;
     for warning in &warnings {
         warn!(target: TARGET, "{warning}");
     }
     Ok((config, warnings))
+}
+
+/// Where the control socket stands.
+const RUN_DIRECTORY: &str = "/run/sipguard";
+
+/// Gives up what a guard that guards does not need. What has to be opened as root is open by now.
+fn give_up(config: &Config, file: Option<&Path>, firewall: bool) -> Powers {
+    // Directories of another name may hold more than what is ours: /etc/sipguard does.
+    let ours = [
+        Path::new(config::DBFILE_DEFAULT).parent(),
+        Some(Path::new(RUN_DIRECTORY)),
+    ];
+    let state = [&config.dbfile, &config.dbshort].into_iter().flatten();
+    let writable: Vec<Writable<'_>> = state
+        .filter_map(|path| Path::new(path).parent())
+        .chain([Path::new(RUN_DIRECTORY)])
+        .map(|directory| Writable {
+            directory,
+            is_ours: ours.contains(&Some(directory)),
+        })
+        .collect();
+    Plan::new(config, config_file(file), caps::uid() == 0).carry_out(&writable, firewall)
 }
 
 fn new_guard(config: &Config) -> Result<Guard, Fault> {

@@ -218,10 +218,13 @@ fn settle(
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+    use std::process::{Child, ChildStdout, Stdio};
+
     use super::*;
-    use crate::config::{Block, Protocol};
+    use crate::config::{Block, Config, Protocol};
     use crate::firewall::JailRule;
-    use crate::firewall::support::{isolated, run};
+    use crate::firewall::support::{isolated, isolated_as_root, run};
     use crate::guard::JailId;
 
     fn layout() -> Layout {
@@ -279,6 +282,55 @@ mod tests {
             }
             assert!(turns > 1, "a turn is bounded");
         });
+    }
+
+    /// In a thread's process that is nobody by then, all but the firewall given up; a shell stays root beside it.
+    #[test]
+    fn a_plain_table_is_repaired_by_nobody() {
+        let name = "firewall::nftables::tests::a_plain_table_is_repaired_by_nobody";
+        isolated_as_root(name, || {
+            let layout = layout();
+            let mut nftables = Nftables::open_as(Standing::Plain, Dialect::Old, &layout).unwrap();
+            let mut shell = Shell::start();
+            let plan = crate::power::Plan::new(&Config::built_in(), None, true);
+            drop(plan.carry_out(&[], true));
+            assert!(crate::sys::caps::uid() > 0);
+            for harm in ["nft flush ruleset", "nft delete table inet sipguard"] {
+                shell.run(harm);
+                assert!(nftables.take_events().unwrap(), "{harm}");
+                assert!(!nftables.intact(&layout).unwrap(), "{harm}");
+                nftables.rebuild(&layout).unwrap();
+                assert!(nftables.intact(&layout).unwrap(), "{harm}");
+                assert!(shell.run("nft list ruleset").contains("sipguard"));
+            }
+            nftables.teardown().unwrap();
+            assert!(!shell.run("nft list ruleset").contains("sipguard"));
+        });
+    }
+
+    /// A shell that was started before.
+    struct Shell {
+        shell: Child,
+        answers: BufReader<ChildStdout>,
+    }
+
+    impl Shell {
+        fn start() -> Shell {
+            #[allow(clippy::disallowed_methods, reason = "the test runs nft")]
+            let mut command = std::process::Command::new("sh");
+            command.stdin(Stdio::piped()).stdout(Stdio::piped());
+            let mut shell = command.spawn().unwrap();
+            let answers = BufReader::new(shell.stdout.take().unwrap());
+            Shell { shell, answers }
+        }
+
+        /// What a command line prints.
+        fn run(&mut self, line: &str) -> String {
+            let mut words = self.shell.stdin.as_ref().unwrap();
+            words.write_all(format!("{line}; echo END\n").as_bytes()).unwrap();
+            let lines = self.answers.by_ref().lines().map(Result::unwrap);
+            lines.take_while(|line| line != "END").collect()
+        }
     }
 
     fn add(net: &str, minutes: u64) -> (&str, Change) {

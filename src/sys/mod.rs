@@ -1,14 +1,17 @@
 //! The system, one file a kind of descriptor. The only folder that names `nix` or `libc`.
 
+pub mod caps;
 pub mod clock;
 mod fault;
 pub mod file;
 mod kernel;
+pub mod landlock;
 pub mod log;
 pub mod memory;
 pub mod netlink;
 pub mod own;
 pub mod poll;
+pub mod seccomp;
 pub mod signals;
 pub mod uapi;
 pub mod unix;

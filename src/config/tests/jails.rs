@@ -1,6 +1,7 @@
 //! What jails amount to: small cases, one line each.
 
 use super::*;
+use crate::config::ReadLogs;
 
 /// `[name]` with these lines below its `enabled`, and what its actions block, with the warnings.
 fn check(name: &str, lines: &str, want: &str) {
@@ -316,5 +317,23 @@ fn the_database_is_ours_or_none() {
     ] {
         let (config, _) = read(&format!("[Definition]\n{text}\n")).unwrap();
         assert_eq!(config.dbfile.as_deref(), want, "{text}");
+    }
+}
+
+#[test]
+fn who_the_guard_becomes_can_be_named() {
+    for (text, user, readlogs) in [
+        ("ring = 64", None, ReadLogs::Auto),
+        ("user = guard", Some("guard"), ReadLogs::Auto),
+        ("readlogs = groups", None, ReadLogs::Groups),
+        ("user =\nreadlogs = capability", None, ReadLogs::Capability),
+    ] {
+        let (config, warnings) = read(&format!("[DEFAULT]\n{text}\n[asterisk]\nenabled = true\n")).unwrap();
+        assert_eq!(
+            (config.user.as_deref(), config.readlogs),
+            (user, readlogs),
+            "{text}"
+        );
+        assert!(warnings.is_empty());
     }
 }

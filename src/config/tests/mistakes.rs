@@ -242,6 +242,14 @@ fn the_programs_settings_have_ranges() {
             "2:12: firewall: \"iptables\" is none of auto, nftables, ipset",
         ),
         (
+            "readlogs = yes",
+            "2:12: readlogs: \"yes\" is none of auto, groups, capability",
+        ),
+        (
+            "user = me you",
+            "2:8: user: \"me you\" is not the name of one user",
+        ),
+        (
             "dbfile = bans",
             "2:10: dbfile: \"bans\" is not a path from the root; begin it with /",
         ),
