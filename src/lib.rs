@@ -6,7 +6,8 @@
 //! * the **pure core** takes bytes, events and a `now`, and returns values: [`addr`], [`advice`],
 //!   [`config`], [`escape`], [`filter`], [`glob`], [`guard`], [`limits`], [`lines`], [`replay`], [`time`],
 //!   [`wire`], [`zone`];
-//! * the **rim** touches the system and holds no policy: [`daemon`], [`firewall`], [`sys`], [`tail`].
+//! * the **rim** touches the system and holds no policy: [`daemon`], [`firewall`], [`store`], [`sys`],
+//!   [`tail`].
 
 pub mod addr;
 pub mod advice;
@@ -21,6 +22,7 @@ pub mod guard;
 pub mod limits;
 pub mod lines;
 pub mod replay;
+pub mod store;
 pub mod sys;
 pub mod tail;
 pub mod time;

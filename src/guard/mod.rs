@@ -15,6 +15,7 @@ mod bans;
 mod deadlines;
 mod effect;
 mod failures;
+pub mod history;
 mod index;
 mod slab;
 mod trust;

@@ -1,6 +1,8 @@
 //! The system, one file a kind of descriptor. The only folder that names `nix` or `libc`.
 
 pub mod clock;
+pub mod clock_set;
+pub mod disk;
 mod fault;
 pub mod file;
 mod kernel;
