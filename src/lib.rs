@@ -7,7 +7,7 @@
 //!   [`config`], [`escape`], [`filter`], [`glob`], [`guard`], [`limits`], [`lines`], [`replay`], [`time`],
 //!   [`wire`], [`zone`];
 //! * the **rim** touches the system and holds no policy: [`control`], [`daemon`], [`firewall`], [`power`],
-//!   [`sys`], [`tail`].
+//!   [`store`], [`sys`], [`tail`].
 
 pub mod addr;
 pub mod advice;
@@ -24,6 +24,7 @@ pub mod limits;
 pub mod lines;
 pub mod power;
 pub mod replay;
+pub mod store;
 pub mod sys;
 pub mod tail;
 pub mod time;

@@ -303,3 +303,54 @@ pub const ACCOUNT_FILE_BYTES_MAX: usize = 256 * 1024;
 
 /// Files in the state directory that are handed to the user that the guard becomes: the store has a handful.
 pub const STATE_FILES_MAX: usize = 64;
+/// Bans of this many seconds and longer must outlive a reboot: they are on the medium before they are announced.
+pub const LONG_BAN_SECONDS: u64 = 3_600;
+
+/// What is new waits at most so long until it is written to the state file, in seconds: a burst is one write.
+pub const STORE_FLUSH_SECONDS: u64 = 60;
+
+/// Bytes that are collected before they are written early, and that are written and synced at once when a state file is
+/// written anew: some milliseconds of a router's flash memory.
+pub const STORE_SLICE_BYTES: usize = 64 * 1024;
+
+/// A state file is not written anew while it is smaller than this, in bytes.
+pub const STORE_REWRITE_BYTES_MIN: u64 = 64 * 1024;
+
+/// Bytes that wait to be written to a new state file. All failures that are kept are in it at once.
+pub const STORE_BACKLOG_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// A state file that cannot be written is tried again after so many seconds.
+pub const STORE_RETRY_SECONDS: u64 = 30;
+
+/// Lines of a damaged state file that are set aside, in bytes.
+pub const STORE_DAMAGED_BYTES_MAX: usize = 64 * 1024;
+
+/// Failures without proof that are written between two commits; of proven ones twice as many. A flood of spoofed
+/// addresses must not wear out the flash memory: what is beyond counts as long as the program runs, and is told.
+pub const STORE_FAILURES_PER_COMMIT: u32 = 4_096;
+
+/// Failures in a state file that is written anew: the whole ring by default. Of a larger one so many.
+pub const STORE_FAILURES_MAX: u32 = 16_384;
+const _: () = assert!(RING_DEFAULT <= STORE_FAILURES_MAX);
+const _: () = assert!(STORE_FAILURES_MAX as usize * 400 < STORE_BACKLOG_BYTES_MAX);
+
+/// Bytes of failures and positions that are held until their commit is read: more than are written between two.
+pub const STORE_TRANSACTION_BYTES_MAX: usize = 4 * 1024 * 1024;
+const _: () = assert!(
+    STORE_FAILURES_PER_COMMIT as usize * 2 * 400 + FILES_MAX * (LINE_BYTES_MAX + 1)
+        < STORE_TRANSACTION_BYTES_MAX
+);
+
+/// Boots that one state file tells of. It is written anew long before, at [`STORE_BOOTS_REWRITE`].
+pub const STORE_BOOTS_MAX: usize = 1_024;
+
+/// A state file that tells of more boots than this is written anew.
+pub const STORE_BOOTS_REWRITE: usize = 64;
+const _: () = assert!(STORE_BOOTS_REWRITE < STORE_BOOTS_MAX);
+
+/// A wall clock that is set within so many seconds of the boot tells how long the machine was away, even if it showed
+/// a time that could be right: a Raspberry Pi boots with the time of its last shutdown.
+pub const CLOCK_SETTLE_SECONDS: u64 = 3_600;
+
+/// Earlier bans are not forgotten in the first hour after a start: the wall clock may still be wrong.
+pub const HISTORY_REST_SECONDS: u64 = 3_600;

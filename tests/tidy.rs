@@ -6,11 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Files and folders of `src/` that touch the system. Everything else is pure.
-const RIM: [&str; 9] = [
-    "main.rs", "cli", "control", "daemon", "firewall", "power", "sys", "tail", "lib.rs",
+const RIM: [&str; 10] = [
+    "main.rs", "cli", "control", "daemon", "firewall", "power", "store", "sys", "tail", "lib.rs",
 ];
 /// The pure files inside a folder of the rim.
-const PURE_INSIDE_RIM: [&str; 14] = [
+const PURE_INSIDE_RIM: [&str; 19] = [
     "control/client.rs",
     "control/json.rs",
     "control/listing.rs",
@@ -19,6 +19,11 @@ const PURE_INSIDE_RIM: [&str; 14] = [
     "power/access.rs",
     "power/accounts.rs",
     "power/bpf.rs",
+    "store/chain.rs",
+    "store/crc.rs",
+    "store/load.rs",
+    "store/record.rs",
+    "store/stamp.rs",
     "tail/cursor.rs",
     "tail/table.rs",
     "tail/settle.rs",
@@ -150,8 +155,9 @@ fn the_pure_core_touches_nothing() {
             if !source.is_pure() {
                 return vec![];
             }
-            // The kernel's constants are numbers, and have no other place than sys/.
-            let constants = |line: &String| line.contains("crate::sys::uapi::");
+            // The kernel's constants are numbers, and have no other place than sys/; and what is pure may be used.
+            let pure = ["crate::sys::uapi::", "crate::tail::cursor::"];
+            let allowed = |line: &String| pure.iter().any(|path| line.contains(path));
             let found = lines_with(
                 source,
                 &[
@@ -171,7 +177,7 @@ fn the_pure_core_touches_nothing() {
                     "crate::daemon",
                 ],
             );
-            found.into_iter().filter(|line| !constants(line)).collect()
+            found.into_iter().filter(|line| !allowed(line)).collect()
         },
     );
 }

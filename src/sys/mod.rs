@@ -2,6 +2,8 @@
 
 pub mod caps;
 pub mod clock;
+pub mod clock_set;
+pub mod disk;
 mod fault;
 pub mod file;
 mod kernel;
