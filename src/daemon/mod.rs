@@ -4,6 +4,7 @@
 mod jails;
 mod report;
 mod requests;
+mod state;
 mod status;
 mod watch;
 
@@ -18,6 +19,7 @@ use crate::config::{self, Config, Warning};
 use crate::firewall::Firewall;
 use crate::guard::{Guard, Seed, Settings, Trust};
 use crate::power::{Plan, Powers, Writable};
+use crate::sys::clock_set::ClockSet;
 use crate::sys::poll::{Interest, Place, Waiting};
 use crate::sys::signals::{Request, Signals};
 use crate::sys::{Fault, caps, clock, own};
@@ -26,6 +28,7 @@ use crate::time::Mono;
 use jails::Jails;
 use report::Count;
 use requests::Control;
+use state::State;
 use watch::Watch;
 
 pub use jails::{config_file, load};
@@ -42,6 +45,8 @@ pub struct Daemon {
     tail: Tail,
     watch: Watch,
     control: Option<Control>,
+    /// Where it is heard that the wall clock was set; a kernel may lack it.
+    clock_set: Option<ClockSet>,
     /// Since when it guards.
     since: Mono,
     /// How often another configuration was taken over.
@@ -63,16 +68,29 @@ impl Daemon {
         let control = if dry_run { None } else { requests::open(&config)? };
         let mut tail = Tail::new()?;
         let jails = Jails::new(&config);
+        let mut guard = new_guard(&config)?;
+        let utc = clock::utc().map_err(|source| Fault::new("cannot read the clock", source))?;
+        let made = if dry_run {
+            Vec::new()
+        } else {
+            state::prepare(&config)
+        };
+        let state = if dry_run {
+            None
+        } else {
+            State::open(&config, &jails, &mut guard, &mut tail, (now, utc))
+        };
         follow(&mut tail, &jails, now)?;
-        let guard = new_guard(&config)?;
         let firewall = if dry_run {
             None
         } else {
             Some(open_firewall(&config, &jails)?)
         };
-        let watch = Watch::new(jails, guard, firewall, clock::zone());
+        let mut watch = Watch::new(jails, guard, firewall, state, clock::zone());
         report::started(&config, &watch);
-        let powers = give_up(&config, path.as_deref(), !dry_run);
+        watch.begin_turn(now, utc);
+        watch.take_up();
+        let powers = give_up(&config, path.as_deref(), &made, !dry_run);
         Ok(Daemon {
             path,
             config,
@@ -80,6 +98,7 @@ impl Daemon {
             tail,
             watch,
             control,
+            clock_set: ClockSet::new().ok(),
             since: now,
             reloads: 0,
             powers,
@@ -94,7 +113,7 @@ impl Daemon {
         let ended = self
             .until_told()
             .map_err(|source| Fault::new("cannot wait for events", source));
-        ended.and_then(|()| self.watch.stop(self.config.onstop))
+        ended.and_then(|()| self.watch.stop(self.config.onstop, &self.tail))
     }
 
     fn until_told(&mut self) -> io::Result<()> {
@@ -109,6 +128,8 @@ impl Daemon {
             let logs = waiting.add(self.tail.fd(), Interest::Read);
             let kernel = self.watch.kernel_events();
             let kernel = kernel.map(|events| waiting.add(events, Interest::Read));
+            let clock = self.clock_set.as_ref();
+            let clock = clock.map(|set| waiting.add(set.as_fd(), Interest::Read));
             let control = self.control.as_ref();
             let clients = control.and_then(|control| control.enroll(&mut waiting));
             let ready = waiting.wait(timeout)?;
@@ -120,14 +141,27 @@ impl Daemon {
                 self.tail.wake(now);
             }
             self.watch.begin_turn(now, clock::utc()?);
+            if clock.is_some_and(|place| ready.has(place)) {
+                self.hear_clock();
+            }
             self.watch
                 .look_at_kernel(kernel.is_some_and(|place| ready.has(place)));
             more = self.tail.read(now, &mut |line| self.watch.line(&line));
             self.watch.end_turn();
+            self.watch.keep(&self.tail);
             self.serve(ready, clients, now);
             while let Some(notice) = self.tail.notice() {
                 report::file(&notice, self.watch.jails());
             }
+        }
+    }
+
+    /// The wall clock was set. A descriptor that cannot be read would wake us for ever.
+    fn hear_clock(&mut self) {
+        match self.clock_set.as_mut().map(ClockSet::take) {
+            Some(Ok(true)) => self.watch.clock_was_set(),
+            Some(Ok(false)) | None => {}
+            Some(Err(_)) => self.clock_set = None,
         }
     }
 
@@ -236,19 +270,21 @@ fn load_and_warn(path: Option<&Path>) -> Result<(Config, Vec<Warning>), config::
 const RUN_DIRECTORY: &str = "/run/sipguard";
 
 /// Gives up what a guard that guards does not need. What has to be opened as root is open by now.
-fn give_up(config: &Config, file: Option<&Path>, firewall: bool) -> Powers {
-    // Directories of another name may hold more than what is ours: /etc/sipguard does.
-    let ours = [
+fn give_up(config: &Config, file: Option<&Path>, made: &[PathBuf], firewall: bool) -> Powers {
+    // Directories that others made may hold more than what is ours: /etc/sipguard does.
+    let default = [
         Path::new(config::DBFILE_DEFAULT).parent(),
         Some(Path::new(RUN_DIRECTORY)),
     ];
+    let ours =
+        |directory: &Path| default.contains(&Some(directory)) || made.iter().any(|made| made == directory);
     let state = [&config.dbfile, &config.dbshort].into_iter().flatten();
     let writable: Vec<Writable<'_>> = state
         .filter_map(|path| Path::new(path).parent())
         .chain([Path::new(RUN_DIRECTORY)])
         .map(|directory| Writable {
             directory,
-            is_ours: ours.contains(&Some(directory)),
+            is_ours: ours(directory),
         })
         .collect();
     Plan::new(config, config_file(file), caps::uid() == 0).carry_out(&writable, firewall)

@@ -138,17 +138,18 @@ impl Daemon {
                 lifted,
                 uid,
             } => {
-                let (numbers, guard) = (self.watch.guard().ban_numbers(), self.watch.guard_mut());
+                let numbers = self.watch.guard().ban_numbers();
                 let end = numbers.min(number.saturating_add(UNBANS_PER_TURN));
                 for at in *number..end {
-                    let ban = guard.ban_at(at).map(|(ban, _)| *ban);
+                    let ban = self.watch.guard().ban_at(at).map(|(ban, _)| *ban);
                     if let Some(ban) = ban.filter(|ban| jail.is_none_or(|jail| jail == ban.jail)) {
-                        guard.unban(ban.net, ban.jail);
+                        self.watch.unban(ban.net, ban.jail);
                         *lifted += 1;
                     }
                 }
                 *number = end;
                 self.watch.settle();
+                self.watch.keep(&self.tail);
                 if end < numbers {
                     return Pulled::More;
                 }
@@ -224,20 +225,20 @@ impl Daemon {
     fn unban(&mut self, net: IpNet, name: Option<&JailName>, uid: u32) -> Result<String, Refused> {
         let only = self.jail_named(name)?;
         let jails = self.watch.jails().rules().len() as u16;
-        let guard = self.watch.guard_mut();
         let mut lifted: Vec<Ban> = Vec::new();
         for jail in (0..jails)
             .map(JailId)
             .filter(|jail| only.is_none_or(|only| only == *jail))
         {
-            let nets = [Some(net), guard.network_of(net)];
+            let nets = [Some(net), self.watch.guard().network_of(net)];
             let found = nets.into_iter().flatten();
-            lifted.extend(found.filter_map(|net| guard.unban(net, jail)));
+            lifted.extend(found.filter_map(|net| self.watch.unban(net, jail)));
         }
         if lifted.is_empty() {
             return Err((NOT_DONE, format!("{} is not banned", HostOrNet(net))));
         }
         self.watch.settle();
+        self.watch.keep(&self.tail);
         let mut said = String::new();
         for ban in &lifted {
             let jail = self.watch.jails().name(ban.jail);

@@ -9,17 +9,18 @@ use super::TARGET;
 use super::jails::{JailBits, Jails};
 use super::open_firewall;
 use super::report::{self, Banned, Count, Net};
+use super::state::State;
 use crate::config::{Backend, Config, OnStop};
 use crate::control::listing::Clock;
 use crate::escape::Escaped;
 use crate::filter::{Context, Failure, Reading, Suspicion};
 use crate::firewall::{self, Firewall, Refusal};
-use crate::guard::{Effect, Guard, JailId, NotBanned, Outcome, Source, Trust, Verdict};
+use crate::guard::{Ban, Effect, Guard, JailId, NotBanned, Outcome, Source, Trust, Verdict};
 use crate::limits::{
     CHANGES_PER_BATCH, JAILS_MAX, KERNEL_LOOK_SECONDS, KERNEL_RETRY_SECONDS, OWN_LOOK_SECONDS,
 };
 use crate::sys::{Fault, own};
-use crate::tail::Line;
+use crate::tail::{Line, Tail};
 use crate::time::{Lasting, Mono, Wall};
 use crate::zone::Zone;
 
@@ -32,6 +33,8 @@ pub(super) struct Watch {
     guard: Guard,
     /// `None` in a dry run.
     firewall: Option<Firewall>,
+    /// `None`: nothing outlives a restart.
+    state: Option<State>,
     /// When to look whether our rules are in the kernel although nothing was heard.
     look_at: Option<Mono>,
     /// When to look which addresses are our own: after bans, which may have hit one.
@@ -80,7 +83,13 @@ impl Telling {
 }
 
 impl Watch {
-    pub(super) fn new(jails: Jails, mut guard: Guard, firewall: Option<Firewall>, zone: Zone) -> Watch {
+    pub(super) fn new(
+        jails: Jails,
+        mut guard: Guard,
+        firewall: Option<Firewall>,
+        state: Option<State>,
+        zone: Zone,
+    ) -> Watch {
         if let Some(firewall) = &firewall {
             guard.set_longest_timeout(firewall.longest_timeout_ms());
         }
@@ -89,6 +98,7 @@ impl Watch {
             guard,
             look_at: firewall.as_ref().map(|_| Mono(0)),
             firewall,
+            state,
             own_at: None,
             own_rests: Mono(0),
             fresh: Vec::with_capacity(CHANGES_PER_BATCH),
@@ -117,10 +127,6 @@ impl Watch {
 
     pub(super) fn guard(&self) -> &Guard {
         &self.guard
-    }
-
-    pub(super) fn guard_mut(&mut self) -> &mut Guard {
-        &mut self.guard
     }
 
     pub(super) fn clock(&self) -> Clock {
@@ -158,7 +164,45 @@ impl Watch {
             warn!(target: TARGET, "the table is full (maxbans): the ban of {} ended early to make room", Net(&ban));
         }
         self.settle();
+        let made = self.guard.standing(net, jail).map(|(ban, _)| *ban);
+        let clock = (self.now, self.utc);
+        if let (Some(state), Some(ban)) = (&mut self.state, made) {
+            state.bans(
+                [(&ban, displaced.as_ref())].into_iter(),
+                &self.guard,
+                &self.jails,
+                clock,
+            );
+        }
         Ok(())
+    }
+
+    /// Ends a ban before its time; [`Watch::settle`] and [`Watch::keep`] are to follow.
+    pub(super) fn unban(&mut self, net: IpNet, jail: JailId) -> Option<Ban> {
+        let ban = self.guard.unban(net, jail)?;
+        if let Some(state) = &mut self.state {
+            state.unban(&ban, &self.guard, &self.jails, (self.now, self.utc));
+        }
+        Some(ban)
+    }
+
+    /// Brings to the disk what is due there. Every line that was read has been counted.
+    pub(super) fn keep(&mut self, tail: &Tail) {
+        if let Some(state) = &mut self.state {
+            state.keep(&mut self.guard, &self.jails, tail, self.now, self.utc);
+        }
+    }
+
+    /// The wall clock was set.
+    pub(super) fn clock_was_set(&mut self) {
+        if let Some(state) = &mut self.state {
+            state.clock_was_set(&mut self.guard, self.now, self.utc);
+        }
+    }
+
+    /// Whether what is new would not survive a restart.
+    pub(super) fn is_state_failing(&self) -> bool {
+        self.state.as_ref().is_some_and(State::is_failing)
     }
 
     /// Prepares the kernel for another configuration, if it is laid out otherwise. On an error all is as before,
@@ -195,9 +239,20 @@ impl Watch {
         ended
     }
 
+    /// Brings into force what the guard knows from before, before any log is read.
+    pub(super) fn take_up(&mut self) {
+        let restored = self.guard.ban_count();
+        self.settle();
+        if restored > 0 {
+            info!(target: TARGET, "bans from before the start: {restored}, of which in force: {}",
+                restored.saturating_sub(self.guard.not_in_force()));
+        }
+    }
+
     /// When something has to be done although nothing happened.
     pub(super) fn next_deadline(&self) -> Option<Mono> {
-        let deadlines = [self.guard.next_deadline(), self.look_at, self.own_at];
+        let state = self.state.as_ref().and_then(State::next_deadline);
+        let deadlines = [self.guard.next_deadline(), self.look_at, self.own_at, state];
         deadlines.into_iter().flatten().min()
     }
 
@@ -288,12 +343,18 @@ impl Watch {
         let wrong = self.guard.set_own(Trust::new(own));
         self.settle();
         for ban in wrong {
+            if let Some(state) = &mut self.state {
+                state.unban(&ban, &self.guard, &self.jails, (self.now, self.utc));
+            }
             report::not_to_be_banned(&ban, self.jails.name(ban.jail));
         }
     }
 
     /// The end: our objects stay in the kernel, with the bans in them, or go.
-    pub(super) fn stop(&mut self, onstop: OnStop) -> Result<(), Fault> {
+    pub(super) fn stop(&mut self, onstop: OnStop, tail: &Tail) -> Result<(), Fault> {
+        if let Some(state) = &mut self.state {
+            state.stop(&mut self.guard, &self.jails, tail, self.now, self.utc);
+        }
         let bans = Count(self.guard.ban_count().into(), "ban");
         match (self.firewall.as_mut(), onstop) {
             (Some(firewall), OnStop::Remove) => {
@@ -314,6 +375,9 @@ impl Watch {
             }
             let outcome = self.guard.observe(jail, source, failure, self.now);
             debug!(target: TARGET, "{} {} {outcome:?} jail={}", failure.addr, failure.kind, self.jails.name(jail));
+            if let Some(state) = &mut self.state {
+                state.failures_changed(self.now, self.utc);
+            }
             let Some(Verdict { ban, why, .. }) = self.judge(&outcome) else {
                 continue;
             };
@@ -413,6 +477,13 @@ impl Watch {
             self.own_at = Some(self.own_rests.max(self.now));
         }
         let (now, utc) = (self.now, self.utc);
+        if let Some(state) = self.state.as_mut().filter(|_| !self.fresh.is_empty()) {
+            let bans = self
+                .fresh
+                .iter()
+                .map(|verdict| (&verdict.ban, verdict.displaced.as_ref()));
+            state.bans(bans, &self.guard, &self.jails, (now, utc));
+        }
         for verdict in self.fresh.drain(..) {
             let jail = self.jails.name(verdict.ban.jail);
             let word = if self.firewall.is_some() {

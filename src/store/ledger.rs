@@ -157,12 +157,19 @@ impl<D: Disk> Ledger<D> {
         self.touch(now);
     }
 
+    /// Failures have changed: they are to be written before long.
+    pub(super) fn failures_changed(&mut self, now: Moment) {
+        if self.part.holds_failures() && !self.journal.is_lost() {
+            self.dirty.get_or_insert(now.mono);
+        }
+    }
+
     /// Notes a failure.
     pub(super) fn failure(&mut self, failed: &Failed<'_>, now: Moment) {
         if !self.part.holds_failures() {
             return;
         }
-        let proven = failed.failure.proof.is_proven();
+        let proven = failed.proof.is_proven();
         let most = STORE_FAILURES_PER_COMMIT * (1 + u32::from(proven));
         if self.failures >= most {
             self.left_out += 1;
@@ -289,14 +296,13 @@ impl<D: Disk> Ledger<D> {
     }
 
     fn write_failure(&mut self, failed: &Failed<'_>) -> bool {
-        let failure = &failed.failure;
         Record::Failure {
             jail: failed.jail.as_bytes(),
-            addr: failure.addr,
-            kind: failure.kind,
-            proof: failure.proof,
-            attempt: failure.attempt,
-            source: failed.source.0,
+            net: failed.net,
+            kind: failed.kind,
+            proof: failed.proof,
+            attempt: failed.attempt,
+            reports: failed.reports,
             at: self.stamp(failed.at),
         }
         .write(&mut self.lines)

@@ -4,8 +4,7 @@ use std::path::Path;
 
 use ipnet::IpNet;
 
-use crate::filter::{Failure, Proof};
-use crate::guard::Source;
+use crate::filter::{Kind, Proof};
 use crate::limits::LONG_BAN_SECONDS;
 use crate::tail::cursor::Position;
 use crate::time::Mono;
@@ -62,10 +61,17 @@ pub enum Kept<'a> {
 pub struct Failed<'a> {
     /// The jail's name.
     pub jail: &'a str,
-    /// Which file it stood in.
-    pub source: Source,
-    /// What the line said. Its own stamp is not kept.
-    pub failure: Failure,
+    /// Who failed, as failures are counted.
+    pub net: IpNet,
+    /// At what.
+    pub kind: Kind,
+    /// How sure it is.
+    pub proof: Proof,
+    /// Which attempt it is.
+    pub attempt: u64,
+    /// Which lines of it were read, as [`crate::guard::Kept`] has them. A failure that comes again with the same
+    /// attempt and time takes the place of the one before.
+    pub reports: [u32; 3],
     /// When it counted: milliseconds of the boot clock, negative before the boot.
     pub at: i64,
 }

@@ -95,6 +95,12 @@ impl<D: Disk> Store<D> {
         self.each(|ledger| ledger.displaced(ban, now));
     }
 
+    /// Failures that are no ban have changed, and are to be given with [`Store::failure`] when
+    /// [`Store::next_deadline`] has come.
+    pub fn failures_changed(&mut self, now: Moment) {
+        self.each(|ledger| ledger.failures_changed(now));
+    }
+
     /// Notes a failure that is no ban.
     pub fn failure(&mut self, failed: &Failed<'_>, now: Moment) {
         self.each(|ledger| ledger.failure(failed, now));

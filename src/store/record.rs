@@ -8,7 +8,6 @@
 //!
 //! What others chose (names, paths) is escaped, so that a record is one line and a field has no blank in it.
 
-use core::net::IpAddr;
 use core::str::FromStr;
 use std::io::Write as _;
 
@@ -16,7 +15,7 @@ use ipnet::IpNet;
 
 use super::crc::crc32;
 use super::stamp::Stamp;
-use crate::filter::{Attempt, Class, Kind, Proof, Service, Step, Witness};
+use crate::filter::{Class, Kind, Proof, Service};
 use crate::limits::LINE_BYTES_MAX;
 use crate::tail::cursor::{Inode, Position};
 
@@ -88,16 +87,16 @@ pub enum Record<'a> {
     Failure {
         /// The jail's name.
         jail: &'a [u8],
-        /// Who failed.
-        addr: IpAddr,
+        /// Who failed, as failures are counted.
+        net: IpNet,
         /// At what.
         kind: Kind,
         /// How sure it is.
         proof: Proof,
-        /// Which attempt the line belonged to.
-        attempt: Option<Attempt>,
-        /// The number of the file that it stood in.
-        source: u16,
+        /// Which attempt it is.
+        attempt: u64,
+        /// Which lines of it were read, as [`crate::guard::Kept`] has them.
+        reports: [u32; 3],
         /// When it counted.
         at: Stamp,
     },
@@ -140,24 +139,6 @@ const SERVICES: [Service; 8] = [
 ];
 const CLASSES: [Class; 5] = [Class::Auth, Class::User, Class::Acl, Class::Call, Class::Proto];
 const PROOFS: [Proof; 4] = [Proof::Claimed, Proof::Blind, Proof::Nonce, Proof::Transport];
-const WITNESSES: [Witness; 2] = [Witness::Notice, Witness::Security];
-const STEPS: [Step; 3] = [Step::Opening, Step::Closing, Step::Whole];
-
-const fn witness_name(witness: Witness) -> &'static str {
-    match witness {
-        Witness::Notice => "notice",
-        Witness::Security => "security",
-    }
-}
-
-const fn step_name(step: Step) -> &'static str {
-    match step {
-        Step::Opening => "opening",
-        Step::Closing => "closing",
-        Step::Whole => "whole",
-    }
-}
-
 impl Record<'_> {
     /// Appends the line. A line longer than a reader takes (a name of thousands of strange bytes) is left out:
     /// then this says `false`.
@@ -215,23 +196,21 @@ impl Record<'_> {
             }
             Record::Failure {
                 jail,
-                addr,
+                net,
                 kind,
                 proof,
                 attempt,
-                source,
+                reports: [opened, again, closed],
                 at,
             } => {
                 out.extend_from_slice(b"failure jail=");
                 escape(jail, out);
-                write!(out, " addr={addr} kind={kind} proof={} attempt=", proof.name())?;
-                match attempt {
-                    None => out.push(b'-'),
-                    Some(Attempt { id, witness, step }) => {
-                        write!(out, "{id:x},{},{}", witness_name(witness), step_name(step))?;
-                    }
-                }
-                write!(out, " source={source} at={at}")
+                write!(
+                    out,
+                    " net={net} kind={kind} proof={} attempt={attempt:x}",
+                    proof.name()
+                )?;
+                write!(out, " reports={opened:x},{again:x},{closed:x} at={at}")
             }
             Record::Read { path, position } => {
                 out.extend_from_slice(b"read path=");
@@ -303,11 +282,11 @@ fn read<'a>(body: &'a [u8], scratch: &'a mut Vec<u8>) -> Option<Record<'a>> {
         },
         b"failure" => Record::Failure {
             jail: unescape(fields.take(b"jail=")?, scratch)?,
-            addr: text(fields.take(b"addr=")?)?,
+            net: network(fields.take(b"net=")?)?,
             kind: kind(fields.take(b"kind=")?)?,
             proof: named(fields.take(b"proof=")?, &PROOFS, Proof::name)?,
-            attempt: attempt(fields.take(b"attempt=")?)?,
-            source: text(fields.take(b"source=")?)?,
+            attempt: u64::try_from(hex(fields.take(b"attempt=")?)?).ok()?,
+            reports: reports(fields.take(b"reports=")?)?,
             at: Stamp::parse(fields.take(b"at=")?)?,
         },
         b"read" => Record::Read {
@@ -371,16 +350,10 @@ fn kind(bytes: &[u8]) -> Option<Kind> {
     })
 }
 
-fn attempt(bytes: &[u8]) -> Option<Option<Attempt>> {
-    if bytes == b"-" {
-        return Some(None);
-    }
+fn reports(bytes: &[u8]) -> Option<[u32; 3]> {
     let mut parts = bytes.splitn(3, |&byte| byte == b',');
-    Some(Some(Attempt {
-        id: u64::try_from(hex(parts.next()?)?).ok()?,
-        witness: named(parts.next()?, &WITNESSES, witness_name)?,
-        step: named(parts.next()?, &STEPS, step_name)?,
-    }))
+    let mut next = || u32::try_from(hex(parts.next()?)?).ok();
+    Some([next()?, next()?, next()?])
 }
 
 fn position(fields: &mut Fields<'_>) -> Option<Position> {

@@ -13,8 +13,6 @@ use super::load::{Event, Loader};
 use super::notice::What;
 use super::record::{BootId, Record};
 use super::stamp::Stamp;
-use crate::filter::Failure;
-use crate::guard::Source;
 use crate::limits::{LINE_BYTES_MAX, STORE_DAMAGED_BYTES_MAX};
 use crate::lines::Splitter;
 use crate::time::Mono;
@@ -184,27 +182,22 @@ fn tell(record: &Record<'_>, chain: &mut Chain, now: Moment, each: &mut dyn FnMu
         }
         Record::Failure {
             jail,
-            addr,
+            net,
             kind,
             proof,
             attempt,
-            source,
+            reports,
             at,
         } => {
             let Some(jail) = name(jail) else { return false };
-            let failure = Failure {
-                addr,
+            Restored::Failure(Failed {
+                jail,
+                net,
                 kind,
                 proof,
                 attempt,
-                at: None,
-            };
-            let at = times.tell(at).min(now.mono());
-            Restored::Failure(Failed {
-                jail,
-                source: Source(source),
-                failure,
-                at,
+                reports,
+                at: times.tell(at).min(now.mono()),
             })
         }
         Record::Read { path, position } => {

@@ -84,6 +84,18 @@ fn open(path: &Path, create_new: bool) -> io::Result<File> {
     Ok(file)
 }
 
+/// Makes a directory for state files; its parents are not made. `false`: it was there.
+///
+/// # Errors
+/// What mkdir(2) says.
+pub fn make_directory(path: &Path) -> io::Result<bool> {
+    match DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 impl Disk for Directory {
     fn read(&mut self, name: Name, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let file = self.file(name)?;
@@ -101,11 +113,7 @@ impl Disk for Directory {
 
     fn create(&mut self, name: Name) -> io::Result<()> {
         self.hold(name, None);
-        let made = DirBuilder::new().mode(DIRECTORY_MODE).create(self.directory());
-        match made {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
+        make_directory(self.directory())?;
         let path = self.path_of(name);
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -143,7 +143,7 @@ fn a_clock_that_was_right_at_boot_and_is_set_late_corrects_nothing() {
 fn doubtful_boot(disk: &Memory, set: bool, anew: Option<bool>) -> (Moment, Truth) {
     let now = wrong(5);
     let (mut store, mut truth) = open(disk, NEXT, now);
-    let mut rewrite = |store: &mut Store<Memory>, truth: &Truth, now: Moment| {
+    let rewrite = |store: &mut Store<Memory>, truth: &Truth, now: Moment| {
         disk.refuse_sync(Some(std::io::ErrorKind::Other));
         store.ban(&ban(50, None, now), now);
         store.end_turn(now, truth);

@@ -68,7 +68,7 @@ fn told(bytes: &[u8]) -> (Vec<String>, Store<Memory>, Memory) {
             Restored::Ban(ban) => format!("ban {}", ban.net.addr()),
             Restored::Past(past) => format!("past {}", past.net.addr()),
             Restored::Unban { net, .. } => format!("unban {}", net.addr()),
-            Restored::Failure(failed) => format!("failure {}", failed.failure.addr),
+            Restored::Failure(failed) => format!("failure {}", failed.net),
             Restored::Read { position, .. } => format!("read offset={}", position.offset),
         });
     });
@@ -252,6 +252,6 @@ fn what_one_process_left_uncommitted_the_next_does_not_commit() {
     truth.read_to(70);
     store.stop(at(20), &truth);
     let (_, truth) = open(&disk, BOOT, at(30));
-    let who: Vec<_> = truth.failures.iter().map(|failed| failed.failure.addr).collect();
-    assert_eq!((who, truth.offset()), (vec![host(3)], 70));
+    let who: Vec<_> = truth.failures.iter().map(|failed| failed.net).collect();
+    assert_eq!((who, truth.offset()), (vec![net(3)], 70));
 }

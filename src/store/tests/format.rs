@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 
 use super::random::Random;
-use crate::filter::{Attempt, Class, Kind, Proof, Service, Step, Witness};
+use crate::filter::{Class, Kind, Proof, Service};
 use crate::limits::LINE_BYTES_MAX;
 use crate::store::record::{BootId, Clock, Parsed, Record, parse};
 use crate::store::stamp::Stamp;
@@ -84,7 +84,7 @@ fn record<'a>(random: &mut Random, name: &'a [u8]) -> Record<'a> {
         },
         5 => Record::Failure {
             jail: name,
-            addr: addr(random),
+            net: network(random),
             kind: Kind {
                 service: pick(
                     random,
@@ -96,15 +96,8 @@ fn record<'a>(random: &mut Random, name: &'a [u8]) -> Record<'a> {
                 ),
             },
             proof: pick(random, &proofs),
-            attempt: [
-                None,
-                Some(Attempt {
-                    id: random.below(u64::MAX),
-                    witness: pick(random, &[Witness::Notice, Witness::Security]),
-                    step: pick(random, &[Step::Opening, Step::Closing, Step::Whole]),
-                }),
-            ][random.index(2)],
-            source: random.below(1 << 16) as u16,
+            attempt: random.below(u64::MAX),
+            reports: [0, 1, 2].map(|_| random.below(1 << 32) as u32),
             at: stamp(random),
         },
         6 => Record::Read {
@@ -158,11 +151,11 @@ fn every_name_of_a_service_and_a_class_is_read() {
         for class in [Class::Auth, Class::User, Class::Acl, Class::Call, Class::Proto] {
             check(&Record::Failure {
                 jail: b"a b",
-                addr: IpAddr::from([192, 0, 2, 1]),
+                net: IpNet::from(IpAddr::from([192, 0, 2, 1])),
                 kind: Kind { service, class },
                 proof: Proof::Nonce,
-                attempt: None,
-                source: 0,
+                attempt: 7,
+                reports: [1, 0, 2],
                 at: Stamp::new(0),
             });
         }

@@ -167,7 +167,7 @@ fn a_flood_of_failures_without_proof_is_not_all_written_and_that_is_told() {
     for number in 0..20_100 {
         let mut failed = failed(number, at(2));
         if number >= 20_000 {
-            failed.failure.proof = Proof::Transport;
+            failed.proof = Proof::Transport;
         }
         store.failure(&failed, at(2));
         truth.failures.push(failed);
@@ -179,11 +179,7 @@ fn a_flood_of_failures_without_proof_is_not_all_written_and_that_is_told() {
     );
     let (mut store, back) = open(&disk, BOOT, at(71));
     assert_eq!((back.failures.len(), said(&mut store)), (4_196, vec![]));
-    assert!(
-        back.failures
-            .iter()
-            .any(|failed| failed.failure.addr == host(20_099))
-    );
+    assert!(back.failures.iter().any(|failed| failed.net == net(20_099)));
 }
 
 #[test]

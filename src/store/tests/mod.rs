@@ -17,8 +17,7 @@ use ipnet::IpNet;
 
 use super::memory::Memory;
 use super::{Banned, BootId, Failed, Kept, Live, Moment, Past, Restored, Store};
-use crate::filter::{Class, Failure, Kind, Proof, Service};
-use crate::guard::Source;
+use crate::filter::{Class, Kind, Proof, Service};
 use crate::tail::cursor::{Inode, Position};
 use crate::time::{Mono, Wall};
 
@@ -63,14 +62,11 @@ fn failed(number: u32, now: Moment) -> Failed<'static> {
     };
     Failed {
         jail: JAIL,
-        source: Source(1),
-        failure: Failure {
-            addr: host(number),
-            kind,
-            proof: Proof::Blind,
-            attempt: None,
-            at: None,
-        },
+        net: net(number),
+        kind,
+        proof: Proof::Blind,
+        attempt: u64::from(number),
+        reports: [0, 0, 1],
         at: now.mono.0 as i64,
     }
 }
@@ -105,16 +101,16 @@ impl Truth {
     fn restore(&mut self, restored: Restored<'_>) {
         match restored {
             Restored::Ban(ban) => {
-                let addr = ban.net.addr();
+                let net = ban.net;
                 let since = ban.since.0 as i64;
                 self.failures
-                    .retain(|failed| failed.failure.addr != addr || failed.at > since);
+                    .retain(|failed| failed.net != net || failed.at > since);
                 self.bans.insert(ban.net, Banned { jail: JAIL, ..ban });
             }
             Restored::Past(past) => {
-                let addr = past.net.addr();
+                let net = past.net;
                 self.failures
-                    .retain(|failed| failed.failure.addr != addr || failed.at > past.ended);
+                    .retain(|failed| failed.net != net || failed.at > past.ended);
                 self.past.insert(past.net, (past.bans, past.ended));
             }
             Restored::Unban { net, at, .. } => {
