@@ -42,7 +42,7 @@ impl Moment {
     }
 
     /// What the wall clock is ahead of the boot clock.
-    fn offset(self) -> i64 {
+    pub(super) fn offset(self) -> i64 {
         self.wall().saturating_sub(self.mono())
     }
 
@@ -51,6 +51,11 @@ impl Moment {
     pub fn has_plausible_wall(self) -> bool {
         is_plausible(self.wall())
     }
+}
+
+/// Whether the wall clock was set since it was so much ahead of the boot clock.
+pub(super) fn has_jumped(offset: i64, now: Moment) -> bool {
+    now.offset().saturating_sub(offset).saturating_abs() > JUMP
 }
 
 /// An instant as a signed number, so that there is one before the boot.
@@ -234,11 +239,13 @@ impl Survey {
             settled: false,
             first: now.mono(),
             offset: now.offset(),
+            jumped: false,
         };
         let before = match (self.current, self.boots.last()) {
             (Some(current), Some(last)) if same => {
                 present.first = current.first_mono;
                 present.offset = self.walk.offset;
+                present.jumped = has_jumped(self.walk.offset, now);
                 present.anchor = current.anchor;
                 present.settled = current.settled;
                 present.doubtful = is_doubtful(current.first_wall, current.anchor);
@@ -291,6 +298,8 @@ pub(super) struct Present {
     /// When the first record of this boot was or will be written.
     first: i64,
     offset: i64,
+    /// The wall clock was set since this boot's last record.
+    pub(super) jumped: bool,
 }
 
 impl Present {
@@ -312,7 +321,7 @@ impl Present {
         }
         let late = now.mono.0 > CLOCK_SETTLE_SECONDS * 1000;
         match self.away_by(now) {
-            Some(away) if self.doubtful || !late => away - replace(&mut self.away, away),
+            Some(away) if self.doubtful || !late => away.saturating_sub(replace(&mut self.away, away)),
             Some(_) | None => 0,
         }
     }
@@ -368,13 +377,13 @@ impl Times {
         stamp.millis() <= self.offset
     }
 
-    /// A time of what began in the record's boot.
+    /// A time that is over.
     pub(super) fn tell(&self, stamp: Stamp) -> i64 {
-        (stamp.millis() - self.offset).saturating_add(self.base)
+        self.tell_end(stamp, stamp)
     }
 
-    /// The end of a ban that began at `since`. If that was before the record's boot, the ban was written again in a
-    /// boot whose clock may have been set after that.
+    /// The end of what began at `since`. If that was before the record's boot, the record was written again in a boot
+    /// whose clock may have been set after that.
     pub(super) fn tell_end(&self, since: Stamp, until: Stamp) -> i64 {
         let base = if self.is_old(since) {
             self.old_base

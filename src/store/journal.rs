@@ -18,7 +18,7 @@ pub(super) struct Journal<D> {
     disk: D,
     /// `None`: there is no file.
     size: Option<u64>,
-    /// The file has a name that a crash may forget.
+    /// A crash may forget the file's name.
     is_new: bool,
     /// It cannot be written.
     failing: bool,
@@ -49,7 +49,7 @@ impl<D: Disk> Journal<D> {
         let mut journal = Journal {
             disk,
             size: None,
-            is_new: false,
+            is_new: true,
             failing: false,
             tried: None,
             rewrite: None,

@@ -2,7 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt as _;
 
-use super::chain::{Moment, Present, millis};
+use super::chain::{Moment, Present, has_jumped, millis};
 use super::disk::Disk;
 use super::journal::Journal;
 use super::live::{Banned, Failed, Kept, Live, Past, Restored};
@@ -105,9 +105,9 @@ impl<D: Disk> Ledger<D> {
             lines: Vec::new(),
             open: 0,
             clock: None,
-            clock_set: false,
+            clock_set: loaded.present.jumped,
             urgent: false,
-            urgent_commit: false,
+            urgent_commit: loaded.present.jumped,
             dirty: wants_rewrite.then_some(now.mono),
             failures: 0,
             left_out: 0,
@@ -178,12 +178,12 @@ impl<D: Disk> Ledger<D> {
         self.touch(now);
     }
 
-    /// The wall clock was set. Returns how much longer the machine was away than was thought.
+    /// The wall clock was set. Returns how much longer the machine was away than was thought. That it was set must
+    /// be on the medium: by the clock before, all bans in the file would seem to be over, or never to be.
     pub(super) fn clock_was_set(&mut self, now: Moment) -> i64 {
         let longer = self.present.set(now);
         if self.clock.is_some() && !self.journal.is_lost() {
-            self.clock_set = true;
-            self.dirty.get_or_insert(now.mono);
+            (self.clock_set, self.urgent_commit) = (true, true);
         }
         longer
     }
@@ -248,10 +248,11 @@ impl<D: Disk> Ledger<D> {
         if self.journal.is_lost() {
             return false;
         }
-        let offset = now.wall() - now.mono();
-        let jumped = |clock: i64| (offset - clock).abs() > 1_000;
+        let offset = now.offset();
         let fresh = self.lines.is_empty() && self.open == 0;
-        if self.clock.is_none() || fresh && (self.clock_set || self.clock.is_some_and(jumped)) {
+        if self.clock.is_none()
+            || fresh && (self.clock_set || self.clock.is_some_and(|clock| has_jumped(clock, now)))
+        {
             let mut lines = core::mem::take(&mut self.lines);
             self.write_clock(offset, now, &mut lines);
             self.lines = lines;
@@ -265,7 +266,7 @@ impl<D: Disk> Ledger<D> {
         let clock = Clock {
             boot: self.boot,
             mono: now.mono(),
-            wall: Stamp::new(now.mono() + offset),
+            wall: Stamp::new(now.mono().saturating_add(offset)),
             away: self.present.away,
         };
         Record::Clock(clock).write(out);
@@ -347,13 +348,15 @@ impl<D: Disk> Ledger<D> {
                 self.write_positions(now, live);
             }
             self.write_lines();
+            // It waited for the end of this group.
+            if self.clock_set && self.begin(now) {
+                self.write_lines();
+            }
         }
         if self.lines.capacity() > 2 * STORE_SLICE_BYTES {
             self.lines = Vec::new();
         }
-        (self.urgent, self.urgent_commit) = (false, false);
-        // A new clock record begins the next group.
-        self.dirty = self.clock_set.then_some(now.mono);
+        (self.urgent, self.urgent_commit, self.dirty) = (false, false, None);
         self.failures = 0;
         let left_out = core::mem::take(&mut self.left_out);
         if left_out > 0 {
@@ -414,9 +417,9 @@ impl<D: Disk> Ledger<D> {
 
     fn begin_rewriting(&mut self, now: Moment) {
         let offset = if self.journal.is_failing() {
-            now.wall() - now.mono()
+            now.offset()
         } else {
-            self.clock.unwrap_or(now.wall() - now.mono())
+            self.clock.unwrap_or(now.offset())
         };
         let mut clock = Vec::new();
         self.write_clock(offset, now, &mut clock);

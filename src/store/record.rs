@@ -1,9 +1,9 @@
 //! One line of the state file: a word, `name=value` fields, and the line's [`crc32`] in hexadecimal.
 //!
 //! ```text
-//! sipguard state 1 63d3d4a7
-//! clock boot=6f…1c mono=52340 wall=2026-11-22T12:42:47.000Z away=0 1f0c5b77
-//! ban jail=asterisk net=192.0.2.1/32 since=2026-11-22T12:42:46.810Z until=never count=0 proof=blind 0d41c8b9
+//! sipguard state 1 173ae832
+//! clock boot=0000000000000000000000000000006f mono=52340 wall=2026-11-22T12:42:47.000Z away=0 96af9950
+//! ban jail=asterisk net=192.0.2.1/32 since=2026-11-22T12:42:46.810Z until=never count=0 proof=blind 51f7e29d
 //! ```
 //!
 //! What others chose (names, paths) is escaped, so that a record is one line and a field has no blank in it.

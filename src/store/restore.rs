@@ -82,6 +82,8 @@ pub(super) fn load<D: Disk>(
         Ok(_) => {}
         Err(error) => journal.unreadable(error),
     }
+    // A process that was killed may have written what no power failure would have left, and what is read is relied on.
+    journal.sync();
     Loaded {
         present,
         records,
