@@ -18,6 +18,10 @@ use sipguard::filter::{Class, Context, Failure, Filter, Kind, Proof, Reading, Se
 use sipguard::guard::{Change, Guard, JailId, Outcome, Policy, Seed, Settings, Source, Trust};
 use sipguard::limits::REQUEST_BYTES_MAX;
 use sipguard::lines::{Cut, Lines};
+use sipguard::store::crc::crc32;
+use sipguard::store::memory::Memory;
+use sipguard::store::{Banned, BootId, Failed, Kept, Live, Moment, Restored, Store};
+use sipguard::tail::Position;
 use sipguard::time::{Mono, Wall};
 use sipguard::wire::{ipset, nlmsg};
 use sipguard::zone::Zone;
@@ -175,6 +179,72 @@ pub fn zone(bytes: &[u8]) {
             let _ = zone.local(Wall(utc));
         }
     }
+}
+
+/// A state file: whatever it holds, what comes back stands in it with a right checksum, is told alike a second time,
+/// and the file is one that can be appended to.
+pub fn store(bytes: &[u8]) {
+    struct Nothing;
+    impl Live for Nothing {
+        fn kept_after(&self, _: u64) -> Option<(u64, Kept<'_>)> {
+            None
+        }
+        fn failure_after(&self, _: u64) -> Option<(u64, Failed<'_>)> {
+            None
+        }
+        fn positions(&self, _: &mut dyn FnMut(&Path, Position)) {}
+    }
+    let right = |line: &&[u8]| {
+        let mut words = line.rsplitn(2, |&byte| byte == b' ');
+        let (sum, body) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        String::from_utf8_lossy(sum) == format!("{:08x}", crc32(body))
+    };
+    let lines = bytes
+        .split(|&byte| byte == b'\n')
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let whole = lines.filter(right).count();
+    let disk = Memory::with(bytes);
+    let boot = BootId(1);
+    let now = Moment {
+        mono: Mono(60_000),
+        wall: Wall(1_795_351_367),
+    };
+    let open = || {
+        let mut told = Vec::new();
+        let store = Store::open(disk.clone(), None, boot, now, &mut |restored| {
+            if let Restored::Ban(ban) = restored {
+                assert!(
+                    ban.until.is_none_or(|until| until > now.mono),
+                    "it is in force: {ban:?}"
+                );
+            }
+            told.push(format!("{restored:?}"));
+        });
+        (store, told)
+    };
+    let (mut store, told) = open();
+    assert!(told.len() <= whole, "{} of {whole}: {told:?}", told.len());
+    while store.notice().is_some() {}
+    assert_eq!(open().1, told);
+    let net: IpNet = "203.0.113.7/32".parse().unwrap();
+    let ban = Banned {
+        jail: "a jail",
+        net,
+        since: now.mono,
+        until: None,
+        proof: Proof::Nonce,
+        count: 7,
+    };
+    store.ban(&ban, now);
+    store.flush_urgent();
+    let (_, again) = open();
+    assert_eq!(again.last(), Some(&format!("{:?}", Restored::Ban(ban))));
+    assert_eq!(again[..again.len() - 1], told);
+    store.clock_was_set(Moment {
+        wall: Wall(now.wall.0 + 5_000),
+        ..now
+    });
+    store.stop(now, &Nothing);
 }
 
 /// A history: two bytes are an event. The tables keep their bounds, nobody trusted is banned, nothing proven makes

@@ -145,6 +145,12 @@ fn requests_of_clients() {
 }
 
 #[test]
+fn state_files() {
+    let seeds = ["one", "two"].map(|name| fs::read(format!("fuzz/corpus/store/seed-{name}")).unwrap());
+    check("store", &seeds, properties::store);
+}
+
+#[test]
 fn histories() {
     let mut random = Random(1);
     let seeds: Vec<Vec<u8>> = (0..50)
