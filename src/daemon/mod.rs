@@ -120,7 +120,8 @@ impl Daemon {
                 .look_at_kernel(kernel.is_some_and(|place| ready.has(place)));
             more = self.tail.read(now, &mut |line| self.watch.line(&line));
             self.watch.end_turn();
-            self.serve(ready, clients, now);
+            // What was asked for may have changed what there is to read.
+            more |= self.serve(ready, clients, now);
             while let Some(notice) = self.tail.notice() {
                 report::file(&notice, self.watch.jails());
             }

@@ -14,9 +14,10 @@ use crate::control::listing::Clock;
 use crate::escape::Escaped;
 use crate::filter::{Context, Failure, Reading, Suspicion};
 use crate::firewall::{self, Firewall, Refusal};
-use crate::guard::{Effect, Guard, JailId, NotBanned, Outcome, Source, Trust, Verdict};
+use crate::guard::{Ban, Effect, Guard, JailId, NotBanned, Outcome, Source, Trust, Verdict};
 use crate::limits::{
     CHANGES_PER_BATCH, JAILS_MAX, KERNEL_LOOK_SECONDS, KERNEL_RETRY_SECONDS, OWN_LOOK_SECONDS,
+    UNBANS_PER_TURN,
 };
 use crate::sys::{Fault, own};
 use crate::tail::Line;
@@ -119,10 +120,6 @@ impl Watch {
         &self.guard
     }
 
-    pub(super) fn guard_mut(&mut self) -> &mut Guard {
-        &mut self.guard
-    }
-
     pub(super) fn clock(&self) -> Clock {
         Clock {
             now: self.now,
@@ -159,6 +156,31 @@ impl Watch {
         }
         self.settle();
         Ok(())
+    }
+
+    /// Lifts the bans of an address in a jail: its own, and that of the network it is counted with. Then
+    /// [`Watch::settle`].
+    pub(super) fn lift(&mut self, net: IpNet, jail: JailId) -> impl Iterator<Item = Ban> + use<> {
+        let nets = [Some(net), self.guard.network_of(net)];
+        let lifted = nets.map(|net| net.and_then(|net| self.guard.unban(net, jail)));
+        lifted.into_iter().flatten()
+    }
+
+    /// Lifts bans, of one jail or of all, from `number` on, and counts them; as many as a turn may. Whether there are
+    /// more.
+    pub(super) fn lift_some(&mut self, jail: Option<JailId>, number: &mut u32, lifted: &mut u64) -> bool {
+        let numbers = self.guard.ban_numbers();
+        let end = numbers.min(number.saturating_add(UNBANS_PER_TURN));
+        for at in *number..end {
+            let ban = self.guard.ban_at(at).map(|(ban, _)| *ban);
+            if let Some(ban) = ban.filter(|ban| jail.is_none_or(|jail| jail == ban.jail)) {
+                self.guard.unban(ban.net, ban.jail);
+                *lifted += 1;
+            }
+        }
+        *number = end;
+        self.settle();
+        end < numbers
     }
 
     /// Prepares the kernel for another configuration, if it is laid out otherwise. On an error all is as before,

@@ -2,9 +2,8 @@
 
 use ipnet::IpNet;
 
-use super::bans::Entered;
 use super::index::Key;
-use super::{Ban, Guard, JailId, Settings, Stats, Tally, Trust};
+use super::{Ban, Full, Guard, JailId, Settings, Stats, Tally, Trust};
 use crate::addr;
 use crate::filter::Proof;
 use crate::time::Mono;
@@ -68,18 +67,7 @@ impl Guard {
             proof: Proof::Transport,
             by_hand: true,
         };
-        let displaced = match self.bans.enter(ban) {
-            Entered::New => None,
-            Entered::Displaced(other) => {
-                self.count(jail, |stats| &mut stats.displaced);
-                Some(other)
-            }
-            Entered::Full => {
-                self.count(jail, |stats| &mut stats.table_full);
-                return Err(NotBanned::TableFull);
-            }
-        };
-        self.count(jail, |stats| &mut stats.bans);
+        let displaced = self.enter(ban).map_err(|Full| NotBanned::TableFull)?;
         self.failures.forget(Key::new(ban.net, jail));
         Ok(displaced)
     }

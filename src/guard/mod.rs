@@ -132,6 +132,9 @@ pub struct Stats {
     pub suspicious: u64,
 }
 
+/// The table is full of bans that a new one may not displace.
+struct Full;
+
 /// All failures and bans.
 pub struct Guard {
     policies: Vec<Policy>,
@@ -369,23 +372,31 @@ impl Guard {
             proof: why.proof,
             by_hand: false,
         };
+        match self.enter(ban) {
+            Ok(displaced) => Outcome::Ban(Verdict { ban, why, displaced }),
+            Err(Full) => Outcome::TableFull(Verdict {
+                ban,
+                why,
+                displaced: None,
+            }),
+        }
+    }
+
+    /// Enters a new ban, and counts what came of it. Returns the ban that made room for it.
+    fn enter(&mut self, ban: Ban) -> Result<Option<Ban>, Full> {
         let displaced = match self.bans.enter(ban) {
             Entered::New => None,
             Entered::Displaced(other) => {
-                self.count(jail, |stats| &mut stats.displaced);
+                self.count(ban.jail, |stats| &mut stats.displaced);
                 Some(other)
             }
             Entered::Full => {
-                self.count(jail, |stats| &mut stats.table_full);
-                return Outcome::TableFull(Verdict {
-                    ban,
-                    why,
-                    displaced: None,
-                });
+                self.count(ban.jail, |stats| &mut stats.table_full);
+                return Err(Full);
             }
         };
-        self.count(jail, |stats| &mut stats.bans);
-        Outcome::Ban(Verdict { ban, why, displaced })
+        self.count(ban.jail, |stats| &mut stats.bans);
+        Ok(displaced)
     }
 
     /// Rule R2.
