@@ -35,6 +35,7 @@ fn keys_of_jail(old: &Jail, new: &Jail) -> Vec<&'static str> {
         maxretry,
         findtime,
         bantime,
+        escalation,
         ignoreip,
         blocks,
         origins: _,
@@ -46,6 +47,7 @@ fn keys_of_jail(old: &Jail, new: &Jail) -> Vec<&'static str> {
         ("maxretry", *maxretry != old.maxretry),
         ("findtime", *findtime != old.findtime),
         ("bantime", *bantime != old.bantime),
+        ("bantime.increment", *escalation != old.escalation),
         ("ignoreip", *ignoreip != old.ignoreip),
         ("action", *blocks != old.blocks),
     ])
@@ -59,6 +61,9 @@ fn keys_of_all(old: &Config, new: &Config) -> Vec<&'static str> {
         maxbans,
         ipv6prefix,
         dbfile,
+        dbshort,
+        dbpurgeage,
+        onstop,
         socket,
         origins: _,
     } = new;
@@ -68,6 +73,9 @@ fn keys_of_all(old: &Config, new: &Config) -> Vec<&'static str> {
         ("maxbans", *maxbans != old.maxbans),
         ("ipv6prefix", *ipv6prefix != old.ipv6prefix),
         ("dbfile", *dbfile != old.dbfile),
+        ("dbshort", *dbshort != old.dbshort),
+        ("dbpurgeage", *dbpurgeage != old.dbpurgeage),
+        ("onstop", *onstop != old.onstop),
         ("socket (in force after a restart)", *socket != old.socket),
     ])
 }

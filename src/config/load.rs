@@ -9,7 +9,7 @@ use super::ini::{DEFAULT, Entry, Ini, Place, Wrong};
 use super::interpolate::Value;
 use super::reading::{Reading, shown};
 use super::settings::{self, Reads, SETTINGS, Scope, Setting};
-use super::{Backend, Config, DBFILE_DEFAULT, FilterName, Jail, Protocol, SOCKET_DEFAULT, jail};
+use super::{Backend, Config, DBFILE_DEFAULT, FilterName, Jail, OnStop, Protocol, SOCKET_DEFAULT, jail};
 use crate::limits::{FILES_MAX, JAILS_MAX, RING_MIN, SOCKET_PATH_BYTES_MAX};
 
 /// fail2ban.conf's section; its keys may stand in jail.local, too.
@@ -113,6 +113,12 @@ impl<'i> Reading<'i> {
         let maxbans = self.number(DEFINITION, "maxbans").unwrap_or_default();
         let ipv6prefix = self.number(DEFINITION, "ipv6prefix").unwrap_or_default();
         let dbfile = self.dbfile();
+        let dbshort = self.dbshort();
+        let dbpurgeage = self.seconds(DEFINITION, "dbpurgeage").unwrap_or_default();
+        let onstop = match self.word(DEFINITION, "onstop") {
+            Some("remove") => OnStop::Remove,
+            _ => OnStop::Keep,
+        };
         let socket = self.socket().unwrap_or_default();
         let mut config = Config {
             jails: Vec::new(),
@@ -121,6 +127,9 @@ impl<'i> Reading<'i> {
             maxbans,
             ipv6prefix: u8::try_from(ipv6prefix).unwrap_or(128),
             dbfile,
+            dbshort,
+            dbpurgeage,
+            onstop,
             socket,
             origins: self.origins(),
         };
@@ -140,7 +149,17 @@ impl<'i> Reading<'i> {
             self.warn(Some(value.place()), what);
             return Some(DBFILE_DEFAULT.to_owned());
         }
-        self.expect_path("dbfile", &value);
+        self.absolute("dbfile", &value);
+        Some(text.to_owned())
+    }
+
+    fn dbshort(&mut self) -> Option<String> {
+        let value = self.value(DEFINITION, "dbshort")?;
+        let text = value.text().trim();
+        if text.is_empty() || text.eq_ignore_ascii_case("none") {
+            return None;
+        }
+        self.absolute("dbshort", &value);
         Some(text.to_owned())
     }
 
@@ -152,7 +171,7 @@ impl<'i> Reading<'i> {
             self.warn(Some(value.place()), what);
             return Some(SOCKET_DEFAULT.to_owned());
         }
-        self.expect_path("socket", &value);
+        self.absolute("socket", &value);
         if text.len() > SOCKET_PATH_BYTES_MAX {
             let what = format!("socket: the path of a socket has at most {SOCKET_PATH_BYTES_MAX} bytes");
             self.wrong(value.wrong(value.text(), what));
@@ -160,7 +179,7 @@ impl<'i> Reading<'i> {
         Some(text.to_owned())
     }
 
-    fn expect_path(&mut self, key: &str, value: &Value) {
+    fn absolute(&mut self, key: &str, value: &Value) {
         let text = value.text().trim();
         if !text.starts_with('/') || text.contains(['\n', '\0']) {
             let what = format!(

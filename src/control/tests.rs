@@ -24,6 +24,8 @@ impl Fake {
             maxretry: 5,
             findtime: 600,
             bantime: None,
+            escalation: None,
+            recidive: false,
             trust: Trust::default(),
         };
         let own = ["127.0.0.0/8", "192.168.0.1/32", "::1/128"].map(|net| net.parse().unwrap());
@@ -31,6 +33,7 @@ impl Fake {
             ring: 4_096,
             maxbans: 200_000,
             ipv6prefix: 64,
+            purge_age: None,
             own: Trust::new(own),
             seed: Seed([1, 2]),
         };

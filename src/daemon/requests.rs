@@ -195,7 +195,7 @@ impl Daemon {
         };
         let jail_name = jails.name(jail).to_owned();
         let shown = HostOrNet(net);
-        let lasting = lasting.unwrap_or_else(|| Lasting(self.watch.guard().bantime(jail)));
+        let lasting = lasting.unwrap_or_else(|| Lasting(self.watch.guard().usual_bantime(jail)));
         self.watch.ban_by_hand(net, jail, lasting, force).map_err(|why| {
             (
                 NOT_DONE,

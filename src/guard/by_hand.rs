@@ -93,7 +93,7 @@ impl Guard {
 
     /// How long bans of a jail last if nothing else is asked for, in seconds; `None` is for ever.
     #[must_use]
-    pub fn bantime(&self, jail: JailId) -> Option<u64> {
+    pub fn usual_bantime(&self, jail: JailId) -> Option<u64> {
         let policy = self.policies.get(usize::from(jail.0));
         policy.and_then(|policy| policy.bantime)
     }
@@ -166,12 +166,15 @@ mod tests {
             maxretry: 3,
             findtime: 600,
             bantime: Some(600),
+            escalation: None,
+            recidive: false,
             trust: Trust::new([trusted.parse().unwrap()]),
         };
         let settings = Settings {
             ring: 64,
             maxbans,
             ipv6prefix: 64,
+            purge_age: None,
             own: Trust::new([
                 "192.0.2.1/32".parse().unwrap(),
                 "2001:db8::1/128".parse().unwrap(),

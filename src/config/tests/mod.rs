@@ -77,6 +77,8 @@ all jails
   maxbans     131072                                   built in
   ipv6prefix  /64                                      built in
   dbfile      /var/lib/sipguard/bans                   built in
+  dbpurgeage  1d                                       built in
+  onstop      keep: bans stay in force                 built in
   socket      /run/sipguard/sipguard.sock              built in";
     assert_eq!(describe(&config).to_string(), want);
 }
