@@ -1,6 +1,7 @@
 //! The loop: one thread, one `poll(2)`. Here are the start-up order, the budget of a turn and the log lines:
 //! one decision, one line.
 
+mod by_hand;
 mod jails;
 mod report;
 mod requests;

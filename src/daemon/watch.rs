@@ -2,7 +2,6 @@
 
 use std::os::fd::BorrowedFd;
 
-use ipnet::IpNet;
 use log::{debug, error, info, warn};
 
 use super::TARGET;
@@ -14,14 +13,13 @@ use crate::control::listing::Clock;
 use crate::escape::Escaped;
 use crate::filter::{Context, Failure, Reading, Suspicion};
 use crate::firewall::{self, Firewall, Refusal};
-use crate::guard::{Ban, Effect, Guard, JailId, NotBanned, Outcome, Source, Trust, Verdict};
+use crate::guard::{Effect, Guard, JailId, Outcome, Source, Trust, Verdict};
 use crate::limits::{
     CHANGES_PER_BATCH, JAILS_MAX, KERNEL_LOOK_SECONDS, KERNEL_RETRY_SECONDS, OWN_LOOK_SECONDS,
-    UNBANS_PER_TURN,
 };
 use crate::sys::{Fault, own};
 use crate::tail::Line;
-use crate::time::{Lasting, Mono, Wall};
+use crate::time::{Mono, Wall};
 use crate::zone::Zone;
 
 /// The same kind of trouble is told once in so many seconds.
@@ -30,7 +28,7 @@ const TELL_SECONDS: u64 = 60;
 /// What stands between the lines and the kernel.
 pub(super) struct Watch {
     jails: Jails,
-    guard: Guard,
+    pub(super) guard: Guard,
     /// `None` in a dry run.
     firewall: Option<Firewall>,
     /// When to look whether our rules are in the kernel although nothing was heard.
@@ -38,13 +36,13 @@ pub(super) struct Watch {
     /// When to look which addresses are our own: after bans, which may have hit one.
     own_at: Option<Mono>,
     /// Not before: we have looked.
-    own_rests: Mono,
+    pub(super) own_rests: Mono,
     /// Verdicts of this turn: told when the kernel has answered, so that the ban comes before the word.
     fresh: Vec<Verdict>,
     batch: Vec<Effect>,
     /// What the filters found in the current line; at most one reading each.
     found: Vec<(Reading, JailBits)>,
-    now: Mono,
+    pub(super) now: Mono,
     utc: Wall,
     zone: Zone,
     context: Context,
@@ -136,51 +134,6 @@ impl Watch {
     /// Why the kernel has bans that were lifted, if it has.
     pub(super) fn held_against_our_will(&self) -> Option<&str> {
         (self.guard.whole_tally().leaving > 0).then_some(self.trouble.as_str())
-    }
-
-    /// Bans somebody because a person says so; whether the kernel took it is in the guard.
-    pub(super) fn ban_by_hand(
-        &mut self,
-        net: IpNet,
-        jail: JailId,
-        Lasting(seconds): Lasting,
-        force: bool,
-    ) -> Result<(), NotBanned> {
-        if self.own_rests <= self.now {
-            self.look_at_own();
-        }
-        let until = seconds.map(|seconds| self.now.plus_seconds(seconds));
-        let displaced = self.guard.ban(net, jail, until, self.now, force)?;
-        if let Some(ban) = displaced {
-            warn!(target: TARGET, "the table is full (maxbans): the ban of {} ended early to make room", Net(&ban));
-        }
-        self.settle();
-        Ok(())
-    }
-
-    /// Lifts the bans of an address in a jail: its own, and that of the network it is counted with. Then
-    /// [`Watch::settle`].
-    pub(super) fn lift(&mut self, net: IpNet, jail: JailId) -> impl Iterator<Item = Ban> + use<> {
-        let nets = [Some(net), self.guard.network_of(net)];
-        let lifted = nets.map(|net| net.and_then(|net| self.guard.unban(net, jail)));
-        lifted.into_iter().flatten()
-    }
-
-    /// Lifts bans, of one jail or of all, from `number` on, and counts them; as many as a turn may. Whether there are
-    /// more.
-    pub(super) fn lift_some(&mut self, jail: Option<JailId>, number: &mut u32, lifted: &mut u64) -> bool {
-        let numbers = self.guard.ban_numbers();
-        let end = numbers.min(number.saturating_add(UNBANS_PER_TURN));
-        for at in *number..end {
-            let ban = self.guard.ban_at(at).map(|(ban, _)| *ban);
-            if let Some(ban) = ban.filter(|ban| jail.is_none_or(|jail| jail == ban.jail)) {
-                self.guard.unban(ban.net, ban.jail);
-                *lifted += 1;
-            }
-        }
-        *number = end;
-        self.settle();
-        end < numbers
     }
 
     /// Prepares the kernel for another configuration, if it is laid out otherwise. On an error all is as before,
@@ -302,7 +255,7 @@ impl Watch {
 
     /// Lifts bans of what has become one of our own addresses, gateways or resolvers since the start: a router
     /// gets them after it. A ban is not made to wait for this look.
-    fn look_at_own(&mut self) {
+    pub(super) fn look_at_own(&mut self) {
         self.own_at = None;
         self.own_rests = self.now.plus_seconds(OWN_LOOK_SECONDS);
         // What cannot be read is as it was.
