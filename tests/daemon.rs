@@ -359,10 +359,10 @@ fn a_guard_that_cannot_guard_says_why_and_leaves_nothing() {
             );
             refuses(&bare, 1, &["Operation not permitted", "CAP_NET_ADMIN"]);
         }
-        // Without nfnetlink: strace(1) makes the system call fail as it does on such a kernel. The first socket
-        // is rtnetlink's, for the list of our own addresses.
+        // Without nfnetlink: strace(1) makes the system call fail as it does on such a kernel. The first sockets
+        // are the one that listens and rtnetlink's, for the list of our own addresses.
         let path = config("auto", "maxretry = 2");
-        let blind = "strace -qqfo /dev/null -e inject=socket:error=EPROTONOSUPPORT:when=2+";
+        let blind = "strace -qqfo /dev/null -e inject=socket:error=EPROTONOSUPPORT:when=3+";
         refuses(
             &format!("{blind} {program} run --config {path}"),
             1,

@@ -1,6 +1,7 @@
 //! The loop: one thread, one `poll(2)`. Here are the start-up order, the budget of a turn and the log lines:
 //! one decision, one line.
 
+mod by_hand;
 mod jails;
 mod report;
 mod requests;
@@ -149,7 +150,8 @@ impl Daemon {
             more = self.tail.read(now, &mut |line| self.watch.line(&line));
             self.watch.end_turn();
             self.watch.keep(&self.tail);
-            self.serve(ready, clients, now);
+            // What was asked for may have changed what there is to read.
+            more |= self.serve(ready, clients, now);
             while let Some(notice) = self.tail.notice() {
                 report::file(&notice, self.watch.jails());
             }

@@ -15,7 +15,6 @@ use crate::config::Config;
 use crate::control::request::JailName;
 use crate::control::{self, Answer, DONE, Listing, NOT_DONE, Pulled, Request, WRONG};
 use crate::guard::{Ban, JailId, NotBanned};
-use crate::limits::UNBANS_PER_TURN;
 use crate::sys::Fault;
 use crate::sys::poll::{Place, Ready};
 use crate::time::{Lasting, Mono};
@@ -63,18 +62,21 @@ pub(super) fn open(config: &Config) -> Result<Option<Control>, Failed> {
 }
 
 impl Daemon {
-    /// One turn of the control socket.
-    pub(super) fn serve(&mut self, ready: Ready, first: Option<Place>, now: Mono) {
+    /// One turn of the control socket. Whether something was asked for.
+    pub(super) fn serve(&mut self, ready: Ready, first: Option<Place>, now: Mono) -> bool {
         let Some(mut control) = self.control.take() else {
-            return;
+            return false;
         };
+        let mut asked = false;
         control.begin_turn(ready, first, now);
         while let Some((asker, uid, request)) = control.next_request(now) {
             let answer = self.answer(request, uid, now);
             control.answer(asker, answer, now);
+            asked = true;
         }
         control.end_turn(now, &mut |rest, out| self.go_on(rest, out));
         self.control = Some(control);
+        asked
     }
 
     fn answer(&mut self, request: Request, uid: u32, now: Mono) -> Answer<Rest> {
@@ -119,10 +121,9 @@ impl Daemon {
 
     /// Makes more of an answer.
     fn go_on(&mut self, rest: &mut Rest, out: &mut Vec<u8>) -> Pulled {
-        if rest.reloads != self.reloads {
-            return Pulled::Cut;
-        }
+        let as_before = rest.reloads == self.reloads;
         match &mut rest.what {
+            What::Listing(_) if !as_before => Pulled::Cut,
             What::Listing(listing) => {
                 let status = Status {
                     config: &self.config,
@@ -138,24 +139,17 @@ impl Daemon {
                 lifted,
                 uid,
             } => {
-                let numbers = self.watch.guard().ban_numbers();
-                let end = numbers.min(number.saturating_add(UNBANS_PER_TURN));
-                for at in *number..end {
-                    let ban = self.watch.guard().ban_at(at).map(|(ban, _)| *ban);
-                    if let Some(ban) = ban.filter(|ban| jail.is_none_or(|jail| jail == ban.jail)) {
-                        self.watch.unban(ban.net, ban.jail);
-                        *lifted += 1;
-                    }
-                }
-                *number = end;
-                self.watch.settle();
+                let more = as_before && self.watch.lift_some(*jail, number, lifted);
                 self.watch.keep(&self.tail);
-                if end < numbers {
+                if more {
                     return Pulled::More;
                 }
                 let bans = Count(*lifted, "ban");
                 if *lifted > 0 {
-                    info!(target: TARGET, "unbanned all by hand (uid {uid}): {bans}");
+                    info!(target: TARGET, "unbanned by hand (uid {uid}): {bans}");
+                }
+                if !as_before {
+                    return Pulled::Cut;
                 }
                 let said = match (*lifted, self.watch.held_against_our_will()) {
                     (0, _) => format!("{NOT_DONE}\nnobody is banned\n"),
@@ -203,18 +197,21 @@ impl Daemon {
         };
         let jail_name = jails.name(jail).to_owned();
         let shown = HostOrNet(net);
-        let lasting = lasting.unwrap_or_else(|| Lasting(self.watch.guard().bantime(jail)));
+        let lasting = lasting.unwrap_or_else(|| Lasting(self.watch.guard().usual_bantime(jail)));
         self.watch.ban_by_hand(net, jail, lasting, force).map_err(|why| {
             (
                 NOT_DONE,
                 format!("{shown} is not banned: {}", reason(why, &jail_name)),
             )
         })?;
-        info!(target: TARGET, "banned {shown} {lasting} by hand (uid {uid}) jail={jail_name}");
         match self.watch.guard().standing(net, jail) {
-            Some((_, true)) => Ok(format!("banned {shown} {lasting}")),
+            Some((_, true)) => {
+                info!(target: TARGET, "banned {shown} {lasting} by hand (uid {uid}) jail={jail_name}");
+                Ok(format!("banned {shown} {lasting}"))
+            }
             Some((_, false)) | None => {
                 let why = self.watch.trouble().unwrap_or("the kernel did not take it");
+                warn!(target: TARGET, "not yet banned {shown} {lasting} by hand (uid {uid}) jail={jail_name}: {why}");
                 let what = format!("{shown} is not yet banned, trying again every second: {why}");
                 Err((NOT_DONE, what))
             }
@@ -225,15 +222,10 @@ impl Daemon {
     fn unban(&mut self, net: IpNet, name: Option<&JailName>, uid: u32) -> Result<String, Refused> {
         let only = self.jail_named(name)?;
         let jails = self.watch.jails().rules().len() as u16;
-        let mut lifted: Vec<Ban> = Vec::new();
-        for jail in (0..jails)
+        let jails = (0..jails)
             .map(JailId)
-            .filter(|jail| only.is_none_or(|only| only == *jail))
-        {
-            let nets = [Some(net), self.watch.guard().network_of(net)];
-            let found = nets.into_iter().flatten();
-            lifted.extend(found.filter_map(|net| self.watch.unban(net, jail)));
-        }
+            .filter(|jail| only.is_none_or(|only| only == *jail));
+        let lifted: Vec<Ban> = jails.flat_map(|jail| self.watch.lift(net, jail)).collect();
         if lifted.is_empty() {
             return Err((NOT_DONE, format!("{} is not banned", HostOrNet(net))));
         }

@@ -15,13 +15,13 @@ use crate::control::listing::Clock;
 use crate::escape::Escaped;
 use crate::filter::{Context, Failure, Reading, Suspicion};
 use crate::firewall::{self, Firewall, Refusal};
-use crate::guard::{Ban, Effect, Guard, JailId, NotBanned, Outcome, Source, Trust, Verdict};
+use crate::guard::{Ban, Effect, Guard, JailId, Outcome, Source, Trust, Verdict};
 use crate::limits::{
     CHANGES_PER_BATCH, JAILS_MAX, KERNEL_LOOK_SECONDS, KERNEL_RETRY_SECONDS, OWN_LOOK_SECONDS,
 };
 use crate::sys::{Fault, own};
 use crate::tail::{Line, Tail};
-use crate::time::{Lasting, Mono, Wall};
+use crate::time::{Mono, Wall};
 use crate::zone::Zone;
 
 /// The same kind of trouble is told once in so many seconds.
@@ -30,7 +30,7 @@ const TELL_SECONDS: u64 = 60;
 /// What stands between the lines and the kernel.
 pub(super) struct Watch {
     jails: Jails,
-    guard: Guard,
+    pub(super) guard: Guard,
     /// `None` in a dry run.
     firewall: Option<Firewall>,
     /// `None`: nothing outlives a restart.
@@ -40,13 +40,13 @@ pub(super) struct Watch {
     /// When to look which addresses are our own: after bans, which may have hit one.
     own_at: Option<Mono>,
     /// Not before: we have looked.
-    own_rests: Mono,
+    pub(super) own_rests: Mono,
     /// Verdicts of this turn: told when the kernel has answered, so that the ban comes before the word.
     fresh: Vec<Verdict>,
     batch: Vec<Effect>,
     /// What the filters found in the current line; at most one reading each.
     found: Vec<(Reading, JailBits)>,
-    now: Mono,
+    pub(super) now: Mono,
     utc: Wall,
     zone: Zone,
     context: Context,
@@ -147,34 +147,13 @@ impl Watch {
         (self.guard.whole_tally().leaving > 0).then_some(self.trouble.as_str())
     }
 
-    /// Bans somebody because a person says so; whether the kernel took it is in the guard.
-    pub(super) fn ban_by_hand(
-        &mut self,
-        net: IpNet,
-        jail: JailId,
-        Lasting(seconds): Lasting,
-        force: bool,
-    ) -> Result<(), NotBanned> {
-        if self.own_rests <= self.now {
-            self.look_at_own();
-        }
-        let until = seconds.map(|seconds| self.now.plus_seconds(seconds));
-        let displaced = self.guard.ban(net, jail, until, self.now, force)?;
-        if let Some(ban) = displaced {
-            warn!(target: TARGET, "the table is full (maxbans): the ban of {} ended early to make room", Net(&ban));
-        }
-        self.settle();
+    /// Notes a ban that a person asked for.
+    pub(super) fn note_ban(&mut self, net: IpNet, jail: JailId, displaced: Option<&Ban>) {
         let made = self.guard.standing(net, jail).map(|(ban, _)| *ban);
-        let clock = (self.now, self.utc);
         if let (Some(state), Some(ban)) = (&mut self.state, made) {
-            state.bans(
-                [(&ban, displaced.as_ref())].into_iter(),
-                &self.guard,
-                &self.jails,
-                clock,
-            );
+            let bans = [(&ban, displaced)].into_iter();
+            state.bans(bans, &self.guard, &self.jails, (self.now, self.utc));
         }
-        Ok(())
     }
 
     /// Ends a ban before its time; [`Watch::settle`] and [`Watch::keep`] are to follow.
@@ -335,7 +314,7 @@ impl Watch {
 
     /// Lifts bans of what has become one of our own addresses, gateways or resolvers since the start: a router
     /// gets them after it. A ban is not made to wait for this look.
-    fn look_at_own(&mut self) {
+    pub(super) fn look_at_own(&mut self) {
         self.own_at = None;
         self.own_rests = self.now.plus_seconds(OWN_LOOK_SECONDS);
         // What cannot be read is as it was.

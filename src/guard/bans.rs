@@ -53,7 +53,7 @@ impl Bans {
         Bans {
             rows: Slab::new(maxbans + LEAVING_MAX),
             index: Index::new(seed),
-            deadlines: Deadlines::default(),
+            deadlines: Deadlines::new(maxbans),
             urgent: List::EMPTY,
             again: List::EMPTY,
             refused: List::EMPTY,

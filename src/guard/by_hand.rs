@@ -2,9 +2,8 @@
 
 use ipnet::IpNet;
 
-use super::bans::Entered;
 use super::index::Key;
-use super::{Ban, Guard, JailId, Settings, Stats, Tally, Trust};
+use super::{Ban, Full, Guard, JailId, Settings, Stats, Tally, Trust};
 use crate::addr;
 use crate::filter::Proof;
 use crate::time::Mono;
@@ -68,22 +67,8 @@ impl Guard {
             proof: Proof::Transport,
             by_hand: true,
         };
-        let displaced = match self.bans.enter(ban) {
-            Entered::New => None,
-            Entered::Displaced(other) => {
-                self.count(jail, |stats| &mut stats.displaced);
-                Some(other)
-            }
-            Entered::Full => {
-                self.count(jail, |stats| &mut stats.table_full);
-                return Err(NotBanned::TableFull);
-            }
-        };
-        self.count(jail, |stats| &mut stats.bans);
-        let key = Key::new(ban.net, jail);
-        let bans = self.history.bans(key, now).saturating_add(1);
-        self.history.note(key, bans, until);
-        self.failures.forget(key);
+        let displaced = self.enter(ban).map_err(|Full| NotBanned::TableFull)?;
+        self.failures.forget(Key::new(ban.net, jail));
         Ok(displaced)
     }
 
@@ -108,7 +93,7 @@ impl Guard {
 
     /// How long bans of a jail last if nothing else is asked for, in seconds; `None` is for ever.
     #[must_use]
-    pub fn bantime(&self, jail: JailId) -> Option<u64> {
+    pub fn usual_bantime(&self, jail: JailId) -> Option<u64> {
         let policy = self.policies.get(usize::from(jail.0));
         policy.and_then(|policy| policy.bantime)
     }

@@ -13,13 +13,21 @@ pub(crate) trait Due {
     fn heap(&self) -> usize;
 }
 
-/// All heaps; the entries are in a slab of the caller's.
-#[derive(Default)]
+/// All heaps; the entries are in a slab of the caller's. Memory for `capacity` entries is reserved for each heap that
+/// is used, and touched only as far as it is needed.
 pub(crate) struct Deadlines {
     heaps: Vec<Heap>,
+    capacity: u32,
 }
 
 impl Deadlines {
+    pub(crate) fn new(capacity: u32) -> Deadlines {
+        Deadlines {
+            heaps: Vec::new(),
+            capacity,
+        }
+    }
+
     /// The entry that is due first.
     pub(crate) fn first<T: Due>(&self, slab: &Slab<T>) -> Option<u32> {
         let firsts = self.heaps.iter().filter_map(|heap| heap.entries.first().copied());
@@ -38,6 +46,9 @@ impl Deadlines {
             self.heaps.resize_with(number + 1, Heap::default);
         }
         if let Some(heap) = self.heaps.get_mut(number) {
+            if heap.entries.capacity() == 0 {
+                heap.entries.reserve_exact(self.capacity as usize);
+            }
             heap.insert(slab, id);
         }
     }

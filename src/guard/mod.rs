@@ -142,6 +142,9 @@ pub struct Stats {
     pub suspicious: u64,
 }
 
+/// The table is full of bans that a new one may not displace.
+struct Full;
+
 /// All failures and bans.
 pub struct Guard {
     policies: Vec<Policy>,
@@ -341,13 +344,13 @@ impl Guard {
                 self.expel(Ban { jail, ..*ban });
             }
         }
-        self.history.inherit(&old.history, &jail);
         for (number, stats) in (0..).zip(&old.stats) {
             let new = jail(JailId(number)).and_then(|jail| self.stats.get_mut(usize::from(jail.0)));
             if let Some(new) = new {
                 *new = *stats;
             }
         }
+        self.history.inherit(&old.history, jail);
         old.bans.len().saturating_sub(self.bans.len())
     }
 
@@ -391,25 +394,34 @@ impl Guard {
             proof: why.proof,
             by_hand: false,
         };
+        match self.enter(ban) {
+            Ok(displaced) => Outcome::Ban(Verdict { ban, why, displaced }),
+            Err(Full) => Outcome::TableFull(Verdict {
+                ban,
+                why,
+                displaced: None,
+            }),
+        }
+    }
+
+    /// Enters a new ban, and counts what came of it. Returns the ban that made room for it.
+    fn enter(&mut self, ban: Ban) -> Result<Option<Ban>, Full> {
         let displaced = match self.bans.enter(ban) {
             Entered::New => None,
             Entered::Displaced(other) => {
-                self.count(jail, |stats| &mut stats.displaced);
+                self.count(ban.jail, |stats| &mut stats.displaced);
                 Some(other)
             }
             Entered::Full => {
-                self.count(jail, |stats| &mut stats.table_full);
-                return Outcome::TableFull(Verdict {
-                    ban,
-                    why,
-                    displaced: None,
-                });
+                self.count(ban.jail, |stats| &mut stats.table_full);
+                return Err(Full);
             }
         };
-        self.count(jail, |stats| &mut stats.bans);
-        let bans = self.history.bans(key, now).saturating_add(1);
-        self.history.note(key, bans, until);
-        Outcome::Ban(Verdict { ban, why, displaced })
+        self.count(ban.jail, |stats| &mut stats.bans);
+        let key = Key::new(ban.net, ban.jail);
+        let bans = self.history.bans(key, ban.since).saturating_add(1);
+        self.history.note(key, bans, ban.until);
+        Ok(displaced)
     }
 
     /// Rule R2.
