@@ -35,7 +35,7 @@ pub struct Ban {
 
 /// How the table and the kernel stand to each other, for one ban.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sync {
+pub(super) enum Sync {
     /// The kernel shall have it and does not, or not for long enough.
     Wanted,
     /// The kernel was asked to have it; no answer yet.
@@ -46,11 +46,13 @@ enum Sync {
     Unwanted,
     /// The kernel was asked not to have it; no answer yet.
     Leaving,
+    /// It is in the table no longer: a row that waits to be used again.
+    Gone,
 }
 
 /// Which list a ban stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Queue {
+pub(super) enum Queue {
     Nowhere,
     /// New decisions: first to the kernel.
     Urgent,
@@ -60,10 +62,12 @@ enum Queue {
     Refused,
 }
 
-struct Row {
-    ban: Ban,
-    sync: Sync,
-    queue: Queue,
+pub(super) struct Row {
+    pub(super) ban: Ban,
+    pub(super) sync: Sync,
+    pub(super) queue: Queue,
+    /// The audit that goes on has found it in the kernel.
+    pub(super) seen: bool,
     /// When something must happen: the end of the ban, or of the longest time the kernel can hold it.
     due: Mono,
     place: u32,
@@ -71,7 +75,7 @@ struct Row {
 }
 
 impl Row {
-    fn key(&self) -> Key {
+    pub(super) fn key(&self) -> Key {
         Key::new(self.ban.net, self.ban.jail)
     }
 }
@@ -112,7 +116,7 @@ pub(crate) enum Entered {
 
 /// The table.
 pub(crate) struct Bans {
-    rows: Slab<Row>,
+    pub(super) rows: Slab<Row>,
     index: Index,
     deadlines: Deadlines,
     urgent: List,
@@ -120,7 +124,7 @@ pub(crate) struct Bans {
     refused: List,
     retry_at: Mono,
     /// The longest time the kernel can hold an element, in milliseconds (ipset: 2,147,483 s).
-    longest_ms: u64,
+    pub(super) longest_ms: u64,
     maxbans: u32,
     /// Rows on their way out.
     leaving: u32,
@@ -207,6 +211,7 @@ impl Bans {
             ban,
             sync: Sync::Wanted,
             queue: Queue::Nowhere,
+            seen: false,
             due: Mono(0),
             place: NONE,
             queued: Links::NOWHERE,
@@ -237,6 +242,7 @@ impl Bans {
             ban,
             sync: Sync::Unwanted,
             queue: Queue::Nowhere,
+            seen: false,
             due: Mono(0),
             place: NONE,
             queued: Links::NOWHERE,
@@ -346,23 +352,7 @@ impl Bans {
             (Sync::Sent, false) => self.refuse(id, Sync::Wanted, now),
             (Sync::Leaving, false) => self.refuse(id, Sync::Unwanted, now),
             // The table changed its mind while the answer was under way.
-            (Sync::Wanted | Sync::Held | Sync::Unwanted, _) => {}
-        }
-    }
-
-    /// The kernel has lost everything: all bans are wanted again, and nothing is left to delete.
-    pub(crate) fn kernel_lost_all(&mut self) {
-        for id in 0..self.rows.ever_used() {
-            if !self.is_live(id) {
-                continue;
-            }
-            let row = self.rows.at_mut(id);
-            if row.is_leaving() {
-                self.drop_row(id);
-            } else if row.queue != Queue::Urgent {
-                row.sync = Sync::Wanted;
-                self.move_to(id, Queue::Again);
-            }
+            (Sync::Wanted | Sync::Held | Sync::Unwanted | Sync::Gone, _) => {}
         }
     }
 
@@ -381,6 +371,11 @@ impl Bans {
         !self.urgent.is_empty() || !self.again.is_empty()
     }
 
+    /// Whether a new decision waits for the kernel.
+    pub(super) fn is_urgent(&self) -> bool {
+        !self.urgent.is_empty()
+    }
+
     /// Bans that shall be in force and are not known to be.
     pub(crate) fn not_in_force(&self) -> u32 {
         self.rows()
@@ -388,19 +383,17 @@ impl Bans {
             .count() as u32
     }
 
-    /// The rows in use: a released one is not found under its own key.
-    fn rows(&self) -> impl Iterator<Item = (u32, &Row)> {
+    /// The rows in use.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (u32, &Row)> {
         let rows = (0..self.rows.ever_used()).filter(|&id| self.is_live(id));
         rows.map(|id| (id, self.rows.at(id)))
     }
 
-    fn is_live(&self, id: u32) -> bool {
-        self.rows
-            .get(id)
-            .is_some_and(|row| self.find_row(row.key()) == Some(id))
+    pub(super) fn is_live(&self, id: u32) -> bool {
+        self.rows.get(id).is_some_and(|row| row.sync != Sync::Gone)
     }
 
-    fn find_row(&self, key: Key) -> Option<u32> {
+    pub(super) fn find_row(&self, key: Key) -> Option<u32> {
         self.index.find(key, |id| self.rows.at(id).key())
     }
 
@@ -438,7 +431,7 @@ impl Bans {
         self.move_to(id, Queue::Refused);
     }
 
-    fn requeue_refused(&mut self) {
+    pub(super) fn requeue_refused(&mut self) {
         while !self.refused.is_empty() {
             self.move_to(self.refused.first, Queue::Again);
         }
@@ -450,10 +443,11 @@ impl Bans {
         let row = self.rows.at(id);
         self.leaving -= u32::from(row.is_leaving());
         self.index.remove(row.key(), |id| self.rows.at(id).key());
+        self.rows.at_mut(id).sync = Sync::Gone;
         self.rows.release(id);
     }
 
-    fn move_to(&mut self, id: u32, queue: Queue) {
+    pub(super) fn move_to(&mut self, id: u32, queue: Queue) {
         let from = self.rows.at(id).queue;
         if let Some((list, rows)) = self.list(from) {
             list.remove(rows, id);
@@ -476,7 +470,7 @@ impl Bans {
 }
 
 impl Row {
-    fn is_leaving(&self) -> bool {
+    pub(super) fn is_leaving(&self) -> bool {
         matches!(self.sync, Sync::Unwanted | Sync::Leaving)
     }
 }

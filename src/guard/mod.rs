@@ -13,6 +13,7 @@
 
 mod bans;
 mod deadlines;
+mod doubt;
 mod effect;
 mod escalation;
 mod failures;
@@ -141,6 +142,8 @@ pub struct Guard {
     settings: Settings,
     failures: Failures,
     bans: Bans,
+    /// A banned source that was heard of although it should be cut off.
+    doubt: Option<(JailId, IpNet)>,
     history: History,
     /// How many bans were given a random part of their time.
     drawn: u64,
@@ -162,6 +165,7 @@ impl Guard {
             drawn: 0,
             policies,
             settings,
+            doubt: None,
             stats: Stats::default(),
         }
     }
@@ -178,6 +182,7 @@ impl Guard {
         }
         if self.bans.find(net, jail, now).is_some() {
             self.stats.while_banned += 1;
+            self.heard_of_banned(net, jail, now);
             return Outcome::Banned;
         }
         let key = Key::new(net, jail);
@@ -256,11 +261,6 @@ impl Guard {
         self.bans.acked(slot, taken, now);
     }
 
-    /// Somebody emptied the kernel: every ban is wanted again.
-    pub fn kernel_lost_all(&mut self) {
-        self.bans.kernel_lost_all();
-    }
-
     /// The longest time the kernel can hold a ban, in milliseconds; longer bans are sent again in time.
     pub fn set_longest_timeout(&mut self, longest_ms: u64) {
         self.bans.set_longest(longest_ms);
@@ -334,7 +334,7 @@ impl Guard {
     }
 
     /// Has the kernel let go of a ban. With another `ipv6prefix` its sets were made anew, and have no such element.
-    fn expel(&mut self, ban: Ban) {
+    pub(crate) fn expel(&mut self, ban: Ban) {
         if self.net_as_configured(ban.net) == Some(ban.net) {
             self.bans.expel(ban);
         }
