@@ -3,6 +3,7 @@
 pub mod clock;
 mod fault;
 pub mod file;
+pub mod instance;
 mod kernel;
 pub mod log;
 pub mod netlink;
