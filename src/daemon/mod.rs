@@ -57,8 +57,9 @@ impl Daemon {
         } else {
             Some(open_firewall(&config, &jails)?)
         };
-        let watch = Watch::new(jails, guard, firewall, clock::zone());
+        let mut watch = Watch::new(jails, guard, firewall, clock::zone());
         report::started(&config, &watch);
+        watch.adopt(now);
         Ok(Daemon {
             path,
             config,

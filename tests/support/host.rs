@@ -36,7 +36,14 @@ impl Guard {
 
     /// Starts `sipguard run` with these words.
     pub fn spawn(words: &[&str]) -> Guard {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sipguard"))
+        Guard::spawn_under(&["env"], words)
+    }
+
+    /// The same under another program, such as strace(1).
+    pub fn spawn_under(program: &[&str], words: &[&str]) -> Guard {
+        let mut child = Command::new(program[0])
+            .args(&program[1..])
+            .arg(env!("CARGO_BIN_EXE_sipguard"))
             .arg("run")
             .args(words)
             .stdin(Stdio::null())
