@@ -23,7 +23,7 @@ use sipguard::store::memory::Memory;
 use sipguard::store::{Banned, BootId, Failed, Kept, Live, Moment, Restored, Store};
 use sipguard::tail::Position;
 use sipguard::time::{Mono, Wall};
-use sipguard::wire::{ipset, nlmsg};
+use sipguard::wire::{ipset, nft, nlmsg};
 use sipguard::zone::Zone;
 use sipguard::{addr, advice, config};
 
@@ -163,6 +163,15 @@ pub fn netlink(bytes: &[u8]) {
         let _ = message.answer();
         let _ = ipset::set_name(&message);
         let _ = ipset::revisions(&message);
+        let _ = ipset::header(&message);
+        assert!(ipset::elements(&message).count() <= bytes.len());
+        let table = nft::Table {
+            family: 1,
+            name: "sipguard",
+        };
+        let _ = (nft::touched(&message, table), nft::chain_name(&message, table));
+        let _ = (nft::set_seen(&message), nft::table_flags(&message));
+        assert!(nft::elements(&message).count() <= bytes.len());
         for kind in 0..64 {
             let _ = message.attrs().get(kind);
         }

@@ -92,14 +92,42 @@ pub const NETLINK_SEND_BYTES: usize = 48 * 1024;
 pub const NETLINK_RECEIVE_BYTES: usize = 16 * 1024 + 1;
 const _: () = assert!(NETLINK_RECEIVE_BYTES % 2 == 1);
 
+/// Bytes of one datagram from the kernel that may repeat a long message of ours, or be a piece of a set's elements.
+/// These pieces are as large as the room for them, up to 32 KiB (`SKB_WITH_OVERHEAD(32768)`); nf_tables walks the
+/// set from its beginning for each. Odd, as above.
+pub const NETLINK_ANSWER_BYTES: usize = NETLINK_SEND_BYTES + 1024 + 1;
+const _: () = assert!(NETLINK_ANSWER_BYTES % 2 == 1);
+
+/// How often a dump is asked for again because somebody changed nf_tables while it was read.
+pub const DUMP_ROUNDS: usize = 10;
+
 /// Room asked for in the kernel's queue of answers to us: one for each message of a batch, if all of
 /// them fail, at about 1,300 bytes each. It takes memory only while answers wait.
 pub const NETLINK_QUEUE_BYTES: usize = 1024 * 1024;
 
-/// Changes in one transaction. A refreshed ban takes three messages of at most 128 bytes.
+/// When many bans were lost, so many go to the kernel in the turn in which that is noticed.
+pub const FIRST_CHANGES: usize = 128;
+const _: () = assert!(FIRST_CHANGES <= CHANGES_PER_BATCH);
+
+/// Changes in one batch on kernels up to Linux 6.11, where a change takes three times the room.
+pub const OLD_CHANGES_PER_BATCH: usize = 320;
+const _: () = assert!(OLD_CHANGES_PER_BATCH <= CHANGES_PER_BATCH);
+
+/// Changes in one transaction of messages for each. A refreshed ban takes three messages of at most 128 bytes.
 pub const CHANGES_PER_TRANSACTION: usize = 120;
 const _: () = assert!(CHANGES_PER_TRANSACTION * 3 * 128 + 64 <= NETLINK_SEND_BYTES);
 const _: () = assert!(CHANGES_PER_TRANSACTION * 3 * 1_300 <= NETLINK_QUEUE_BYTES);
+
+/// Buckets of a new ipset, the kernel's default: it doubles them when they fill.
+pub const IPSET_HASH_SIZE: u32 = 1_024;
+
+/// An ipset that is full although we have fewer bans than it has room for, because others put something in it,
+/// is made larger, up to so many times its size.
+pub const IPSET_GROWTH_MAX: u32 = 4;
+
+/// An ipset that has more elements than we have bans may hide that some are missing. At most every so many looks
+/// all are compared: once a minute.
+pub const IPSET_CLOSE_LOOKS: u32 = 12;
 
 /// How often a transaction is tried again without the changes that the kernel refused. One round
 /// finds all of them unless its answers overflow the queue.
@@ -208,11 +236,18 @@ pub const LOG_PIECE_BYTES: usize = 4_096;
 /// storm of bans (journald, logread) loses nothing; one that has stopped holds the loop once for so long.
 pub const LOG_WAIT_MS: u64 = 100;
 
-/// How often we look whether our rules are in the kernel where nothing tells (ipset and iptables), in seconds.
+/// How often we look whether our rules and bans are in the kernel where nothing tells (ipset and iptables), in
+/// seconds; only while there are bans.
 pub const KERNEL_LOOK_SECONDS: u64 = 5;
 
 /// After how many seconds rules that could not be made again are tried again.
 pub const KERNEL_RETRY_SECONDS: u64 = 1;
+
+/// How often at most we look whether a ban is in force because its source was heard of, in seconds.
+pub const DOUBT_SECONDS: u64 = 1;
+
+/// How often we try whether the kernel has nf_tables or ipset by now, in seconds.
+pub const KERNEL_ABSENT_SECONDS: u64 = 10;
 
 /// How often at most we look which addresses, gateways and resolvers are our own, in seconds.
 pub const OWN_LOOK_SECONDS: u64 = 5;

@@ -1,7 +1,7 @@
 //! `status --json`: one object, whose names are an interface.
 //!
 //! ```text
-//! {"version","pid","since","up_seconds","backend","in_sync","not_in_force","trouble","bans","maxbans",
+//! {"version","pid","since","up_seconds","backend","in_sync","not_in_force","trouble","unsaved","bans","maxbans",
 //!  "failures","ring","trusted":[…],"memory_kib","jails":[
 //!   {"name","filter","maxretry","findtime","bantime","blocks","files":[{"path","state","offset","lines"},…],
 //!    "failures","sources","suspicious","bans","in_force","not_in_force","bans_total",
@@ -47,6 +47,7 @@ impl Write for Json {
             since,
             backend,
             trouble,
+            unsaved,
             tally,
             maxbans,
             failures,
@@ -66,7 +67,7 @@ impl Write for Json {
         put(
             out,
             format_args!(
-                "\"in_sync\":{in_sync},\"not_in_force\":{},\"trouble\":{},\"bans\":{},\"maxbans\":{maxbans},\
+                "\"in_sync\":{in_sync},\"not_in_force\":{},\"trouble\":{},\"unsaved\":{unsaved},\"bans\":{},\"maxbans\":{maxbans},\
                  \"failures\":{failures},\"ring\":{ring},\"trusted\":[",
                 tally.not_in_force,
                 OrNull(trouble.as_ref().map(|text| Quoted(text.as_bytes()))),

@@ -72,6 +72,8 @@ pub struct Whole<'a> {
     pub backend: &'a str,
     /// Why bans are not in force, if any are not, or why our rules cannot be made.
     pub trouble: Option<&'a str>,
+    /// The state file cannot be written at the moment: new bans would not survive a restart.
+    pub unsaved: bool,
     /// Bans in all jails.
     pub tally: Tally,
     /// As many as there may be.

@@ -103,6 +103,7 @@ impl View for Fake {
             since: Mono(NOW.0 - 90_000_000),
             backend: "nftables",
             trouble: self.trouble,
+            unsaved: false,
             tally: self.guard.whole_tally(),
             maxbans: 200_000,
             failures: 17,

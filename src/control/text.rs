@@ -46,6 +46,10 @@ impl Write for Text {
         let up = Span(clock.now.seconds_since(*since));
         line(out, format_args!("sipguard {version}, up {up}, pid {pid}"));
         line(out, format_args!("kernel    {backend}, {}", Force(whole)));
+        if whole.unsaved {
+            let what = "state     CANNOT BE WRITTEN: what is new would not survive a restart";
+            line(out, format_args!("{what}"));
+        }
         line(
             out,
             format_args!("bans      {} of {}", tally.bans(), whole.maxbans),

@@ -114,7 +114,8 @@ impl Daemon {
         let ended = self
             .until_told()
             .map_err(|source| Fault::new("cannot wait for events", source));
-        ended.and_then(|()| self.watch.stop(self.config.onstop, &self.tail))
+        self.watch.keep_all(&self.tail);
+        ended.and_then(|()| self.watch.stop(self.config.onstop))
     }
 
     fn until_told(&mut self) -> io::Result<()> {

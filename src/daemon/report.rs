@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::escape::Escaped;
 use crate::firewall::Firewall;
 use crate::guard::{Ban, Verdict};
+use crate::limits::KERNEL_ABSENT_SECONDS;
 use crate::tail::{Notice, What};
 use crate::time::{Lasting, Mono, Span, Wall};
 
@@ -23,6 +24,9 @@ pub(super) fn started(config: &Config, watch: &Watch) {
     info!(target: TARGET, "sipguard {} guards with {backend}", env!("CARGO_PKG_VERSION"));
     if let Some(fault) = watch.firewall().and_then(Firewall::shortcoming) {
         warn!(target: TARGET, "{fault}");
+    }
+    if let Some(fault) = watch.firewall().and_then(Firewall::absence) {
+        error!(target: TARGET, "no ban is in force, trying again every {KERNEL_ABSENT_SECONDS} seconds: {fault}");
     }
     for jail in &config.jails {
         info!(target: TARGET, "jail {}: {} in {} bring a ban {}, read from {}",

@@ -41,6 +41,7 @@ impl View for Status<'_> {
             since: self.since,
             backend: self.watch.firewall().map_or("none", Firewall::backend),
             trouble: self.watch.trouble(),
+            unsaved: self.watch.is_state_failing(),
             tally: guard.whole_tally(),
             maxbans: self.config.maxbans,
             failures: guard.failures_kept(),

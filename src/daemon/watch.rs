@@ -1,5 +1,9 @@
 //! One turn of the loop: lines in, verdicts, and changes to the kernel.
 
+mod kernel;
+#[cfg(test)]
+mod tests;
+
 use std::os::fd::BorrowedFd;
 
 use ipnet::IpNet;
@@ -7,18 +11,15 @@ use log::{debug, error, info, warn};
 
 use super::TARGET;
 use super::jails::{JailBits, Jails};
-use super::open_firewall;
-use super::report::{self, Banned, Count, Net};
+use super::report::{self, Count, Net};
 use super::state::State;
-use crate::config::{Backend, Config, OnStop};
+use crate::config::{Config, OnStop};
 use crate::control::listing::Clock;
 use crate::escape::Escaped;
 use crate::filter::{Context, Failure, Reading, Suspicion};
-use crate::firewall::{self, Firewall, Refusal};
+use crate::firewall::{self, Firewall};
 use crate::guard::{Ban, Effect, Guard, JailId, Outcome, Source, Trust, Verdict};
-use crate::limits::{
-    CHANGES_PER_BATCH, JAILS_MAX, KERNEL_LOOK_SECONDS, KERNEL_RETRY_SECONDS, OWN_LOOK_SECONDS,
-};
+use crate::limits::{CHANGES_PER_BATCH, JAILS_MAX, OWN_LOOK_SECONDS};
 use crate::sys::{Fault, own};
 use crate::tail::{Line, Tail};
 use crate::time::{Mono, Wall};
@@ -35,8 +36,13 @@ pub(super) struct Watch {
     firewall: Option<Firewall>,
     /// `None`: nothing outlives a restart.
     state: Option<State>,
-    /// When to look whether our rules are in the kernel although nothing was heard.
+    /// When to look at the kernel although nothing was heard: whether our rules are there, or whether it has what
+    /// it takes by now.
     look_at: Option<Mono>,
+    /// Not before: we have looked because a banned source was heard of.
+    doubt_rests: Mono,
+    /// The kernel is to be told more, after everything else had its turn.
+    unfinished: bool,
     /// When to look which addresses are our own: after bans, which may have hit one.
     own_at: Option<Mono>,
     /// Not before: we have looked.
@@ -52,6 +58,7 @@ pub(super) struct Watch {
     context: Context,
     suspicious: Telling,
     refused: Telling,
+    removed: Telling,
     table_full: Telling,
     displaced: Telling,
     /// Why the kernel last refused something.
@@ -70,7 +77,12 @@ struct Telling {
 impl Telling {
     /// Counts one; returns how many there were since the last word, if it is time for a word.
     fn count(&mut self, now: Mono) -> Option<u64> {
-        self.untold += 1;
+        self.add(1, now)
+    }
+
+    /// The same for several.
+    fn add(&mut self, several: u64, now: Mono) -> Option<u64> {
+        self.untold += several;
         if self
             .told
             .is_some_and(|told| now < told.plus_seconds(TELL_SECONDS))
@@ -97,6 +109,8 @@ impl Watch {
             jails,
             guard,
             look_at: firewall.as_ref().map(|_| Mono(0)),
+            doubt_rests: Mono(0),
+            unfinished: false,
             firewall,
             state,
             own_at: None,
@@ -110,6 +124,7 @@ impl Watch {
             context: Context::default(),
             suspicious: Telling::default(),
             refused: Telling::default(),
+            removed: Telling::default(),
             table_full: Telling::default(),
             displaced: Telling::default(),
             trouble: String::new(),
@@ -172,6 +187,13 @@ impl Watch {
         }
     }
 
+    /// Brings everything to the disk, for the end.
+    pub(super) fn keep_all(&mut self, tail: &Tail) {
+        if let Some(state) = &mut self.state {
+            state.stop(&mut self.guard, &self.jails, tail, self.now, self.utc);
+        }
+    }
+
     /// The wall clock was set.
     pub(super) fn clock_was_set(&mut self) {
         if let Some(state) = &mut self.state {
@@ -190,16 +212,7 @@ impl Watch {
         let Some(firewall) = &mut self.firewall else {
             return Ok(());
         };
-        let fits = config.firewall == Backend::Auto || config.firewall.name() == firewall.backend();
-        let done = if fits {
-            firewall.relayout(jails.rules(), config.ipv6prefix, config.maxbans)
-        } else {
-            open_firewall(config, jails).map(|new| {
-                let mut old = core::mem::replace(firewall, new);
-                // What it cannot remove, it could not have kept either.
-                let _ = old.teardown();
-            })
-        };
+        let done = firewall.relayout(config.firewall, jails.rules(), config.ipv6prefix, config.maxbans);
         done.inspect_err(|_| self.guard.kernel_lost_all())
     }
 
@@ -218,20 +231,17 @@ impl Watch {
         ended
     }
 
-    /// Brings into force what the guard knows from before, before any log is read.
-    pub(super) fn take_up(&mut self) {
-        let restored = self.guard.ban_count();
-        self.settle();
-        if restored > 0 {
-            info!(target: TARGET, "bans from before the start: {restored}, of which in force: {}",
-                restored.saturating_sub(self.guard.not_in_force()));
-        }
-    }
-
     /// When something has to be done although nothing happened.
     pub(super) fn next_deadline(&self) -> Option<Mono> {
+        let unfinished = self.unfinished.then_some(self.now);
         let state = self.state.as_ref().and_then(State::next_deadline);
-        let deadlines = [self.guard.next_deadline(), self.look_at, self.own_at, state];
+        let deadlines = [
+            self.guard.next_deadline(),
+            self.look_at,
+            self.own_at,
+            state,
+            unfinished,
+        ];
         deadlines.into_iter().flatten().min()
     }
 
@@ -240,29 +250,6 @@ impl Watch {
         match self.firewall.as_ref()?.watch() {
             firewall::Watch::Events(events) => Some(events),
             firewall::Watch::Needless | firewall::Watch::Poll => None,
-        }
-    }
-
-    /// Looks whether our rules are still there, if it is time or others `changed` something; if not, makes them
-    /// again.
-    pub(super) fn look_at_kernel(&mut self, changed: bool) {
-        let Some(firewall) = &mut self.firewall else {
-            return;
-        };
-        let due = self.look_at.is_some_and(|at| at <= self.now);
-        // If it cannot be heard what changed, it has to be looked at.
-        let changed = changed && firewall.take_events().unwrap_or(true);
-        if !due && !changed {
-            return;
-        }
-        self.look_at = match firewall.watch() {
-            firewall::Watch::Poll => Some(self.now.plus_seconds(KERNEL_LOOK_SECONDS)),
-            firewall::Watch::Needless | firewall::Watch::Events(_) => None,
-        };
-        match firewall.check_intact() {
-            Ok(true) => self.broken = false,
-            Ok(false) => self.rebuild(),
-            Err(fault) => self.cannot_rebuild(&fault),
         }
     }
 
@@ -330,10 +317,7 @@ impl Watch {
     }
 
     /// The end: our objects stay in the kernel, with the bans in them, or go.
-    pub(super) fn stop(&mut self, onstop: OnStop, tail: &Tail) -> Result<(), Fault> {
-        if let Some(state) = &mut self.state {
-            state.stop(&mut self.guard, &self.jails, tail, self.now, self.utc);
-        }
+    pub(super) fn stop(&mut self, onstop: OnStop) -> Result<(), Fault> {
         let bans = Count(self.guard.ban_count().into(), "ban");
         match (self.firewall.as_mut(), onstop) {
             (Some(firewall), OnStop::Remove) => {
@@ -426,112 +410,5 @@ impl Watch {
                 Escaped(start)
             );
         }
-    }
-
-    /// Takes to the kernel what the guard wants there, then tells what was decided.
-    pub(super) fn settle(&mut self) {
-        let mut rebuilt = false;
-        loop {
-            self.batch.clear();
-            while self.batch.len() < CHANGES_PER_BATCH {
-                let Some(effect) = self.guard.poll_effect(self.now) else {
-                    break;
-                };
-                self.batch.push(effect);
-            }
-            if self.batch.is_empty() {
-                break;
-            }
-            match self.apply() {
-                // Once a turn: somebody who removes our objects again and again must not hold the loop.
-                Some(Refusal::Gone) if !rebuilt => {
-                    rebuilt = true;
-                    self.rebuild();
-                }
-                Some(refusal) => self.refuse(&refusal),
-                None => {}
-            }
-        }
-        if !self.fresh.is_empty() {
-            self.own_at = Some(self.own_rests.max(self.now));
-        }
-        let (now, utc) = (self.now, self.utc);
-        if let Some(state) = self.state.as_mut().filter(|_| !self.fresh.is_empty()) {
-            let bans = self
-                .fresh
-                .iter()
-                .map(|verdict| (&verdict.ban, verdict.displaced.as_ref()));
-            state.bans(bans, &self.guard, &self.jails, (now, utc));
-        }
-        for verdict in self.fresh.drain(..) {
-            let jail = self.jails.name(verdict.ban.jail);
-            let word = if self.firewall.is_some() {
-                "banned"
-            } else {
-                "would ban"
-            };
-            info!(target: TARGET, "{word} {}",
-                Banned {
-                    verdict: &verdict,
-                    jail,
-                    now,
-                    utc
-                }
-            );
-        }
-    }
-
-    /// Sends one batch. Returns why changes were refused, if any were.
-    fn apply(&mut self) -> Option<Refusal> {
-        let Watch {
-            guard,
-            firewall,
-            batch,
-            now,
-            ..
-        } = self;
-        let mut refusal = None;
-        let mut answer = |slot, result: Result<(), Refusal>| {
-            guard.acked(slot, result.is_ok(), *now);
-            // That all is gone matters more than that one ban is not taken: it can be mended.
-            if !matches!(refusal, Some(Refusal::Gone)) {
-                refusal = result.err().or(refusal.take());
-            }
-        };
-        match firewall {
-            Some(firewall) => firewall.apply(batch, &mut answer),
-            None => batch.iter().for_each(|effect| answer(effect.slot, Ok(()))),
-        }
-        refusal
-    }
-
-    fn refuse(&mut self, why: &dyn core::fmt::Display) {
-        self.trouble = why.to_string();
-        if let Some(count) = self.refused.count(self.now) {
-            error!(target: TARGET, "bans are not in force, trying again every second ({}): {why}", Count(count, "time"));
-        }
-    }
-
-    /// Somebody removed our table or sets: makes them again, and wants every ban again.
-    fn rebuild(&mut self) {
-        let Some(firewall) = &mut self.firewall else {
-            return;
-        };
-        match firewall.rebuild() {
-            Ok(()) => {
-                self.broken = false;
-                warn!(target: TARGET, "somebody removed our firewall objects; they are back, {} to follow",
-                    Count(self.guard.ban_count().into(), "ban")
-                );
-                self.guard.kernel_lost_all();
-            }
-            Err(fault) => self.cannot_rebuild(&fault),
-        }
-    }
-
-    fn cannot_rebuild(&mut self, fault: &Fault) {
-        self.broken = true;
-        self.look_at = Some(self.now.plus_seconds(KERNEL_RETRY_SECONDS));
-        self.refuse(fault);
     }
 }

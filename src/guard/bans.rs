@@ -35,7 +35,7 @@ pub(crate) enum Entered {
 
 /// The table.
 pub(crate) struct Bans {
-    rows: Slab<Row>,
+    pub(super) rows: Slab<Row>,
     index: Index,
     deadlines: Deadlines,
     urgent: List,
@@ -43,7 +43,7 @@ pub(crate) struct Bans {
     refused: List,
     retry_at: Mono,
     /// The longest time the kernel can hold an element, in milliseconds (ipset: 2,147,483 s).
-    longest_ms: u64,
+    pub(super) longest_ms: u64,
     maxbans: u32,
     tallies: Tallies,
 }
@@ -128,6 +128,7 @@ impl Bans {
             ban,
             sync: Sync::Wanted,
             queue: Queue::Nowhere,
+            seen: false,
             due: Mono(0),
             place: NONE,
             queued: Links::NOWHERE,
@@ -163,6 +164,7 @@ impl Bans {
             ban,
             sync: Sync::Unwanted,
             queue: Queue::Nowhere,
+            seen: false,
             due: Mono(0),
             place: NONE,
             queued: Links::NOWHERE,
@@ -268,23 +270,7 @@ impl Bans {
             (Sync::Sent, false) => self.refuse(id, Sync::Wanted, now),
             (Sync::Leaving, false) => self.refuse(id, Sync::Unwanted, now),
             // The table changed its mind while the answer was under way.
-            (Sync::Wanted | Sync::Held | Sync::Unwanted, _) => {}
-        }
-    }
-
-    /// The kernel has lost everything: all bans are wanted again, and nothing is left to delete.
-    pub(crate) fn kernel_lost_all(&mut self) {
-        for id in 0..self.rows.ever_used() {
-            if !self.is_live(id) {
-                continue;
-            }
-            let row = self.rows.at(id);
-            if row.is_leaving() {
-                self.drop_row(id);
-            } else if row.queue != Queue::Urgent {
-                self.set_sync(id, Sync::Wanted);
-                self.move_to(id, Queue::Again);
-            }
+            (Sync::Wanted | Sync::Held | Sync::Unwanted | Sync::Gone, _) => {}
         }
     }
 
@@ -301,6 +287,11 @@ impl Bans {
     /// Whether [`Bans::poll_effect`] has something to say before the next deadline.
     pub(crate) fn has_effects(&self) -> bool {
         !self.urgent.is_empty() || !self.again.is_empty()
+    }
+
+    /// Whether a new decision waits for the kernel.
+    pub(super) fn is_urgent(&self) -> bool {
+        !self.urgent.is_empty()
     }
 
     /// Bans that shall be in force and are not known to be.
@@ -347,19 +338,17 @@ impl Bans {
         looked_at.min_by_key(|ban| ban.until)
     }
 
-    /// The rows in use: a released one is not found under its own key.
-    fn rows(&self) -> impl Iterator<Item = (u32, &Row)> {
+    /// The rows in use.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (u32, &Row)> {
         let rows = (0..self.rows.ever_used()).filter(|&id| self.is_live(id));
         rows.map(|id| (id, self.rows.at(id)))
     }
 
-    fn is_live(&self, id: u32) -> bool {
-        self.rows
-            .get(id)
-            .is_some_and(|row| self.find_row(row.key()) == Some(id))
+    pub(super) fn is_live(&self, id: u32) -> bool {
+        self.rows.get(id).is_some_and(|row| row.sync != Sync::Gone)
     }
 
-    fn find_row(&self, key: Key) -> Option<u32> {
+    pub(super) fn find_row(&self, key: Key) -> Option<u32> {
         self.index.find(key, |id| self.rows.at(id).key())
     }
 
@@ -389,7 +378,7 @@ impl Bans {
         }
     }
 
-    fn set_sync(&mut self, id: u32, sync: Sync) {
+    pub(super) fn set_sync(&mut self, id: u32, sync: Sync) {
         let row = self.rows.at_mut(id);
         let before = core::mem::replace(&mut row.sync, sync);
         *self.tallies.count(row.ban.jail, before.standing()) -= 1;
@@ -404,7 +393,7 @@ impl Bans {
         self.move_to(id, Queue::Refused);
     }
 
-    fn requeue_refused(&mut self) {
+    pub(super) fn requeue_refused(&mut self) {
         while !self.refused.is_empty() {
             self.move_to(self.refused.first, Queue::Again);
         }
@@ -416,10 +405,11 @@ impl Bans {
         let row = self.rows.at(id);
         *self.tallies.count(row.ban.jail, row.sync.standing()) -= 1;
         self.index.remove(row.key(), |id| self.rows.at(id).key());
+        self.rows.at_mut(id).sync = Sync::Gone;
         self.rows.release(id);
     }
 
-    fn move_to(&mut self, id: u32, queue: Queue) {
+    pub(super) fn move_to(&mut self, id: u32, queue: Queue) {
         let from = self.rows.at(id).queue;
         if let Some((list, rows)) = self.list(from) {
             list.remove(rows, id);

@@ -14,6 +14,7 @@
 mod bans;
 mod by_hand;
 mod deadlines;
+mod doubt;
 mod effect;
 mod escalation;
 mod failures;
@@ -151,6 +152,8 @@ pub struct Guard {
     settings: Settings,
     failures: Failures,
     bans: Bans,
+    /// A banned source that was heard of although it should be cut off.
+    doubt: Option<(JailId, IpNet)>,
     history: History,
     /// How many bans were given a random part of their time.
     drawn: u64,
@@ -174,6 +177,7 @@ impl Guard {
             stats: vec![Stats::default(); policies.len()],
             policies,
             settings,
+            doubt: None,
         }
     }
 
@@ -189,6 +193,7 @@ impl Guard {
         }
         if self.bans.find(net, jail, now).is_some() {
             self.count(jail, |stats| &mut stats.while_banned);
+            self.heard_of_banned(net, jail, now);
             return Outcome::Banned;
         }
         let key = Key::new(net, jail);
@@ -261,11 +266,6 @@ impl Guard {
     /// The kernel's answer to an effect: whether it took it. What it did not take is asked for again.
     pub fn acked(&mut self, slot: Slot, taken: bool, now: Mono) {
         self.bans.acked(slot, taken, now);
-    }
-
-    /// Somebody emptied the kernel: every ban is wanted again.
-    pub fn kernel_lost_all(&mut self) {
-        self.bans.kernel_lost_all();
     }
 
     /// The longest time the kernel can hold a ban, in milliseconds; longer bans are sent again in time.
@@ -355,7 +355,7 @@ impl Guard {
     }
 
     /// Has the kernel let go of a ban. With another `ipv6prefix` its sets were made anew, and have no such element.
-    fn expel(&mut self, ban: Ban) {
+    pub(crate) fn expel(&mut self, ban: Ban) {
         if self.net_as_configured(ban.net) == Some(ban.net) {
             self.bans.expel(ban);
         }

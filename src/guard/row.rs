@@ -40,6 +40,8 @@ pub(super) enum Sync {
     Unwanted,
     /// The kernel was asked not to have it; no answer yet.
     Leaving,
+    /// It is in the table no longer: a row that waits to be used again.
+    Gone,
 }
 
 impl Sync {
@@ -47,7 +49,8 @@ impl Sync {
         match self {
             Sync::Wanted | Sync::Sent => Standing::Awaited,
             Sync::Held => Standing::InForce,
-            Sync::Unwanted | Sync::Leaving => Standing::Leaving,
+            // What is gone is not counted at all.
+            Sync::Unwanted | Sync::Leaving | Sync::Gone => Standing::Leaving,
         }
     }
 }
@@ -68,6 +71,8 @@ pub(super) struct Row {
     pub(super) ban: Ban,
     pub(super) sync: Sync,
     pub(super) queue: Queue,
+    /// The audit that goes on has found it in the kernel.
+    pub(super) seen: bool,
     /// When something must happen: the end of the ban, or of the longest time the kernel can hold it.
     pub(super) due: Mono,
     pub(super) place: u32,

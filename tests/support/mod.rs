@@ -61,7 +61,13 @@ fn isolated_in(users: &[&str], name: &str, body: impl FnOnce()) {
             "--kill-child",
         ])
         .arg(this)
-        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .args([
+            "--exact",
+            name,
+            "--include-ignored",
+            "--nocapture",
+            "--test-threads=1",
+        ])
         .env(INSIDE, name)
         .output()
         .expect("unshare(1) starts");
