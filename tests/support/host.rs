@@ -107,6 +107,15 @@ impl Guard {
         crate::support::run(&format!("kill -{name} {}", self.pid()));
     }
 
+    /// Ends it as a crash does; returns every line that it wrote.
+    pub fn kill(mut self) -> Vec<String> {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let mut seen = std::mem::take(&mut self.seen);
+        seen.extend(self.log.iter());
+        seen
+    }
+
     /// Waits for its end; returns the exit code.
     pub fn wait(mut self) -> i32 {
         let end = Instant::now() + PATIENCE;
