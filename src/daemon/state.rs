@@ -108,6 +108,11 @@ impl State {
         self.store.failures_changed(moment(now, utc));
     }
 
+    /// Notes that a log was opened.
+    pub(super) fn positions_changed(&mut self) {
+        self.store.positions_changed();
+    }
+
     /// Writes what is due. Every line before the tail's positions has been counted.
     pub(super) fn keep(&mut self, guard: &mut Guard, jails: &Jails, tail: &Tail, now: Mono, utc: Wall) {
         if self.next_deadline().is_none_or(|deadline| deadline > now) {
