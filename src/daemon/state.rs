@@ -38,7 +38,7 @@ pub(super) fn prepare(config: &Config) -> Vec<PathBuf> {
     let paths = [&config.dbfile, &config.dbshort].into_iter().flatten();
     let directories = paths.filter_map(|path| Path::new(path).parent());
     // What cannot be made is told when the state cannot be written.
-    let made = directories.filter(|directory| disk::make_directory(directory).unwrap_or(false));
+    let made = directories.filter(|directory| disk::make_directories(directory).unwrap_or(false));
     made.map(Path::to_path_buf).collect()
 }
 

@@ -42,7 +42,7 @@ pub fn configure(backend: &str, more: &str) {
         )
     };
     let text = format!(
-        "[DEFAULT]\nfirewall = {backend}\nring = 65536\n{more}\n{}{}",
+        "[DEFAULT]\nfirewall = {backend}\n{more}\n{}{}",
         jail("long", LONG, "1d"),
         jail("short", SHORT, "20m")
     );
