@@ -53,7 +53,9 @@ fn recovers(guard: &mut Guard, storm: &mut Storm, why: &str) {
         bans_on(storm, 2);
         thread::sleep(Duration::from_millis(500));
     }
-    wait_until("it says so", || guard.drain().iter().any(|line| line.contains(WRITTEN_AGAIN)));
+    wait_until("it says so", || {
+        guard.drain().iter().any(|line| line.contains(WRITTEN_AGAIN))
+    });
     let said = |words: &str| guard.seen.iter().filter(|line| line.contains(words)).count();
     assert_eq!((said(why), said(WRITTEN_AGAIN)), (1, 1), "{:#?}", guard.seen);
     assert_eq!(said("cannot write"), 1, "{:#?}", guard.seen);
@@ -109,7 +111,13 @@ fn a_read_only_state_is_read_told_once_and_written_when_it_can_be() {
         run("mount -o remount,ro /var/lib/sipguard");
         let mut guard = start();
         let known = in_kernel("nftables");
-        assert!(storm.guilty().iter().filter(|ban| ban.starts_with("long")).all(|ban| known.contains(ban)));
+        assert!(
+            storm
+                .guilty()
+                .iter()
+                .filter(|ban| ban.starts_with("long"))
+                .all(|ban| known.contains(ban))
+        );
         let mut later = Storm::new(7);
         later.shift(1_000);
         bans_on(&mut later, 50);
@@ -160,7 +168,11 @@ fn a_state_directory_that_somebody_removed_stops_no_ban_and_is_told_once() {
         guard.wait_for("cannot write");
         assert!(status("").contains(UNSAVED));
         bans_on(&mut storm, 50);
-        let told = guard.drain().iter().filter(|line| line.contains("cannot write")).count();
+        let told = guard
+            .drain()
+            .iter()
+            .filter(|line| line.contains("cannot write"))
+            .count();
         assert_eq!(told, 1, "{:#?}", guard.seen);
         // The next start has the right to make it, and takes the bans over from the kernel.
         guard.kill();
@@ -181,7 +193,15 @@ fn a_set_that_others_filled_takes_every_ban_all_the_same() {
             .and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok())
             .unwrap();
         let foreign: String = (0..room)
-            .map(|i| format!("add sipguard-long4 203.0.{}.{}\nadd sipguard-short4 203.0.{}.{}\n", i >> 8, i & 255, i >> 8, i & 255))
+            .map(|i| {
+                format!(
+                    "add sipguard-long4 203.0.{}.{}\nadd sipguard-short4 203.0.{}.{}\n",
+                    i >> 8,
+                    i & 255,
+                    i >> 8,
+                    i & 255
+                )
+            })
             .collect();
         fs::write("/mnt/foreign", foreign).unwrap();
         run("ipset restore -f /mnt/foreign");
@@ -190,8 +210,13 @@ fn a_set_that_others_filled_takes_every_ban_all_the_same() {
         wait_until("all are banned", || {
             storm.guilty().difference(&in_kernel("ipset")).count() == 0
         });
-        wait_until("status knows it", || status("--json").contains("\"in_sync\":true"));
-        let told = guard.drain().iter().filter(|line| line.contains("full") || line.contains("room"));
+        wait_until("status knows it", || {
+            status("--json").contains("\"in_sync\":true")
+        });
+        let told = guard
+            .drain()
+            .iter()
+            .filter(|line| line.contains("full") || line.contains("room"));
         assert!(told.count() <= 3, "{:#?}", guard.seen);
     });
 }
@@ -206,7 +231,11 @@ fn a_flood_of_random_addresses_leaves_memory_flat_and_proven_attackers_banned() 
         let report = Flood::new(1).pour(guard.pid(), 4, 50_000);
         println!("{report:?}");
         let [first, last] = [report.memory_kib[0], *report.memory_kib.last().unwrap()];
-        assert!(last <= first + 128, "KiB after each part: {:?}", report.memory_kib);
+        assert!(
+            last <= first + 128,
+            "KiB after each part: {:?}",
+            report.memory_kib
+        );
         let held = in_kernel("nftables");
         assert!(report.proven.iter().all(|ban| held.contains(ban)));
         assert!(report.slowest_status < Duration::from_secs(5), "{report:?}");

@@ -29,7 +29,8 @@ use sipguard::store::memory::Memory;
 use sipguard::store::{Moment, Restored, Store};
 use sipguard::sys::clock;
 use storm::{
-    Bans, CONFIG, LONG, SHORT, STATE, Storm, announced, empty_kernel, forget_state, in_kernel, machine, start, start_by,
+    Bans, CONFIG, LONG, SHORT, STATE, Storm, announced, empty_kernel, forget_state, in_kernel, machine,
+    start, start_by,
 };
 use support::{isolated, run};
 
@@ -143,7 +144,11 @@ fn one_life(backend: &str, seed: u64, how: Meanwhile, round: u64) -> (usize, usi
         .cloned()
         .collect();
     let missing: Vec<_> = must.difference(&held).collect();
-    assert!(missing.is_empty(), "{context}: not in force: {missing:?}\n{:#?}", guard.drain());
+    assert!(
+        missing.is_empty(),
+        "{context}: not in force: {missing:?}\n{:#?}",
+        guard.drain()
+    );
     check_none_invented(&storm, &held, &before, &context);
     said.extend(announced(guard.drain()));
 
@@ -242,7 +247,11 @@ fn a_state_file_cut_at_any_byte_brings_back_what_is_whole_in_it() {
             let disk = Memory::with(&state[..end]);
             drop(Store::open(disk, None, boot, now, &mut |restored| {
                 if let Restored::Ban(ban) = restored {
-                    bans.insert(format!("{} {}", ban.jail, ban.net.to_string().trim_end_matches("/32")));
+                    bans.insert(format!(
+                        "{} {}",
+                        ban.jail,
+                        ban.net.to_string().trim_end_matches("/32")
+                    ));
                 }
             }));
             assert_eq!(bans, told_by(&state[..end]), "cut at byte {end}");
@@ -260,7 +269,10 @@ fn a_state_file_cut_at_any_byte_brings_back_what_is_whole_in_it() {
             assert_eq!(in_kernel("nftables"), told_by(&state[..end]), "cut at byte {end}");
             drop(guard);
         }
-        println!("a state file of {} bytes cut at each, the program with {cuts}", state.len());
+        println!(
+            "a state file of {} bytes cut at each, the program with {cuts}",
+            state.len()
+        );
     });
 }
 
@@ -271,7 +283,9 @@ fn goes_on(end: &str, meanwhile: &str) {
     storm.once("long 198.51.100.1", "198.51.100.1");
     storm.once("short 2001:db8:5:5::/64", "2001:db8:5:5::77");
     storm.once("long 198.51.100.9", "198.51.100.9");
-    wait_until("they are counted", || storm::status("--json").contains("\"failures\":3"));
+    wait_until("they are counted", || {
+        storm::status("--json").contains("\"failures\":3")
+    });
     guard.signal(end);
     guard.wait();
     match meanwhile {
@@ -303,8 +317,14 @@ fn goes_on(end: &str, meanwhile: &str) {
     wait_until(&format!("{end}, {meanwhile}: who failed twice is banned"), || {
         storm.guilty().difference(&in_kernel("nftables")).count() == 0
     });
-    let invented: Vec<_> = in_kernel("nftables").difference(&storm.guilty()).cloned().collect();
-    assert!(invented.is_empty(), "{end}, {meanwhile}: {invented:?} failed once");
+    let invented: Vec<_> = in_kernel("nftables")
+        .difference(&storm.guilty())
+        .cloned()
+        .collect();
+    assert!(
+        invented.is_empty(),
+        "{end}, {meanwhile}: {invented:?} failed once"
+    );
     drop(guard);
 }
 

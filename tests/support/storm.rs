@@ -12,7 +12,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::host::{Guard, Log, wrong_password};
+use crate::host::{Guard, Log, program_under_test, wrong_password};
 use crate::random::Random;
 use crate::support::{run, try_run};
 
@@ -121,7 +121,7 @@ pub fn empty_kernel(backend: &str) {
 
 /// What the running guard says of itself; waits until it guards.
 pub fn status(words: &str) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_sipguard"))
+    let output = Command::new(program_under_test())
         .args(["status", "--config", "/mnt/jail.local"])
         .args(words.split_whitespace())
         .output()
@@ -192,7 +192,12 @@ impl Storm {
             let net = format!("2001:db8:{:x}:{:x}::", number >> 12, (number & 0xfff) + 1);
             (format!("{net}77"), format!("{net}/64"))
         } else {
-            let address = format!("100.{}.{}.{}", 64 + (number >> 16), number >> 8 & 255, number & 255);
+            let address = format!(
+                "100.{}.{}.{}",
+                64 + (number >> 16),
+                number >> 8 & 255,
+                number & 255
+            );
             (address.clone(), address)
         };
         let net: ipnet::IpNet = net.parse().unwrap_or_else(|_| {
@@ -221,6 +226,24 @@ impl Storm {
         for (log, text) in self.logs.iter_mut().zip(text) {
             log.line(text.trim_end_matches('\n'));
         }
+    }
+
+    /// Newcomers in the jail `short`, IPv4 only, who fail twice.
+    pub fn short_piece(&mut self, attackers: usize) {
+        let mut text = String::new();
+        for _ in 0..attackers {
+            self.next += 1;
+            let address = format!(
+                "100.{}.{}.{}",
+                64 + (self.next >> 16),
+                self.next >> 8 & 255,
+                self.next & 255
+            );
+            let line = wrong_password(&address);
+            text += &format!("{line}\n{line}\n");
+            self.failures.insert(format!("short {address}"), 2);
+        }
+        self.logs[1].line(text.trim_end_matches('\n'));
     }
 
     /// One more failure of everybody who failed once.
