@@ -68,7 +68,7 @@ fn told(bytes: &[u8]) -> (Vec<String>, Store<Memory>, Memory) {
             Restored::Ban(ban) => format!("ban {}", ban.net.addr()),
             Restored::Past(past) => format!("past {}", past.net.addr()),
             Restored::Unban { net, .. } => format!("unban {}", net.addr()),
-            Restored::Failure(failed) => format!("failure {}", failed.net),
+            Restored::Failure(failed) => format!("failure {}", failed.net.addr()),
             Restored::Read { position, .. } => format!("read offset={}", position.offset),
         });
     });

@@ -90,13 +90,6 @@ struct Truth {
 }
 
 impl Truth {
-    fn with_bans(bans: impl IntoIterator<Item = Banned<'static>>) -> Truth {
-        Truth {
-            bans: bans.into_iter().map(|ban| (ban.net, ban)).collect(),
-            ..Truth::default()
-        }
-    }
-
     /// As whoever uses the store has to do it.
     fn restore(&mut self, restored: Restored<'_>) {
         match restored {
