@@ -39,7 +39,7 @@ FUZZ_SEEDS_config = tests/data/article tests/data/howto
 fuzz:
 	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
 	@for target in $$(cargo +nightly fuzz list); do \
-	  case $$target in line) seeds="$(FUZZ_SEEDS_line)";; config) seeds="$(FUZZ_SEEDS_config)";; *) seeds=;; esac; \
+	  case $$target in line|blocks) seeds="$(FUZZ_SEEDS_line)";; config) seeds="$(FUZZ_SEEDS_config)";; *) seeds=;; esac; \
 	  mkdir -p fuzz/corpus/$$target; \
 	  cargo +nightly fuzz run $$target fuzz/corpus/$$target $$seeds -- \
 	    -max_total_time=$(FUZZ_SECONDS) -max_len=9000 -timeout=10 -print_final_stats=1 || exit 1; done

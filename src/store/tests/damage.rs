@@ -24,7 +24,7 @@ fn file() -> Vec<u8> {
     let next = BootId(2);
     let now = at(1_000);
     let mut store = Store::open(disk.clone(), None, next, now, &mut |restored| {
-        truth.restore(restored)
+        truth.restore(restored);
     });
     store.ban(&ban(7, None, now), now);
     truth.read_to(300);

@@ -187,7 +187,7 @@ fn last_bits(net: IpNet) -> u32 {
 fn open(disk: &Memory, boot: BootId, now: Moment) -> (Store<Memory>, Truth) {
     let mut truth = Truth::default();
     let store = Store::open(disk.clone(), None, boot, now, &mut |restored| {
-        truth.restore(restored)
+        truth.restore(restored);
     });
     (store, truth)
 }
