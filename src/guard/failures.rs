@@ -3,8 +3,8 @@
 //! An entry is one *attempt*. Asterisk reports an attempt in several lines (NOTICE, SECURITY, and copies of
 //! both in other files); they join the entry of their attempt and so count once (rule R3):
 //!
-//! * a *stream* is one file and one of Asterisk's two reports ([`Witness`]);
-//! * a line joins the oldest attempt of its id that its own stream has not yet reported at that [`Step`], if
+//! * a *stream* is one file and one of Asterisk's two reports ([`crate::filter::Witness`]);
+//! * a line joins the oldest attempt of its id that its own stream has not yet reported at that [`crate::filter::Step`], if
 //!   that attempt began within [`JOIN_SECONDS`] (sshd: [`JOIN_SECONDS_SSHD`]);
 //! * otherwise it begins a new attempt. So a sender who uses one Call-ID for many tries is counted for each.
 //!
@@ -16,8 +16,9 @@ use core::net::IpAddr;
 
 use super::JailId;
 use super::index::{Index, Key, Seed};
+use super::reports::{Reports, Source};
 use super::slab::{Linked, Links, List, NONE, Slab};
-use crate::filter::{Attempt, Failure, Kind, Proof, Service, Step, Witness};
+use crate::filter::{Attempt, Failure, Kind, Proof, Service};
 use crate::time::Mono;
 
 /// How long after an attempt's first line another line may join it, in seconds. Channels of one Asterisk are
@@ -45,58 +46,6 @@ pub(crate) fn join_seconds(service: Service) -> u64 {
 
 /// How many of a source's latest attempts are looked at to find the one that a line belongs to.
 const JOIN_STEPS: usize = 256;
-
-/// Which file of a jail a line came from, for telling a repeated line from a copy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Source(pub u16);
-
-impl Source {
-    /// One bit for the stream. The seventeenth file shares a stream with the first: copies between
-    /// these two count twice.
-    pub(crate) fn stream(self, witness: Witness) -> u32 {
-        let file = u32::from(self.0 % 16);
-        1 << (file * 2 + u32::from(witness == Witness::Security))
-    }
-}
-
-/// Which streams have reported an attempt, and how far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Reports {
-    pub(super) opened: u32,
-    pub(super) opened_twice: u32,
-    pub(super) closed: u32,
-}
-
-impl Reports {
-    /// Whether the stream has not reported this step of the attempt yet.
-    #[inline]
-    pub(crate) fn takes(&self, stream: u32, step: Step) -> bool {
-        let said = match step {
-            Step::Opening => self.closed | self.opened_twice,
-            Step::Closing => self.closed,
-            Step::Whole => self.closed | self.opened,
-        };
-        said & stream == 0
-    }
-
-    /// The streams whose further lines belong to other attempts, whatever they report.
-    pub(crate) fn closed(&self) -> u32 {
-        self.closed
-    }
-
-    /// Notes a line, if the stream has not reported this step of the attempt yet.
-    pub(crate) fn join(&mut self, stream: u32, step: Step) -> bool {
-        let takes = self.takes(stream, step);
-        if takes {
-            match step {
-                Step::Opening if self.opened & stream != 0 => self.opened_twice |= stream,
-                Step::Opening => self.opened |= stream,
-                Step::Closing | Step::Whole => self.closed |= stream,
-            }
-        }
-        takes
-    }
-}
 
 /// One attempt.
 #[derive(Clone, Copy, Debug)]
@@ -507,7 +456,7 @@ pub(crate) fn number(address: IpAddr) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::filter::Class;
+    use crate::filter::{Class, Step, Witness};
 
     const NOTICE: Witness = Witness::Notice;
     const SECURITY: Witness = Witness::Security;
