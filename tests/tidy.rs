@@ -238,3 +238,46 @@ fn the_oldest_supported_compiler_can_read_the_sources() {
         },
     );
 }
+
+/// The tests that ARCHITECTURE.md names in one of its rules: file and function.
+fn tests_of_rules() -> Vec<(String, String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let (_, rules) = text.split_once("\n## Rules\n").unwrap();
+    let mut found = Vec::new();
+    for rule in rules.split("\n**R").skip(1) {
+        let number = rule.split(' ').next().unwrap();
+        let quoted = rule.split('`').skip(1).step_by(2);
+        let named = quoted.filter_map(|text| text.split_once("::"));
+        found.extend(named.map(|(file, name)| (number.to_owned(), file.to_owned(), name.to_owned())));
+    }
+    found
+}
+
+#[test]
+fn every_rule_has_tests_and_they_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let tests = tests_of_rules();
+    for rule in 1..=11 {
+        let count = tests
+            .iter()
+            .filter(|(number, ..)| *number == rule.to_string())
+            .count();
+        assert!(count >= 3, "R{rule} has {count} tests");
+    }
+    let missing: Vec<_> = tests
+        .iter()
+        .filter(|(_, file, name)| {
+            let text = fs::read_to_string(root.join(file)).unwrap_or_default();
+            let head = format!("fn {name}() {{");
+            // The attribute stands right before, or one more between them.
+            let before = text.split(&head).next().unwrap_or_default();
+            let is_test = before.lines().rev().take(3).any(|line| line.trim() == "#[test]");
+            !text.contains(&head) || !is_test
+        })
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "named in ARCHITECTURE.md and not there: {missing:?}"
+    );
+}

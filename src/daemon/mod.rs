@@ -24,7 +24,7 @@ use crate::sys::clock_set::ClockSet;
 use crate::sys::poll::{Interest, Place, Waiting};
 use crate::sys::signals::{Request, Signals};
 use crate::sys::{Fault, caps, clock, own};
-use crate::tail::{Start, Tail};
+use crate::tail::{Start, Tail, What};
 use crate::time::Mono;
 use jails::Jails;
 use report::Count;
@@ -150,11 +150,20 @@ impl Daemon {
                 .look_at_kernel(kernel.is_some_and(|place| ready.has(place)));
             more = self.tail.read(now, &mut |line| self.watch.line(&line));
             self.watch.end_turn();
+            self.tell_of_files();
             self.watch.keep(&self.tail);
             // What was asked for may have changed what there is to read.
             more |= self.serve(ready, clients, now);
-            while let Some(notice) = self.tail.notice() {
-                report::file(&notice, self.watch.jails());
+            self.tell_of_files();
+        }
+    }
+
+    /// Says what happened to the logs.
+    fn tell_of_files(&mut self) {
+        while let Some(notice) = self.tail.notice() {
+            report::file(&notice, self.watch.jails());
+            if matches!(notice.what, What::Opened(_) | What::Rotated) {
+                self.watch.log_opened();
             }
         }
     }

@@ -38,7 +38,7 @@ pub(super) fn prepare(config: &Config) -> Vec<PathBuf> {
     let paths = [&config.dbfile, &config.dbshort].into_iter().flatten();
     let directories = paths.filter_map(|path| Path::new(path).parent());
     // What cannot be made is told when the state cannot be written.
-    let made = directories.filter(|directory| disk::make_directory(directory).unwrap_or(false));
+    let made = directories.filter(|directory| disk::make_directories(directory).unwrap_or(false));
     made.map(Path::to_path_buf).collect()
 }
 
@@ -106,6 +106,11 @@ impl State {
     /// Notes that failures have changed.
     pub(super) fn failures_changed(&mut self, now: Mono, utc: Wall) {
         self.store.failures_changed(moment(now, utc));
+    }
+
+    /// Notes that a log was opened.
+    pub(super) fn positions_changed(&mut self) {
+        self.store.positions_changed();
     }
 
     /// Writes what is due. Every line before the tail's positions has been counted.

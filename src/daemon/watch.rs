@@ -180,6 +180,13 @@ impl Watch {
         Some(ban)
     }
 
+    /// A log was opened: a crash must not make the next start begin behind what is written to it by then.
+    pub(super) fn log_opened(&mut self) {
+        if let Some(state) = &mut self.state {
+            state.positions_changed();
+        }
+    }
+
     /// Brings to the disk what is due there. Every line that was read has been counted.
     pub(super) fn keep(&mut self, tail: &Tail) {
         if let Some(state) = &mut self.state {

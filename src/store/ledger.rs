@@ -158,6 +158,11 @@ impl<D: Disk> Ledger<D> {
         }
     }
 
+    /// Where the logs are is to be on the medium at the end of the turn.
+    pub(super) fn positions_changed(&mut self) {
+        self.urgent_commit |= self.part.holds_failures() && !self.journal.is_lost();
+    }
+
     /// Notes a failure.
     pub(super) fn failure(&mut self, failed: &Failed<'_>, now: Moment) {
         if !self.part.holds_failures() {

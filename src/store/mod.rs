@@ -102,6 +102,12 @@ impl<D: Disk> Store<D> {
         self.each(|ledger| ledger.failures_changed(now));
     }
 
+    /// A log was opened whose position the file may not hold: a crash before it does would lose what is written to
+    /// the log until the next start. To be on the medium at the end of the turn.
+    pub fn positions_changed(&mut self) {
+        self.each(Ledger::positions_changed);
+    }
+
     /// Notes a failure that is no ban.
     pub fn failure(&mut self, failed: &Failed<'_>, now: Moment) {
         self.each(|ledger| ledger.failure(failed, now));

@@ -96,6 +96,17 @@ pub fn make_directory(path: &Path) -> io::Result<bool> {
     }
 }
 
+/// Makes a directory for state files, and those on the way to it, which everybody may pass. `false`: it was there.
+///
+/// # Errors
+/// What mkdir(2) says.
+pub fn make_directories(path: &Path) -> io::Result<bool> {
+    if let Some(parent) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o755).create(parent)?;
+    }
+    make_directory(path)
+}
+
 impl Disk for Directory {
     fn read(&mut self, name: Name, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let file = self.file(name)?;
