@@ -3,6 +3,7 @@
 mod check;
 mod progress;
 mod run;
+mod teardown;
 mod test;
 
 use std::borrow::Cow;
@@ -31,6 +32,7 @@ enum Command {
     Run(run::Run),
     Check(check::Check),
     Test(test::Test),
+    Teardown(teardown::Teardown),
     Version(Version),
 }
 
@@ -61,6 +63,17 @@ impl From<config::Error> for Failed {
     }
 }
 
+impl Failed {
+    /// What to tell the user, and the exit code.
+    fn explain(&self) -> (String, u8) {
+        match self {
+            Failed::Machine(fault) => (fault.to_string(), 1),
+            Failed::Config(error) => (error.to_string(), 2),
+            Failed::Usage(text) => (text.replace(STDIN, "-"), 2),
+        }
+    }
+}
+
 /// Stands for the word `-` among the words that argh sees, which takes it for an option; no word can hold a NUL.
 const STDIN: &str = "\0-";
 
@@ -87,9 +100,7 @@ pub fn main(words: &[OsString]) -> ExitCode {
     };
     let (text, code) = match done {
         Ok(code) => return code,
-        Err(Failed::Machine(fault)) => (fault.to_string(), 1),
-        Err(Failed::Config(error)) => (error.to_string(), 2),
-        Err(Failed::Usage(text)) => (text.replace(STDIN, "-"), 2),
+        Err(failed) => failed.explain(),
     };
     // Nobody is left to tell if stderr is closed.
     let _ = writeln!(io::stderr(), "sipguard: {}", text.trim_end());
@@ -112,6 +123,7 @@ impl Arguments {
             _ if self.version => version(),
             Some(Command::Run(run)) => run.run(),
             Some(Command::Check(check)) => check.run(),
+            Some(Command::Teardown(teardown)) => teardown.run(),
             Some(Command::Version(Version {})) => version(),
             Some(Command::Test(test)) => return test.run(),
             None => Err(Failed::Usage("no command given; try: sipguard --help".into())),

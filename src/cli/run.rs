@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use argh::FromArgs;
-use log::LevelFilter;
+use log::{LevelFilter, error};
 use simple_logger::SimpleLogger;
 
 use super::Failed;
 use crate::daemon::Daemon;
-use crate::sys;
+use crate::sys::log::{self as own_log, Destination};
 
 /// guard in the foreground: read the logs, ban in the kernel
 #[derive(FromArgs)]
@@ -23,6 +23,9 @@ pub(super) struct Run {
     /// say more: every counted failure
     #[argh(switch, short = 'v')]
     verbose: bool,
+    /// log to the system's log (/dev/log), where standard error is read by nobody
+    #[argh(switch)]
+    syslog: bool,
 }
 
 impl Run {
@@ -37,9 +40,21 @@ impl Run {
             let _ = SimpleLogger::new().with_level(level).init();
         } else {
             // simple_logger waits for whoever reads the log, and panics when it is gone. A guard does neither.
-            sys::log::start(level);
+            let destination = if self.syslog {
+                Destination::Syslog
+            } else {
+                Destination::Stderr
+            };
+            own_log::start(level, destination);
         }
-        let mut daemon = Daemon::start(self.config, self.dry_run)?;
-        Ok(daemon.run()?)
+        let done = Daemon::start(self.config, self.dry_run)
+            .and_then(|mut daemon| daemon.run().map_err(Failed::from));
+        if self.syslog {
+            // Standard error gets it too, as from every command, but may be closed.
+            if let Err(failed) = &done {
+                error!(target: "sipguard", "{}", failed.explain().0.trim_end());
+            }
+        }
+        done
     }
 }

@@ -64,7 +64,7 @@ impl Firewall {
             let layout = Layout::new(jails, "", ipv6prefix, maxbans);
             let kernel = Kernel::Nftables(Nftables::open(&layout)?);
             // The other part may hold bans of a run with other settings. They would outlast an unban.
-            if Path::new("/sys/module/ip_set").exists() {
+            if has_ipset() {
                 let _ = Ipset::clean();
             }
             Ok(Firewall { layout, kernel })
@@ -78,12 +78,30 @@ impl Firewall {
         match choice {
             Backend::Nftables => nftables(),
             Backend::Ipset => ipset(),
-            Backend::Auto => nftables().or_else(|fault| match fault.source.raw_os_error() {
-                // The kernel lacks it. If it lacks ipset, too, nftables is more likely to be had.
-                Some(EINVAL | EOPNOTSUPP | EPROTONOSUPPORT | ENOENT) => ipset().map_err(|_| fault),
-                _ => Err(fault),
+            Backend::Auto => nftables().or_else(|fault| {
+                if lacks_it(&fault) {
+                    // If the kernel lacks ipset, too, nftables is more likely to be had.
+                    ipset().map_err(|_| fault)
+                } else {
+                    Err(fault)
+                }
             }),
         }
+    }
+
+    /// Removes everything of ours, whoever left it there: for when no guard shall run any more.
+    ///
+    /// # Errors
+    /// A kernel that refuses; that it lacks nf_tables or ipset is fine.
+    pub fn clean() -> Result<(), Fault> {
+        let nftables = match Nftables::clean() {
+            Err(fault) if lacks_it(&fault) => Ok(()),
+            other => other,
+        };
+        if has_ipset() {
+            Ipset::clean()?;
+        }
+        nftables
     }
 
     /// What the kernel offers, for `sipguard check`. Leaves no trace; does not disturb a daemon.
@@ -194,6 +212,19 @@ impl Firewall {
         };
         intact.map_err(|error| Fault::new("cannot look at our rules in the kernel", error))
     }
+}
+
+/// Whether the kernel refused because it lacks the part, or a part of the part.
+fn lacks_it(fault: &Fault) -> bool {
+    matches!(
+        fault.source.raw_os_error(),
+        Some(EINVAL | EOPNOTSUPP | EPROTONOSUPPORT | ENOENT)
+    )
+}
+
+/// Whether the kernel has ipset loaded; without it there is nothing of ours in it.
+fn has_ipset() -> bool {
+    Path::new("/sys/module/ip_set").exists()
 }
 
 /// How to learn that somebody else has removed what is ours.
