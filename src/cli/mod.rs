@@ -121,7 +121,7 @@ impl Arguments {
     fn run(self) -> Result<ExitCode, Failed> {
         let done = match self.command {
             _ if self.version => version(),
-            Some(Command::Run(run)) => run.run(),
+            Some(Command::Run(run)) => return run.run(),
             Some(Command::Check(check)) => check.run(),
             Some(Command::Teardown(teardown)) => teardown.run(),
             Some(Command::Version(Version {})) => version(),

@@ -1,6 +1,7 @@
 //! `sipguard run`: guard, in the foreground, until told to stop.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use argh::FromArgs;
 use log::{LevelFilter, error};
@@ -29,15 +30,16 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn run(self) -> Result<(), Failed> {
+    pub(super) fn run(self) -> Result<ExitCode, Failed> {
         let level = if self.verbose {
             LevelFilter::Debug
         } else {
             LevelFilter::Info
         };
-        if self.dry_run {
+        let is_kept = if self.dry_run {
             // A second logger can only be a mistake of ours in one process; the first goes on.
             let _ = SimpleLogger::new().with_level(level).init();
+            false
         } else {
             // simple_logger waits for whoever reads the log, and panics when it is gone. A guard does neither.
             let destination = if self.syslog {
@@ -45,16 +47,18 @@ impl Run {
             } else {
                 Destination::Stderr
             };
-            own_log::start(level, destination);
-        }
+            own_log::start(level, destination)
+        };
         let done = Daemon::start(self.config, self.dry_run)
             .and_then(|mut daemon| daemon.run().map_err(Failed::from));
-        if self.syslog {
-            // Standard error gets it too, as from every command, but may be closed.
-            if let Err(failed) = &done {
-                error!(target: "sipguard", "{}", failed.explain().0.trim_end());
+        match done {
+            Ok(()) => Ok(ExitCode::SUCCESS),
+            Err(failed) if is_kept => {
+                let (text, code) = failed.explain();
+                error!(target: "sipguard", "{}", text.trim_end());
+                Ok(ExitCode::from(code))
             }
+            Err(failed) => Err(failed),
         }
-        done
     }
 }

@@ -10,13 +10,14 @@
 
 use core::fmt::{self, Write as _};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd as _};
 use std::os::unix::net::UnixDatagram;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, UnixAddr, sendto};
 
 use super::poll;
 use crate::limits::{LOG_PIECE_BYTES, LOG_WAIT_MS};
@@ -66,23 +67,26 @@ trait Output: Send + Sync {
     fn write(&self, text: &str, wait_ms: u64) -> bool;
 }
 
-/// Begins to log, up to this level.
-pub fn start(level: LevelFilter, destination: Destination) {
+/// Begins to log, up to this level. Whether somebody keeps the log who is told how grave each line is.
+pub fn start(level: LevelFilter, destination: Destination) -> bool {
     let journal = std::env::var("JOURNAL_STREAM").unwrap_or_default();
-    let logger = match destination {
-        Destination::Stderr if is_stream(io::stderr(), &journal) => {
-            lines(Stream(io::stderr()), Form::Journal)
-        }
-        Destination::Stderr => lines(Stream(io::stderr()), Form::Words),
-        Destination::Syslog => match UnixDatagram::unbound() {
-            Ok(socket) => lines(Syslog { socket, path: SYSLOG }, Form::Syslog(std::process::id())),
-            Err(_) => lines(Stream(io::stderr()), Form::Words),
+    let stderr = |form| (lines(Stream(io::stderr()), form), form);
+    let (logger, form) = match destination {
+        Destination::Stderr if is_stream(io::stderr(), &journal) => stderr(Form::Journal),
+        Destination::Stderr => stderr(Form::Words),
+        Destination::Syslog => match Syslog::open(SYSLOG) {
+            Ok(syslog) => {
+                let form = Form::Syslog(std::process::id());
+                (lines(syslog, form), form)
+            }
+            Err(_) => stderr(Form::Words),
         },
     };
     // A second log can only be a mistake of ours in one process; the first goes on.
     if log::set_boxed_logger(logger).is_ok() {
         log::set_max_level(level);
     }
+    form != Form::Words
 }
 
 fn lines<O: Output + 'static>(out: O, form: Form) -> Box<dyn Log> {
@@ -222,31 +226,39 @@ impl<F: AsFd + Send + Sync> Output for Stream<F> {
 /// A socket of datagrams, a message each. It is not connected, so that a log that is restarted is found again.
 struct Syslog {
     socket: UnixDatagram,
-    path: &'static str,
-}
-
-impl Output for Syslog {
-    fn write(&self, text: &str, wait_ms: u64) -> bool {
-        let timeout = (wait_ms > 0).then(|| Duration::from_millis(wait_ms));
-        let limited = match timeout {
-            Some(timeout) => self.socket.set_write_timeout(Some(timeout)).is_ok(),
-            None => true,
-        };
-        limited
-            && self.socket.set_nonblocking(timeout.is_none()).is_ok()
-            && text.lines().all(|line| self.send(line.as_bytes()))
-    }
+    address: UnixAddr,
 }
 
 impl Syslog {
-    fn send(&self, message: &[u8]) -> bool {
+    fn open(path: &str) -> io::Result<Syslog> {
+        let socket = UnixDatagram::unbound()?;
+        socket.set_write_timeout(Some(Duration::from_millis(LOG_WAIT_MS)))?;
+        Ok(Syslog {
+            socket,
+            address: UnixAddr::new(path)?,
+        })
+    }
+
+    fn send(&self, message: &[u8], flags: MsgFlags) -> bool {
         loop {
-            match self.socket.send_to(message, self.path) {
+            match sendto(self.socket.as_raw_fd(), message, &self.address, flags) {
                 Ok(_) => return true,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(Errno::EINTR) => {}
                 Err(_) => return false,
             }
         }
+    }
+}
+
+impl Output for Syslog {
+    /// Waits for as long as the socket was told to, if at all: a line is one message but for rare ones.
+    fn write(&self, text: &str, wait_ms: u64) -> bool {
+        let flags = if wait_ms == 0 {
+            MsgFlags::MSG_DONTWAIT
+        } else {
+            MsgFlags::empty()
+        };
+        text.lines().all(|line| self.send(line.as_bytes(), flags))
     }
 }
 
@@ -314,9 +326,7 @@ mod tests {
         say(&lines(Stream(writer), Form::Words), "nobody is there");
         let full = File::options().write(true).open("/dev/full").unwrap();
         say(&lines(Stream(full), Form::Words), "the disk is full");
-        let socket = UnixDatagram::unbound().unwrap();
-        let path = "/nonexistent/log";
-        let log = lines(Syslog { socket, path }, Form::Syslog(7));
+        let log = lines(Syslog::open("/nonexistent/log").unwrap(), Form::Syslog(7));
         say(&log, "no syslogd");
         assert_eq!(log.state.lock().unwrap().lost, 1);
     }
@@ -357,7 +367,8 @@ mod tests {
     fn syslog_gets_a_message_for_each_line_and_is_found_again_after_its_restart() {
         let directory = std::env::temp_dir().join(format!("sipguard-log-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
-        let path: &'static str = directory.join("log").to_str().unwrap().to_owned().leak();
+        let path = directory.join("log");
+        let path = path.to_str().unwrap();
         let listen = || {
             let _ = std::fs::remove_file(path);
             UnixDatagram::bind(path).unwrap()
@@ -368,8 +379,7 @@ mod tests {
             String::from_utf8(message[..count].to_vec()).unwrap()
         };
         let syslogd = listen();
-        let socket = UnixDatagram::unbound().unwrap();
-        let log = lines(Syslog { socket, path }, Form::Syslog(7));
+        let log = lines(Syslog::open(path).unwrap(), Form::Syslog(7));
         say(&log, "one\ntwo");
         assert_eq!(heard(&syslogd), "<30>sipguard[7]: one");
         assert_eq!(heard(&syslogd), "<30>sipguard[7]: two");

@@ -78,10 +78,18 @@ sipguard_jail() {
 		;;
 	esac
 	printf '\n[%s]\nenabled = true\n' "$1"
-	for option in filter maxretry findtime bantime port protocol; do
+	for option in filter maxretry findtime bantime port; do
 		sipguard_option "$1" $option $option
 	done
+	sipguard_protocol "$1"
 	sipguard_list "$1" logpath
+}
+
+# The protocols that are blocked, in the action itself: what is built in for the jail asterisk names its own.
+sipguard_protocol() {
+	local line
+	line=$(sipguard_option "$1" protocol protocol)
+	[ -z "$line" ] || printf 'action_ = %%(default/action_)s[protocol="%s"]\n' "${line#protocol = }"
 }
 
 # Where bans are kept, if they are: long ones on flash, which wears out, and all others in RAM.
