@@ -215,33 +215,40 @@ start as_option
 same "an option that is a list" "$(in_force ignoreip)" "198.51.100.1/32${NEWLINE}198.51.100.2/32"
 
 echo "== hostile values change nothing else"
-# Whatever one option holds, the others are as without it.
+OPTIONS="main.maxretry main.findtime main.bantime main.firewall main.onstop main.ignoreip
+	asterisk.maxretry asterisk.findtime asterisk.bantime asterisk.port asterisk.protocol asterisk.logpath"
+# set_all VALUE: as installed, but for every option in OPTIONS.
+set_all() {
+	default_config
+	for option in $OPTIONS; do
+		SECTION=${option%.*} option=${option#*.}
+		case $option in ignoreip | logpath) list "$option" "$1" ;; *) option "$option" "$1" ;; esac
+	done
+}
+# What no option of OPTIONS has written.
+others() {
+	grep -vE '^(maxretry|findtime|bantime|firewall|onstop|ignoreip|port|action_|logpath) |^	|^$' "$RUN/jail.local"
+}
+# Whatever an option holds, sipguard takes the file, nothing else in it is different, and no command is run.
 harmless() {
-	line=$2
-	[ "$line" != protocol ] || line=action_
-	start set_one "$1" "$2" "$3"
-	"$SIPGUARD" check --config "$RUN/jail.local" >"$WORK/in-force" 2>&1 || fail "$1.$2 = $3: $(cat "$WORK/in-force")"
-	same "other lines of $1.$2 = $3" "$(grep -vE "^$line |^	" "$RUN/jail.local")" "$(grep -vE "^$line |^	" "$WORK/without")"
-	[ ! -e "$WORK/pwned" ] || fail "$1.$2 = $3: a command was run"
+	start "$@"
+	"$SIPGUARD" check --config "$RUN/jail.local" >"$WORK/in-force" 2>&1 || fail "$*: $(cat "$WORK/in-force")"
+	[ ! -e "$WORK/pwned" ] || fail "$*: a command was run"
 }
 BYTES=$(printf '\377\200')
-long() {
-	printf '%100000s' "" | tr ' ' 1
-}
-LONG=$(long)
-for option in main.maxretry main.findtime main.bantime main.firewall main.onstop main.ignoreip \
-	asterisk.filter asterisk.maxretry asterisk.findtime asterisk.bantime asterisk.port asterisk.protocol \
-	asterisk.logpath; do
-	section=${option%.*} option=${option#*.}
-	start set_one "$section" "$option" ""
-	cp "$RUN/jail.local" "$WORK/without"
-	for value in "'" '"' "a'b\"c" "5${NEWLINE}bantime = -1" "5${NEWLINE}[DEFAULT]" "${NEWLINE}enabled = false" \
-		'%(action_)s' '%' '%%' '%(x' '$(touch '"$WORK/pwned)" '`touch '"$WORK/pwned"'`' '${IFS}' "; touch $WORK/pwned" \
-		'5 ; x' '5 # x' '5;' '5#' '\' '5\' '[sshd]' '[' ']' '!x' '*' '?' '-' '--config' '= 5' ': 5' '5 =' 'a b' "5	6" \
-		"5$(printf '\r')" "$BYTES" 'ä' '十' '<script>' '&' '|' '~' '-999' '0' '99999999999999999999' '1e3' '0x10' '.' '..' \
-		'/../../etc/passwd' 'file:/etc/passwd' "$LONG"; do
-		harmless "$section" "$option" "$value"
-	done
+LONG=$(printf '%100000s' "" | tr ' ' 1)
+start default_config
+others >"$WORK/others"
+for value in "'" '"' "a'b\"c" "5${NEWLINE}bantime = -1" "5${NEWLINE}[DEFAULT]" "${NEWLINE}enabled = false" \
+	'%(action_)s' '%' '%%' '%(x' '$(touch '"$WORK/pwned)" '`touch '"$WORK/pwned"'`' '${IFS}' "; touch $WORK/pwned" \
+	'5 ; x' '5 # x' '5;' '5#' '\' '5\' '[sshd]' '[' ']' '!x' '*' '?' '-' '--config' '= 5' ': 5' '5 =' 'a b' "5	6" \
+	"5$(printf '\r')" "$BYTES" 'ä' '十' '<script>' '&' '|' '~' '-999' '0' '99999999999999999999' '1e3' '0x10' '.' '..' \
+	'/../../etc/passwd' 'file:/etc/passwd' "$LONG"; do
+	harmless set_all "$value"
+	same "other lines when all is $value" "$(others)" "$(cat "$WORK/others")"
+	harmless set_one asterisk filter "$value"
+	same "the filter when it shall be $value" "$(in_force filter)" asterisk
+	[ -s "$LOGGED" ] || fail "$value: says nothing"
 done
 for value in "'" "1'" "\$(touch $WORK/pwned)" "2${NEWLINE}x = y" "%(x)s"; do
 	for option in main.enabled main.remember main.ujail asterisk.enabled; do

@@ -16,8 +16,15 @@ sipguard_complain() {
 	logger -t sipguard -p daemon.err "/etc/config/sipguard: $*"
 }
 
+# No sound value is longer; sipguard reads 256 KiB at most.
+SIPGUARD_VALUE_BYTES=1000
+
 # Whether a value of option $1, $2, has only these characters. `%` is written twice by the caller.
 sipguard_is_harmless() {
+	if [ ${#2} -gt "$SIPGUARD_VALUE_BYTES" ]; then
+		sipguard_complain "$1: too long, so it is left out"
+		return 1
+	fi
 	case $2 in
 	'' | *[!A-Za-z0-9._:/,*?@+~=%[\]-]*)
 		sipguard_complain "$1: a character that cannot be in it, so it is left out"
@@ -105,15 +112,14 @@ sipguard_state() {
 	printf 'socket = %s/sipguard.sock\n' "$1"
 }
 
-# The whole file, to standard output.
-sipguard_jail_local() {
+# What is for all jails.
+sipguard_default() {
 	printf '# Made from /etc/config/sipguard at every start; changes here are lost.\n[DEFAULT]\n'
 	sipguard_state "$1" "$2"
 	for option in maxretry findtime bantime firewall onstop; do
 		sipguard_option main $option $option
 	done
 	sipguard_list main ignoreip
-	config_foreach sipguard_jail jail
 }
 
 # Takes out of file $1 what sipguard refuses. 1: nothing sound is left.
@@ -141,15 +147,17 @@ sipguard_make_sound() {
 # Makes jail.local in directory $1 from UCI, with state on flash in $2. It holds something sound afterwards.
 sipguard_write() {
 	local file=$1/jail.local
-	sipguard_jail_local "$1" "$2" >"$file.new"
+	{
+		sipguard_default "$1" "$2"
+		config_foreach sipguard_jail jail
+	} >"$file.new"
 	if ! sipguard_make_sound "$file.new"; then
 		sipguard_complain "the built-in jail asterisk guards instead"
 		{
-			printf '[DEFAULT]\n'
-			sipguard_state "$1" "$2"
-			printf '[asterisk]\nenabled = true\n'
+			sipguard_default "$1" "$2"
+			printf '\n[asterisk]\nenabled = true\n'
 		} >"$file.new"
-		sipguard_make_sound "$file.new"
+		sipguard_make_sound "$file.new" || printf '[asterisk]\nenabled = true\n' >"$file.new"
 	fi
 	mv "$file.new" "$file"
 }
