@@ -166,4 +166,12 @@ left=$(find / -xdev -path /root -prune -o -path /var/log -prune -o -name '*sipgu
 [ -z "$left" ] || fail "left behind: $left"
 # The tools that change passwd(5) keep the file before their last change.
 ! grep -r --exclude='*-' sipguard /etc || fail "left in /etc"
+echo "== copied by hand, as the README says"
+dpkg-deb -x sipguard-2.deb copied
+install -m 755 copied/usr/sbin/sipguard /usr/local/sbin/
+install -m 755 copied/etc/init.d/sipguard /etc/init.d/
+check 0 update-rc.d sipguard defaults
+check 0 service sipguard start
+check 0 service sipguard status
+check 0 service sipguard stop
 echo "== done"
