@@ -27,6 +27,7 @@ dpkg -i sipguard-1.deb
 soon systemctl is-active --quiet sipguard
 [ "$(systemctl is-enabled sipguard)" = enabled ] || fail "not enabled"
 soon said info '^sipguard .* guards with nftables'
+! said warning . || fail "it lacks something: $(journalctl --no-pager -u sipguard -p warning -o cat)"
 pid=$(systemctl show -P MainPID sipguard)
 
 echo "== the unit is sound"

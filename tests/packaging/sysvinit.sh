@@ -68,6 +68,7 @@ check 0 update-rc.d sipguard defaults
 getent passwd sipguard || fail "no user"
 [ "$(stat -c '%U %a' /var/lib/sipguard)" = "sipguard 750" ] || fail "whose is /var/lib/sipguard?"
 soon said 'daemon.info sipguard\[[0-9]*\]: sipguard .* guards with nftables'
+! said 'daemon.warn sipguard' || fail "it lacks something"
 
 echo "== started twice: one process"
 first=$(pid)
