@@ -173,7 +173,7 @@ fn a_protected_table_is_not_flushed() {
         machine("nftables", "");
         let mut guard = start();
         let mut storm = Storm::new(22);
-        for round in 0..10 {
+        for _ in 0..10 {
             storm.piece(20);
             wait_until("all are banned", || {
                 storm.guilty().difference(&in_kernel("nftables")).count() == 0
@@ -255,13 +255,14 @@ fn starts_with_100_000(backend: &str) {
     machine(backend, "");
     write_state(100_000, true);
     let size = fs::metadata(STATE).unwrap().len();
-    let mut starts = Vec::new();
+    let (mut starts, mut processor) = (Vec::new(), Vec::new());
     for round in 0..6 {
         let begun = Instant::now();
         let mut guard = Guard::spawn(&CONFIG);
         let line = guard.wait_for("from before the start: ");
         if round % 2 == 0 {
             starts.push(begun.elapsed());
+            processor.push(processor_time(guard.pid()));
         }
         assert!(line.contains("100000 bans, 100000 in force"), "{line}");
         if round == 5 {
@@ -271,6 +272,7 @@ fn starts_with_100_000(backend: &str) {
                 &format!("{backend}: start with 100,000 bans until all are in force"),
                 starts,
             );
+            show(&format!("{backend}: of that, on the processor"), processor);
             return idle(&format!("{backend}, 100,000 bans"), &guard);
         }
         guard.kill();
@@ -279,6 +281,12 @@ fn starts_with_100_000(backend: &str) {
             storm::empty_kernel(backend);
         }
     }
+}
+
+/// How long a process has been on a processor, in user mode and in the kernel.
+fn processor_time(pid: u32) -> Duration {
+    let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap();
+    Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
 }
 
 /// What 100,000 bans cost, and how long `status` takes.
