@@ -140,14 +140,14 @@ fn show(what: &str, mut times: Vec<Duration>) {
 #[test]
 fn bans_flushed_in_a_storm_are_all_back_by_nftables() {
     isolated("bans_flushed_in_a_storm_are_all_back_by_nftables", || {
-        flushed("nftables", 1_000, 3)
+        flushed("nftables", 1_000, 3);
     });
 }
 
 #[test]
 fn bans_flushed_in_a_storm_are_all_back_by_ipset() {
     isolated("bans_flushed_in_a_storm_are_all_back_by_ipset", || {
-        flushed("ipset", 1_000, 3)
+        flushed("ipset", 1_000, 3);
     });
 }
 
@@ -155,7 +155,7 @@ fn bans_flushed_in_a_storm_are_all_back_by_ipset() {
 #[ignore = "it measures"]
 fn ten_thousand_bans_are_back_after_a_flush_by_nftables() {
     isolated("ten_thousand_bans_are_back_after_a_flush_by_nftables", || {
-        flushed("nftables", 10_000, 30)
+        flushed("nftables", 10_000, 30);
     });
 }
 
@@ -163,7 +163,7 @@ fn ten_thousand_bans_are_back_after_a_flush_by_nftables() {
 #[ignore = "it measures"]
 fn ten_thousand_bans_are_back_after_a_flush_by_ipset() {
     isolated("ten_thousand_bans_are_back_after_a_flush_by_ipset", || {
-        flushed("ipset", 10_000, 30)
+        flushed("ipset", 10_000, 30);
     });
 }
 
@@ -340,7 +340,7 @@ fn idle(what: &str, guard: &Guard) {
 #[ignore = "it measures"]
 fn a_hundred_thousand_bans_start_by_nftables() {
     isolated("a_hundred_thousand_bans_start_by_nftables", || {
-        starts_with_100_000("nftables")
+        starts_with_100_000("nftables");
     });
 }
 
@@ -348,7 +348,7 @@ fn a_hundred_thousand_bans_start_by_nftables() {
 #[ignore = "it measures"]
 fn a_hundred_thousand_bans_start_by_ipset() {
     isolated("a_hundred_thousand_bans_start_by_ipset", || {
-        starts_with_100_000("ipset")
+        starts_with_100_000("ipset");
     });
 }
 
@@ -356,7 +356,7 @@ fn a_hundred_thousand_bans_start_by_ipset() {
 #[ignore = "it takes a minute"]
 fn a_guard_that_has_nothing_to_do_does_not_run_by_nftables() {
     isolated("a_guard_that_has_nothing_to_do_does_not_run_by_nftables", || {
-        idles("nftables")
+        idles("nftables");
     });
 }
 
@@ -364,7 +364,7 @@ fn a_guard_that_has_nothing_to_do_does_not_run_by_nftables() {
 #[ignore = "it takes a minute"]
 fn a_guard_that_has_nothing_to_do_does_not_run_by_ipset() {
     isolated("a_guard_that_has_nothing_to_do_does_not_run_by_ipset", || {
-        idles("ipset")
+        idles("ipset");
     });
 }
 
