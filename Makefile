@@ -1,6 +1,7 @@
 # make run     guard this machine, in the foreground (as root)
 # make test    install what the tests need, and run them all
 # make         build the static binary and print its size
+# make deb     packages for Raspberry Pi OS and Debian; make openwrt: for routers
 #
 # TARGET may name any target that rustc has a standard library for; cross/ builds the routers' ones.
 TARGET  ?= $(shell uname -m)-unknown-linux-gnu
@@ -10,8 +11,10 @@ DESTDIR ?=
 PREFIX  ?= /usr/local
 # What the tests look at the kernel with, and play the network with.
 PACKAGES = nftables ipset iptables iproute2 strace util-linux acl
+# What packages are made and looked at with, and the machines they are installed on.
+PACKAGES += debootstrap shellcheck lintian xz-utils busybox python3-minimal
 
-.PHONY: build run test lint bench fuzz install packages clean
+.PHONY: build run test lint bench fuzz install deb openwrt packages clean
 
 build:
 	RUSTFLAGS="-Ctarget-feature=+crt-static" cargo build --release --locked --target $(TARGET)
@@ -39,13 +42,20 @@ FUZZ_SEEDS_config = tests/data/article tests/data/howto
 fuzz:
 	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
 	@for target in $$(cargo +nightly fuzz list); do \
-	  case $$target in line) seeds="$(FUZZ_SEEDS_line)";; config) seeds="$(FUZZ_SEEDS_config)";; *) seeds=;; esac; \
+	  case $$target in line|blocks) seeds="$(FUZZ_SEEDS_line)";; config) seeds="$(FUZZ_SEEDS_config)";; *) seeds=;; esac; \
 	  mkdir -p fuzz/corpus/$$target; \
 	  cargo +nightly fuzz run $$target fuzz/corpus/$$target $$seeds -- \
 	    -max_total_time=$(FUZZ_SECONDS) -max_len=9000 -timeout=10 -print_final_stats=1 || exit 1; done
 
 install: build
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/sbin/sipguard
+
+# Packages for Raspberry Pi OS, Debian and OpenWrt, from what cross/build left in dist/.
+deb:
+	init.d/build-deb
+
+openwrt:
+	openwrt/build
 
 # Debian and its children; elsewhere the programs have to be there already.
 packages:

@@ -14,10 +14,10 @@ use sipguard::filter::asterisk::Asterisk;
 use sipguard::filter::custom::{Custom, Dates, Definition, Pattern, Role};
 use sipguard::filter::dropbear::Dropbear;
 use sipguard::filter::sshd::{Mode, Sshd};
-use sipguard::filter::{Class, Context, Failure, Filter, Kind, Proof, Reading, Service, Trail};
+use sipguard::filter::{Class, Context, Failure, Filter, Kind, Lens, Proof, Reading, Service, Trail};
 use sipguard::guard::{Change, Guard, JailId, Outcome, Policy, Seed, Settings, Source, Trust};
-use sipguard::limits::REQUEST_BYTES_MAX;
-use sipguard::lines::{Cut, Lines};
+use sipguard::limits::{LINE_BYTES_MAX, REQUEST_BYTES_MAX};
+use sipguard::lines::{Cut, Lines, Splitter};
 use sipguard::store::crc::crc32;
 use sipguard::store::memory::Memory;
 use sipguard::store::{Banned, BootId, Failed, Kept, Live, Moment, Restored, Store};
@@ -59,6 +59,85 @@ pub fn line(bytes: &[u8]) {
             assert_eq!(alone, reading, "what follows a line has no part in it");
         }
     }
+}
+
+/// How many bytes each read gives, in the first byte, and a log: read in blocks, as `sipguard test` reads it, it says
+/// what its lines say one by one, and leaves the same trail behind every line that says something and every block.
+pub fn blocks(bytes: &[u8]) {
+    let Some((&most, log)) = bytes.split_first() else {
+        return;
+    };
+    let most = 1 + usize::from(most) * 40;
+    for filter in [Filter::Asterisk(Asterisk), Filter::Sshd(Sshd::default())] {
+        let lens = Lens { filter, own: None };
+        let alone = one_by_one(log, &lens);
+        assert_eq!(
+            in_blocks(log, most, &lens, &alone.trails),
+            alone.said,
+            "{most} bytes at once"
+        );
+    }
+}
+
+const CONTEXT: Context = Context {
+    today: Wall(1_795_351_367),
+    utc_offset_s: 3600,
+};
+
+/// Number, bytes and meaning of a line.
+type Said = (u64, Vec<u8>, Reading);
+
+struct Alone {
+    said: Vec<Said>,
+    /// Behind so many lines.
+    trails: Vec<Trail>,
+}
+
+fn one_by_one(log: &[u8], lens: &Lens) -> Alone {
+    let (mut said, mut trail) = (Vec::new(), Trail::default());
+    let mut trails = vec![trail];
+    for (number, cut) in (1..).zip(Lines::new(log)) {
+        if let Cut::Line(line) = cut {
+            let reading = lens.read(line, &mut trail, &CONTEXT);
+            if reading != Reading::Nothing {
+                said.push((number, line.to_vec(), reading));
+            }
+        }
+        trails.push(trail);
+    }
+    Alone { said, trails }
+}
+
+fn in_blocks(mut log: &[u8], most: usize, lens: &Lens, trails: &[Trail]) -> Vec<Said> {
+    let (mut said, mut trail, mut number) = (Vec::new(), Trail::default(), 0);
+    let mut buffer = vec![0; LINE_BYTES_MAX + 1 + most];
+    let mut splitter = Splitter::default();
+    while !log.is_empty() {
+        let space = splitter.space(&mut buffer);
+        let count = most.min(space.len()).min(log.len());
+        let (now, later) = log.split_at(count);
+        space[..count].copy_from_slice(now);
+        log = later;
+        let mut lines = splitter.lines(&buffer, count);
+        let block = lines.rest();
+        while let Some((line, reading)) = lens.next(&mut lines, &mut trail, &CONTEXT) {
+            assert!(
+                block[lines.begin()..].starts_with(line),
+                "it stands where it says"
+            );
+            said.push((number + lines.count_given(), line.to_vec(), reading));
+            assert_eq!(
+                trail,
+                trails[(number + lines.count_given()) as usize],
+                "{reading:?}"
+            );
+        }
+        number += lines.count_given();
+        assert_eq!(trail, trails[number as usize], "behind line {number}");
+        splitter.keep(&mut buffer);
+    }
+    assert_eq!(number + 1, trails.len() as u64, "every line is counted");
+    said
 }
 
 /// A failregex in the first line, log lines behind it: it compiles or says why not, and an address that it finds

@@ -30,12 +30,12 @@ use support::{Namespace, isolated, run};
 
 const MESSAGES: &str = "/var/log/asterisk/messages";
 
-/// A machine of its own with one jail that bans at the first failure.
+/// A machine of its own with one jail that bans at the first failure. The kernel alone remembers.
 fn machine(backend: &str, more: &str) -> Log {
     run("mount -t tmpfs tmpfs /var/log");
     run("mount -t tmpfs tmpfs /mnt");
     let text = format!(
-        "[DEFAULT]\nfirewall = {backend}\n{more}\n[asterisk]\nenabled = true\nfilter = asterisk\n\
+        "[DEFAULT]\nfirewall = {backend}\ndbfile = None\n{more}\n[asterisk]\nenabled = true\nfilter = asterisk\n\
          logpath = {MESSAGES}\nmaxretry = 1\nbantime = 1h\naction = iptables-allports[protocol=all]\n"
     );
     fs::write("/mnt/jail.local", text).unwrap();
@@ -294,10 +294,18 @@ fn one_network_has_one_guard_and_another_network_another() {
         let _log = machine("ipset", "");
         let guard = Guard::start(&CONFIG);
         let mut second = Guard::spawn(&CONFIG);
+        second.wait_for("sipguard is running already");
+        assert_eq!(second.wait(), 1);
+        // With a socket of its own it still meets the other one in the kernel.
+        let text = fs::read_to_string("/mnt/jail.local").unwrap();
+        let text = text.replace("[DEFAULT]", "[DEFAULT]\nsocket = /run/other.sock");
+        fs::write("/mnt/other.local", text).unwrap();
+        let other = ["--config", "/mnt/other.local"];
+        let mut second = Guard::spawn(&other);
         second.wait_for("is sipguard running already?");
         assert_eq!(second.wait(), 1);
         run("ip netns add other");
-        let mut other = Guard::spawn_by(&["ip", "netns", "exec", "other"], &CONFIG);
+        let mut other = Guard::spawn_by(&["ip", "netns", "exec", "other"], &other);
         other.wait_for("guards with ipset");
         guard.signal("KILL");
         guard.wait();
@@ -326,14 +334,15 @@ fn one_network_has_one_guard_and_another_network_another() {
 fn a_kernel_that_has_its_modules_later_gets_all_bans_then() {
     isolated("a_kernel_that_has_its_modules_later_gets_all_bans_then", || {
         let mut log = machine("auto", "");
-        // The first sockets are rtnetlink's, for our own addresses, and the one that only one guard has.
+        // The first sockets are the one that listens, rtnetlink's, for our own addresses, and the one that only one
+        // guard has.
         let blind = [
             "strace",
             "-D",
             "-qqo",
             "/dev/null",
             "-e",
-            "inject=socket:error=EPROTONOSUPPORT:when=3..6",
+            "inject=socket:error=EPROTONOSUPPORT:when=4..7",
         ];
         let mut guard = Guard::spawn_by(&blind, &CONFIG);
         guard.wait_for("guards with nothing");

@@ -58,6 +58,23 @@ fn bans_are_listed_with_their_time() {
 }
 
 #[test]
+fn what_a_run_left_can_be_taken_away_by_another() {
+    with_both("what_a_run_left_can_be_taken_away_by_another", |backend| {
+        Firewall::clean().unwrap();
+        run("nft add table inet other");
+        let mut firewall = open(backend, &[asterisk()]);
+        apply_all(&mut firewall, &[add("192.0.2.1/32", 0), add("2001:db8::/64", 0)]);
+        drop(firewall);
+        assert_eq!(listed(backend, "asterisk4", "192.0.2.1"), Listed::ForEver);
+        Firewall::clean().unwrap();
+        assert_eq!(bans::ours(), "");
+        Firewall::clean().unwrap();
+        assert!(run("nft list tables").contains("inet other"));
+        run("nft delete table inet other");
+    });
+}
+
+#[test]
 fn a_ban_takes_the_time_it_was_given_last() {
     with_both("a_ban_takes_the_time_it_was_given_last", |backend| {
         let mut firewall = open(backend, &[asterisk()]);

@@ -7,6 +7,7 @@ mod progress;
 mod reload;
 mod run;
 mod status;
+mod teardown;
 mod test;
 mod unban;
 
@@ -41,6 +42,7 @@ enum Command {
     Ban(ban::Ban),
     Unban(unban::Unban),
     Reload(reload::Reload),
+    Teardown(teardown::Teardown),
     Version(Version),
 }
 
@@ -143,8 +145,9 @@ impl Arguments {
     fn run(self) -> Result<ExitCode, Failed> {
         let done = match self.command {
             _ if self.version => version(),
-            Some(Command::Run(run)) => run.run(),
+            Some(Command::Run(run)) => return run.run(),
             Some(Command::Check(check)) => check.run(),
+            Some(Command::Teardown(teardown)) => teardown.run(),
             Some(Command::Version(Version {})) => version(),
             Some(Command::Test(test)) => return test.run(),
             Some(Command::Status(status)) => return status.run(),

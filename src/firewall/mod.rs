@@ -137,6 +137,21 @@ impl Firewall {
         Ok(())
     }
 
+    /// Removes everything of ours, whoever left it there: for when no guard shall run any more.
+    ///
+    /// # Errors
+    /// A kernel that refuses; that it lacks nf_tables or ipset is fine.
+    pub fn clean() -> Result<(), Fault> {
+        let nftables = match Nftables::clean() {
+            Err(fault) if is_missing(&fault) => Ok(()),
+            other => other,
+        };
+        if has_ipset() {
+            Ipset::clean()?;
+        }
+        nftables
+    }
+
     /// What the kernel offers, for `sipguard check`. Leaves no trace; does not disturb a daemon.
     #[must_use]
     pub fn probe() -> Offer {
@@ -333,7 +348,7 @@ impl Wish {
             let layout = self.layout("");
             let kernel = Kernel::Nftables(Nftables::open(&layout)?);
             // The other part may hold bans of a run with other settings. They would outlast an unban.
-            if Path::new("/sys/module/ip_set").exists() {
+            if has_ipset() {
                 let _ = Ipset::clean();
             }
             Ok((layout, kernel))
@@ -396,6 +411,11 @@ impl core::fmt::Display for Notice {
             "ipset {set} was full with {elements} elements, and has room for {room}"
         )
     }
+}
+
+/// Whether the kernel has ipset loaded; without it there is nothing of ours in it.
+fn has_ipset() -> bool {
+    Path::new("/sys/module/ip_set").exists()
 }
 
 /// How to learn that somebody else has removed what is ours.

@@ -65,10 +65,9 @@ impl Seed {
         let high =
             (key.source >> 64) as u64 ^ second ^ (u64::from(key.jail.0) << 48) ^ (u64::from(key.bits) << 40);
         // Folded multiplication: each bit of the 128-bit product depends on all bits of both factors.
-        let product = u128::from(low) * u128::from(high | 1);
+        let product = u128::from(low).wrapping_mul(u128::from(high | 1));
         let folded = (product as u64 ^ (product >> 64) as u64) ^ first.rotate_left(32);
-        let product = u128::from(folded) * 0x9e37_79b9_7f4a_7c15_u128;
-        (product >> 32) as u32
+        (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
     }
 }
 

@@ -3,8 +3,9 @@
 
 use ipnet::IpNet;
 
-use super::failures::{Entry, Failures, OF_AGE, OF_SOURCE, Reports};
+use super::failures::{Entry, Failures, OF_AGE, OF_SOURCE};
 use super::index::Key;
+use super::reports::Reports;
 use super::slab::{Links, NONE};
 use super::{Ban, Guard, JailId};
 use crate::filter::{Kind, Proof};
@@ -273,8 +274,7 @@ impl Guard {
 
 #[cfg(test)]
 mod tests {
-    use super::super::failures::Source;
-    use super::super::{Outcome, Policy, Seed, Settings, Trust};
+    use super::super::{Outcome, Policy, Seed, Settings, Source, Trust};
     use super::*;
     use crate::filter::{Attempt, Class, Failure, Service, Step, Witness};
 

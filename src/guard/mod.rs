@@ -21,6 +21,7 @@ mod failures;
 mod history;
 mod index;
 mod kept;
+mod reports;
 mod row;
 mod slab;
 mod tally;
@@ -33,16 +34,18 @@ use ipnet::IpNet;
 pub use by_hand::NotBanned;
 pub use effect::{Change, Effect, JailId, Slot};
 pub use escalation::Escalation;
-pub use failures::{Source, Summary};
+pub use failures::Summary;
 pub use index::Seed;
 pub use kept::Kept;
+pub use reports::Source;
 pub use row::Ban;
 pub use tally::Tally;
 pub use trust::Trust;
 
 // What else keeps attempts and sources by the same rules: the replay of a log.
-pub(crate) use failures::{Reports, join_seconds, number};
+pub(crate) use failures::{join_seconds, number};
 pub(crate) use index::{Index, Key};
+pub(crate) use reports::Reports;
 pub(crate) use slab::{Linked, Links, List, NONE, Slab};
 
 use crate::addr;

@@ -301,8 +301,10 @@ impl Judge {
     }
 
     fn settle(&mut self, outcome: &Outcome, now: Mono) -> Option<Verdict> {
-        while let Some(effect) = self.guard.poll_effect(now) {
-            self.guard.acked(effect.slot, true, now);
+        if self.guard.has_effects() {
+            while let Some(effect) = self.guard.poll_effect(now) {
+                self.guard.acked(effect.slot, true, now);
+            }
         }
         match outcome {
             Outcome::Ban(verdict) => Some(*verdict),

@@ -5,15 +5,12 @@ use std::os::unix::ffi::OsStrExt as _;
 use super::chain::{Moment, Present, has_jumped, millis};
 use super::disk::Disk;
 use super::journal::Journal;
-use super::live::{Banned, Failed, Kept, Live, Past, Restored};
+use super::live::{Banned, Failed, Live, Restored};
 use super::notice::{Notice, What};
 use super::record::{BootId, Clock, Record};
 use super::restore;
 use super::stamp::Stamp;
-use crate::limits::{
-    STORE_BOOTS_REWRITE, STORE_FAILURES_MAX, STORE_FAILURES_PER_COMMIT, STORE_FLUSH_SECONDS,
-    STORE_REWRITE_BYTES_MIN, STORE_SLICE_BYTES,
-};
+use crate::limits::{STORE_BOOTS_REWRITE, STORE_FAILURES_PER_COMMIT, STORE_FLUSH_SECONDS, STORE_SLICE_BYTES};
 use crate::time::Mono;
 use ipnet::IpNet;
 
@@ -29,7 +26,7 @@ pub(super) enum Part {
 }
 
 impl Part {
-    fn holds_ban(self, ban: &Banned<'_>) -> bool {
+    pub(super) fn holds_ban(self, ban: &Banned<'_>) -> bool {
         match self {
             Part::All => true,
             Part::Long => ban.is_long(),
@@ -37,51 +34,48 @@ impl Part {
         }
     }
 
-    fn holds_history(self) -> bool {
+    pub(super) fn holds_history(self) -> bool {
         self != Part::Short
     }
 
-    fn holds_failures(self) -> bool {
+    pub(super) fn holds_failures(self) -> bool {
         self != Part::Long
     }
 }
 
 #[derive(Debug)]
 pub(super) struct Ledger<D> {
-    journal: Journal<D>,
-    part: Part,
-    boot: BootId,
-    present: Present,
+    pub(super) journal: Journal<D>,
+    pub(super) part: Part,
+    pub(super) boot: BootId,
+    pub(super) present: Present,
     /// What is to be written: whole lines.
-    lines: Vec<u8>,
+    pub(super) lines: Vec<u8>,
     /// Failures and positions since the last commit, written or to be written.
-    open: u32,
+    pub(super) open: u32,
     /// What the wall clock was ahead of the boot clock in the clock record in force. `None`: there is none of ours.
-    clock: Option<i64>,
+    pub(super) clock: Option<i64>,
     /// What is known of how long the machine was away has changed.
-    clock_set: bool,
+    pub(super) clock_set: bool,
     /// There is something in `lines` that must be on the medium before it is announced.
-    urgent: bool,
+    pub(super) urgent: bool,
     /// And together with it how far the logs were read.
-    urgent_commit: bool,
+    pub(super) urgent_commit: bool,
     /// Since when something waits to be written.
-    dirty: Option<Mono>,
+    pub(super) dirty: Option<Mono>,
     /// Failures since the last commit, and how many of them were left out.
-    failures: u32,
-    left_out: u64,
+    pub(super) failures: u32,
+    pub(super) left_out: u64,
     /// How far what is kept is in the new file, and how many records that are.
-    cursor: Option<u64>,
-    kept: u64,
+    pub(super) cursor: Option<u64>,
+    pub(super) kept: u64,
     /// Write the file anew as soon as it can be done.
-    wants_rewrite: bool,
+    pub(super) wants_rewrite: bool,
     /// At this length of the file it is counted how much of it is still needed.
-    count_at: u64,
+    pub(super) count_at: u64,
     /// The usual length of a record, in bytes.
-    record_bytes: u64,
+    pub(super) record_bytes: u64,
 }
-
-/// Failures of the new file between two commits.
-const FAILURES_PER_COMMIT: u32 = 256;
 
 impl<D: Disk> Ledger<D> {
     /// Reads the file; `each` gets everything that counts.
@@ -256,7 +250,7 @@ impl<D: Disk> Ledger<D> {
     }
 
     /// Begins a group of lines. `false`: they would go nowhere, and need not be made.
-    fn begin(&mut self, now: Moment) -> bool {
+    pub(super) fn begin(&mut self, now: Moment) -> bool {
         if self.journal.is_lost() {
             return false;
         }
@@ -272,7 +266,7 @@ impl<D: Disk> Ledger<D> {
         true
     }
 
-    fn write_clock(&mut self, offset: i64, now: Moment, out: &mut Vec<u8>) {
+    pub(super) fn write_clock(&mut self, offset: i64, now: Moment, out: &mut Vec<u8>) {
         self.clock = Some(offset);
         self.clock_set = false;
         let clock = Clock {
@@ -284,11 +278,11 @@ impl<D: Disk> Ledger<D> {
         Record::Clock(clock).write(out);
     }
 
-    fn stamp(&self, mono: i64) -> Stamp {
+    pub(super) fn stamp(&self, mono: i64) -> Stamp {
         Stamp::new(mono.saturating_add(self.clock.unwrap_or(0)))
     }
 
-    fn write_ban(&mut self, ban: &Banned<'_>) {
+    pub(super) fn write_ban(&mut self, ban: &Banned<'_>) {
         Record::Ban {
             jail: ban.jail.as_bytes(),
             net: ban.net,
@@ -300,7 +294,7 @@ impl<D: Disk> Ledger<D> {
         .write(&mut self.lines);
     }
 
-    fn write_failure(&mut self, failed: &Failed<'_>) -> bool {
+    pub(super) fn write_failure(&mut self, failed: &Failed<'_>) -> bool {
         Record::Failure {
             jail: failed.jail.as_bytes(),
             net: failed.net,
@@ -313,7 +307,7 @@ impl<D: Disk> Ledger<D> {
         .write(&mut self.lines)
     }
 
-    fn write_positions(&mut self, now: Moment, live: &dyn Live) {
+    pub(super) fn write_positions(&mut self, now: Moment, live: &dyn Live) {
         let (lines, open) = (&mut self.lines, &mut self.open);
         live.positions(&mut |path, position| {
             let path = path.as_os_str().as_bytes();
@@ -322,27 +316,27 @@ impl<D: Disk> Ledger<D> {
         self.commit(now);
     }
 
-    fn commit(&mut self, now: Moment) {
+    pub(super) fn commit(&mut self, now: Moment) {
         let (count, at) = (core::mem::take(&mut self.open), self.stamp(now.mono()));
         Record::Commit { count, at }.write(&mut self.lines);
     }
 
     /// Something waits to be written. A lot of it is written early; failures do not count before their commit.
-    fn touch(&mut self, now: Moment) {
+    pub(super) fn touch(&mut self, now: Moment) {
         self.dirty.get_or_insert(now.mono);
         if self.lines.len() >= STORE_SLICE_BYTES {
             self.write_lines();
         }
     }
 
-    fn write_lines(&mut self) {
+    pub(super) fn write_lines(&mut self) {
         self.journal.append(&self.lines);
         self.lines.clear();
         self.check();
     }
 
     /// A journal that is failing takes nothing, and forgets what it took since its last commit.
-    fn check(&mut self) {
+    pub(super) fn check(&mut self) {
         if self.journal.is_lost() {
             self.lines = Vec::new();
             (self.open, self.clock, self.cursor) = (0, None, None);
@@ -352,7 +346,7 @@ impl<D: Disk> Ledger<D> {
     }
 
     /// Writes what waits, and how far the logs were read.
-    fn flush(&mut self, now: Moment, live: &dyn Live) {
+    pub(super) fn flush(&mut self, now: Moment, live: &dyn Live) {
         let wanted = self.part.holds_failures() || self.clock_set || !self.lines.is_empty();
         if wanted && self.begin(now) {
             if self.part.holds_failures() {
@@ -373,156 +367,5 @@ impl<D: Disk> Ledger<D> {
         if left_out > 0 {
             self.journal.tell(What::Unsaved(left_out));
         }
-    }
-
-    fn go_on_rewriting(&mut self, now: Moment, live: &dyn Live) {
-        if !self.journal.is_rewriting() {
-            let retry = self.journal.retry_at().is_some_and(|at| at <= now.mono);
-            if !retry && !self.is_wasteful(now, live) {
-                return;
-            }
-            self.begin_rewriting(now);
-        }
-        self.rewrite_step(now, live);
-    }
-
-    /// Whether the file is to be written anew: it is more than twice as long as what is needed of it. Only between
-    /// two groups, so that both files have the same clock record in force.
-    fn is_wasteful(&mut self, now: Moment, live: &dyn Live) -> bool {
-        let between = self.lines.is_empty() && self.open == 0 && self.clock.is_some() && !self.clock_set;
-        if !between || self.journal.is_failing() || !self.journal.may_rewrite(now.mono) {
-            return false;
-        }
-        let size = self.journal.size();
-        if self.wants_rewrite {
-            return true;
-        }
-        if size <= STORE_REWRITE_BYTES_MIN.max(self.count_at) {
-            return false;
-        }
-        self.count_at = size + STORE_REWRITE_BYTES_MIN;
-        size > 2 * self.record_bytes.saturating_mul(self.count(live))
-    }
-
-    /// How many records there would be in a new file.
-    fn count(&self, live: &dyn Live) -> u64 {
-        let (mut count, mut cursor) = (0, 0);
-        while let Some((next, kept)) = live.kept_after(cursor) {
-            count += u64::from(self.holds(&kept));
-            cursor = next;
-        }
-        cursor = 0;
-        while let Some((next, _)) = live.failure_after(cursor).filter(|_| self.part.holds_failures()) {
-            count += 1;
-            cursor = next;
-        }
-        count
-    }
-
-    fn holds(&self, kept: &Kept<'_>) -> bool {
-        match kept {
-            Kept::Ban(ban) => self.part.holds_ban(ban),
-            Kept::Past(_) => self.part.holds_history(),
-        }
-    }
-
-    fn begin_rewriting(&mut self, now: Moment) {
-        let offset = if self.journal.is_failing() {
-            now.offset()
-        } else {
-            self.clock.unwrap_or(now.offset())
-        };
-        let mut clock = Vec::new();
-        self.write_clock(offset, now, &mut clock);
-        self.journal.begin_rewrite(&clock, now.mono);
-        self.cursor = self.journal.is_rewriting().then_some(0);
-        self.kept = 0;
-        self.check();
-    }
-
-    /// Puts up to a slice of what is kept into the new file; at the end, in one piece, what counts together.
-    fn rewrite_step(&mut self, now: Moment, live: &dyn Live) {
-        if let Some(mut cursor) = self.cursor {
-            while self
-                .journal
-                .backlog()
-                .is_some_and(|backlog| backlog.len() < STORE_SLICE_BYTES)
-            {
-                let Some((next, kept)) = live.kept_after(cursor) else {
-                    self.complete(now, live);
-                    break;
-                };
-                cursor = next;
-                self.cursor = Some(cursor);
-                self.keep(&kept);
-            }
-        }
-        if self.journal.step(now.mono) {
-            self.wants_rewrite = false;
-            let size = self.journal.size();
-            self.count_at = size + STORE_REWRITE_BYTES_MIN;
-            self.record_bytes = size.checked_div(self.kept).unwrap_or(self.record_bytes);
-        }
-        if !self.journal.is_rewriting() {
-            self.cursor = None;
-        }
-        self.check();
-    }
-
-    /// Puts a record of what is kept into the new file.
-    fn keep(&mut self, kept: &Kept<'_>) {
-        if !self.holds(kept) {
-            return;
-        }
-        self.kept += 1;
-        let start = self.lines.len();
-        match kept {
-            Kept::Ban(ban) => self.write_ban(ban),
-            Kept::Past(Past {
-                jail,
-                net,
-                bans,
-                ended,
-            }) => {
-                let (jail, net, bans, at) = (jail.as_bytes(), *net, *bans, self.stamp(*ended));
-                Record::Past { jail, net, at, bans }.write(&mut self.lines);
-            }
-        }
-        self.move_to_backlog(start);
-    }
-
-    fn move_to_backlog(&mut self, start: usize) {
-        if let Some(backlog) = self.journal.backlog() {
-            backlog.extend_from_slice(self.lines.get(start..).unwrap_or_default());
-        }
-        self.lines.truncate(start);
-    }
-
-    /// Puts failures and positions into the new file. The old one gets before what it lacks of them, so that none is
-    /// on the way.
-    fn complete(&mut self, now: Moment, live: &dyn Live) {
-        self.cursor = None;
-        self.flush(now, live);
-        if !self.journal.is_rewriting() {
-            return;
-        }
-        let (mut cursor, mut count) = (0, 0_u32);
-        while let Some((next, failed)) = live.failure_after(cursor).filter(|_| self.part.holds_failures()) {
-            cursor = next;
-            count += 1;
-            self.open += u32::from(self.write_failure(&failed));
-            if self.open >= FAILURES_PER_COMMIT {
-                self.commit(now);
-            }
-            if count >= STORE_FAILURES_MAX {
-                break;
-            }
-        }
-        if self.part.holds_failures() {
-            self.write_positions(now, live);
-        }
-        self.kept += u64::from(count);
-        self.move_to_backlog(0);
-        self.journal.is_whole();
     }
 }

@@ -28,6 +28,7 @@ pub mod memory;
 mod notice;
 pub mod record;
 mod restore;
+mod rewrite;
 pub mod stamp;
 #[cfg(test)]
 mod tests;

@@ -144,26 +144,15 @@ fn tell(record: &Record<'_>, chain: &mut Chain, now: Moment, each: &mut dyn FnMu
             proof,
         } => {
             let Some(jail) = name(jail) else { return false };
-            let until = until.map(|until| times.tell_end(since, until));
-            match until {
-                Some(ended) if ended <= now.mono() => {
-                    let bans = count.saturating_add(1);
-                    Restored::Past(Past {
-                        jail,
-                        net,
-                        bans,
-                        ended,
-                    })
-                }
-                Some(_) | None => Restored::Ban(Banned {
-                    jail,
-                    net,
-                    since: began(&times, since),
-                    until: until.map(mono),
-                    proof,
-                    count,
-                }),
-            }
+            let ban = Banned {
+                jail,
+                net,
+                since: began(&times, since),
+                until: None,
+                proof,
+                count,
+            };
+            in_force_or_over(ban, until.map(|until| times.tell_end(since, until)), now)
         }
         Record::Past { jail, net, at, bans } => {
             let Some(jail) = name(jail) else { return false };
@@ -207,6 +196,22 @@ fn tell(record: &Record<'_>, chain: &mut Chain, now: Moment, each: &mut dyn FnMu
     };
     each(restored);
     true
+}
+
+/// A ban until then, or what is left of one that is over.
+fn in_force_or_over(ban: Banned<'_>, until: Option<i64>, now: Moment) -> Restored<'_> {
+    match until {
+        Some(ended) if ended <= now.mono() => Restored::Past(Past {
+            jail: ban.jail,
+            net: ban.net,
+            bans: ban.count.saturating_add(1),
+            ended,
+        }),
+        Some(_) | None => Restored::Ban(Banned {
+            until: until.map(mono),
+            ..ban
+        }),
+    }
 }
 
 /// When a ban began; before this boot is 0, and within it never 0.

@@ -24,7 +24,7 @@ fn file() -> Vec<u8> {
     let next = BootId(2);
     let now = at(1_000);
     let mut store = Store::open(disk.clone(), None, next, now, &mut |restored| {
-        truth.restore(restored)
+        truth.restore(restored);
     });
     store.ban(&ban(7, None, now), now);
     truth.read_to(300);
@@ -68,7 +68,7 @@ fn told(bytes: &[u8]) -> (Vec<String>, Store<Memory>, Memory) {
             Restored::Ban(ban) => format!("ban {}", ban.net.addr()),
             Restored::Past(past) => format!("past {}", past.net.addr()),
             Restored::Unban { net, .. } => format!("unban {}", net.addr()),
-            Restored::Failure(failed) => format!("failure {}", failed.net),
+            Restored::Failure(failed) => format!("failure {}", failed.net.addr()),
             Restored::Read { position, .. } => format!("read offset={}", position.offset),
         });
     });

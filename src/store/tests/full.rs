@@ -203,7 +203,7 @@ fn with_a_file_for_what_is_short_the_other_gets_only_what_must_last() {
     let open = |now| {
         let mut truth = Truth::default();
         let store = Store::open(long.clone(), Some(short.clone()), BOOT, now, &mut |restored| {
-            truth.restore(restored)
+            truth.restore(restored);
         });
         (store, truth)
     };

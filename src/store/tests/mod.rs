@@ -90,13 +90,6 @@ struct Truth {
 }
 
 impl Truth {
-    fn with_bans(bans: impl IntoIterator<Item = Banned<'static>>) -> Truth {
-        Truth {
-            bans: bans.into_iter().map(|ban| (ban.net, ban)).collect(),
-            ..Truth::default()
-        }
-    }
-
     /// As whoever uses the store has to do it.
     fn restore(&mut self, restored: Restored<'_>) {
         match restored {
@@ -194,7 +187,7 @@ fn last_bits(net: IpNet) -> u32 {
 fn open(disk: &Memory, boot: BootId, now: Moment) -> (Store<Memory>, Truth) {
     let mut truth = Truth::default();
     let store = Store::open(disk.clone(), None, boot, now, &mut |restored| {
-        truth.restore(restored)
+        truth.restore(restored);
     });
     (store, truth)
 }
