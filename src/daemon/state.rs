@@ -251,8 +251,8 @@ fn restore(
             guard.restore_past(past.net, jail, past.bans, unsigned(past.ended));
             true
         }),
-        Restored::Unban { jail, net, .. } => jails.named(jail).is_some_and(|jail| {
-            guard.restore_unban(net, jail);
+        Restored::Unban { jail, net, at } => jails.named(jail).is_some_and(|jail| {
+            guard.restore_unban(net, jail, unsigned(at));
             true
         }),
         Restored::Failure(failed) => jails.named(failed.jail).is_some_and(|jail| {

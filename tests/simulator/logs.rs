@@ -57,10 +57,11 @@ impl Files {
     pub(crate) fn write(&mut self, line: Written, proven: bool) {
         let Written { addr, path, stamp } = line;
         let number = self.lines.len();
-        let why = if proven { "Wrong password" } else { "No matching peer found" };
+        let why = if proven { "Failed to authenticate" } else { "No matching endpoint found" };
         let shown = if addr.is_ipv6() { format!("[{addr}]:5060") } else { format!("{addr}:5060") };
         let text = format!(
-            "[{}] NOTICE[4279] chan_sip.c: Registration from '<sip:{number}@192.0.2.10>' failed for '{shown}' - {why}\n",
+            "[{}] NOTICE[4279] res_pjsip/pjsip_distributor.c: Request 'REGISTER' from '<sip:100@192.0.2.10>' \
+             failed for '{shown}' (callid: {number}) - {why}\n",
             Wall(stamp)
         );
         let node = *self.names[path].last().unwrap();
@@ -267,7 +268,7 @@ impl Logs for Tail {
         let given = &mut self.given;
         let left = self.table.read(&mut self.buffer, &mut read_at, &mut |line| {
             let text = std::str::from_utf8(line.bytes).unwrap();
-            let number = text.split_once("<sip:").unwrap().1.split_once('@').unwrap().0;
+            let number = text.split_once("(callid: ").unwrap().1.split_once(')').unwrap().0;
             let number: usize = number.parse().unwrap();
             let path = files.borrow().lines[number].path;
             given.push(Given { number, path, backlog: line.backlog });

@@ -66,6 +66,12 @@ pub(crate) struct Model {
     pub(crate) slack: Slack,
     former: BTreeMap<Key, Vec<Former>>,
     snapshots: Vec<Snapshot>,
+    /// Who was unbanned once: the file says so, and a start believes it more than the kernel.
+    lifted: BTreeSet<Key>,
+    /// Jails that were gone for a while.
+    doubtful: BTreeSet<&'static str>,
+    /// How many lines of each path were read when it was truncated.
+    cuts: Vec<usize>,
     /// In which turn somebody was last banned or unbanned.
     touched: BTreeMap<Key, u64>,
     turn: u64,
@@ -94,6 +100,7 @@ impl Model {
             jails,
             trusted,
             read: vec![0; paths],
+            cuts: vec![0; paths],
             ..Model::default()
         }
     }
@@ -133,24 +140,58 @@ impl Model {
     pub(crate) fn lift(&mut self, key: &Key, now: i64) {
         if let Some(ban) = self.bans.remove(key) {
             self.touched.insert(key.clone(), self.turn);
+            self.lifted.insert(key.clone());
             self.may_return(key.clone(), ban, now);
         }
     }
 
     fn may_return(&mut self, key: Key, ban: Ban, until: i64) {
-        self.former.entry(key).or_default().push(Former { ban, until });
+        let former = self.former.entry(key).or_default();
+        former.push(Former { ban, until });
+        if former.len() > 16 {
+            former.remove(0);
+        }
     }
 
     pub(crate) fn expire(&mut self, now: i64) {
-        self.bans.retain(|_, ban| ban.end.is_none_or(|end| end > now));
+        let over: Vec<_> = self.bans.iter().filter(|(_, ban)| ban.end.is_some_and(|end| end <= now)).collect();
+        for (key, ban) in over.into_iter().map(|(key, ban)| (key.clone(), *ban)).collect::<Vec<_>>() {
+            self.bans.remove(&key);
+            // With a clock that stands still it may not be over.
+            self.may_return(key, ban, i64::MAX);
+        }
+    }
+
+    /// The wall clock was set, and the guard corrects what it knows of before the boot.
+    pub(crate) fn corrected(&mut self, bans: &BTreeMap<Key, Option<i64>>, failures: BTreeMap<Key, Vec<i64>>, now: i64) {
+        for (key, ban) in self.bans.clone() {
+            match bans.get(&key) {
+                Some(end) => {
+                    assert!(self.fits(&ban, *end, now), "{key:?} ends {end:?} when the clock was set: {ban:?}");
+                    self.bans.insert(key, Ban { end: *end, ..ban });
+                }
+                None => {
+                    let over = ban.truth.is_some_and(|truth| truth - self.slack.early <= now);
+                    assert!(over, "{key:?} is over when the clock was set: {ban:?}");
+                    self.bans.remove(&key);
+                }
+            }
+        }
+        self.failures = failures;
+    }
+
+    /// A log was truncated: what was in it is gone.
+    pub(crate) fn cut(&mut self, path: usize) {
+        self.cuts[path] = self.read[path];
     }
 
     /// Another configuration is in force.
     pub(crate) fn reload(&mut self, jails: Vec<Jail>) {
         let names = |jails: &[Jail]| jails.iter().map(|jail| jail.name).collect::<Vec<_>>();
-        if names(&jails) != names(&self.jails) {
-            self.failures.clear();
-            self.snapshots.clear();
+        for gone in names(&self.jails).into_iter().filter(|name| !names(&jails).contains(name)) {
+            self.failures.retain(|(name, _), _| name != gone);
+            // The disk may still have its failures when it comes back.
+            self.doubtful.insert(gone);
         }
         let gone: Vec<Key> = self.bans.keys().filter(|(name, _)| {
             jails.iter().all(|jail| jail.name != *name)
@@ -240,7 +281,7 @@ impl Model {
             let over = ban.truth.is_some_and(|end| end - self.slack.early <= now);
             let configured = self.jails.iter().any(|jail| jail.name == key.0);
             let durable = ban.durable && !(started.short_gone && !is_long(ban));
-            let must = durable || (started.same_boot && started.held.contains_key(key));
+            let must = durable || (started.same_boot && started.held.contains_key(key) && !self.lifted.contains(key));
             if must && !over && configured && !bans.contains_key(key) {
                 return Err(format!("lost at a start: {key:?} {ban:?}"));
             }
@@ -296,7 +337,11 @@ impl Model {
         }
         let read: Vec<usize> = started.read.iter().map(|(read, _)| *read).collect();
         let mut why = format!("positions that never were: {read:?}, now {:?}", self.read);
-        for snapshot in self.snapshots.iter().rev().filter(|snapshot| snapshot.read == read) {
+        let is_there = |path: usize, before: usize| {
+            before == read[path] || (read[path] == self.cuts[path] && before < read[path])
+        };
+        let fits = |snapshot: &&Snapshot| snapshot.read.iter().enumerate().all(|(path, read)| is_there(path, *read));
+        for snapshot in self.snapshots.iter().rev().filter(fits) {
             match self.is_from(started, snapshot, now) {
                 Ok(()) => return Ok(Some(snapshot.clone())),
                 Err(error) => why = error,
@@ -309,6 +354,9 @@ impl Model {
         let keys: BTreeSet<&Key> = snapshot.failures.keys().chain(started.failures.keys()).collect();
         for key in keys {
             let Some(jail) = self.jails.iter().find(|jail| jail.name == key.0) else { continue };
+            if self.doubtful.contains(jail.name) {
+                continue;
+            }
             let none = Vec::new();
             let kept = started.failures.get(key).unwrap_or(&none);
             let before = snapshot.failures.get(key).unwrap_or(&none);

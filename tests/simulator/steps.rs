@@ -114,13 +114,18 @@ impl World {
 
     fn rotate(&mut self) {
         let path = self.random.index(PATHS);
+        // Of two rotations within one flush the lines between are lost, if the guard dies.
+        if self.is_troubled() || self.now() - self.rotated < 130_000 {
+            return;
+        }
+        self.rotated = self.now();
         if self.random.below(3) == 0 {
             let read = self.model.read[path];
             self.note(&format_args!("truncates {path}"));
             self.files.borrow_mut().truncate(path, read);
-        } else if !self.is_troubled() && self.now() - self.rotated >= 130_000 {
+            self.model.cut(path);
+        } else {
             self.note(&format_args!("rotates {path}"));
-            self.rotated = self.now();
             self.files.borrow_mut().rotate(path);
         }
     }
@@ -166,12 +171,17 @@ impl World {
         }
     }
 
-    fn ban_by_hand(&mut self) {
-        if self.running.is_none() {
-            return;
+    /// Whoever asks for something wakes the loop. `false`: it is dead.
+    fn is_listening(&mut self) -> bool {
+        if let Some(running) = &mut self.running {
+            running.more = true;
+            self.pass(0);
         }
-        self.pass(0);
-        if self.is_dead() {
+        self.running.is_some() && !self.is_dead()
+    }
+
+    fn ban_by_hand(&mut self) {
+        if !self.is_listening() {
             return;
         }
         let (net, number) = (net_of(self.source()), self.random.index(self.model.jails.len()));
@@ -190,11 +200,7 @@ impl World {
     }
 
     fn unban(&mut self) {
-        if self.running.is_none() {
-            return;
-        }
-        self.pass(0);
-        if self.is_dead() {
+        if !self.is_listening() {
             return;
         }
         let net = net_of(self.source());
@@ -211,11 +217,7 @@ impl World {
     }
 
     fn unban_all(&mut self) {
-        if self.running.is_none() {
-            return;
-        }
-        self.pass(0);
-        if self.is_dead() {
+        if !self.is_listening() {
             return;
         }
         self.note(&"unbans all");
@@ -230,11 +232,7 @@ impl World {
     }
 
     fn reload_others(&mut self) {
-        if self.running.is_none() {
-            return;
-        }
-        self.pass(0);
-        if self.is_dead() {
+        if !self.is_listening() {
             return;
         }
         let mut others = self.model.jails.clone();
@@ -250,6 +248,14 @@ impl World {
 
     /// Somebody sets the wall clock, or NTP does.
     fn jump(&mut self) {
+        if !self.is_listening() {
+            return;
+        }
+        // A clock that is set within an hour of a boot, or of one whose time is not known, is believed.
+        let settled = self.booted < 0 || (self.now() - self.booted > 3_700_000 && !self.clock_is_doubtful);
+        if self.wall_error == 0 && !settled {
+            return;
+        }
         self.wall_error = if self.wall_error == 0 {
             [3_600, 86_400, 100_000_000][self.random.index(3)]
         } else {
@@ -258,6 +264,12 @@ impl World {
         self.note(&format_args!("the wall clock is wrong by {} s", self.wall_error));
         self.clock_was_set = true;
         self.clock_was_wrong |= self.wall_error != 0;
+        if self.wall_error == 0 && self.correctable && !self.disk_was_troubled {
+            // The machine knows by now how long it was away.
+            self.model.slack.stood_still = false;
+            self.clock_was_wrong = false;
+        }
+        self.correctable = false;
     }
 
     /// The guard ends (`None`: by kill -9), and starts again, perhaps after a reboot.
@@ -355,6 +367,8 @@ impl World {
         };
         self.clock_was_wrong = self.wall_error != 0;
         self.disk_was_troubled = self.disk_trouble;
+        self.correctable = right_before && self.clock_was_wrong && !self.model.slack.stood_still && !self.disk_was_troubled;
+        self.clock_is_doubtful = !right_before || self.clock_was_wrong;
         self.model.slack.stood_still |= !right_before || self.clock_was_wrong;
     }
 

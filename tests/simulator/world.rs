@@ -29,7 +29,7 @@ pub(crate) const MAXBANS: u32 = 256;
 pub(crate) struct Running {
     pub(crate) watch: Watch<Handle, Memory>,
     pub(crate) tail: Tail,
-    more: bool,
+    pub(crate) more: bool,
 }
 
 pub(crate) struct World {
@@ -52,6 +52,9 @@ pub(crate) struct World {
     /// In this boot.
     pub(crate) disk_was_troubled: bool,
     pub(crate) clock_was_wrong: bool,
+    /// When the wall clock is right, it is known how long the machine was away.
+    pub(crate) correctable: bool,
+    pub(crate) clock_is_doubtful: bool,
     /// When a log was last rotated.
     pub(crate) rotated: i64,
     pub(crate) verbose: bool,
@@ -85,6 +88,8 @@ impl World {
             disk_trouble: false,
             disk_was_troubled: false,
             clock_was_wrong: false,
+            correctable: false,
+            clock_is_doubtful: false,
             rotated: i64::MIN / 2,
             verbose,
         }
@@ -165,6 +170,10 @@ impl World {
     pub(crate) fn start(&mut self, same_boot: bool, short_gone: bool) {
         let (now, utc) = (self.mono(), Wall(self.wall()));
         let config = self.config();
+        for disk in self.disks() {
+            let file = disk.bytes(sipguard::store::disk::Name::Live).unwrap_or_default();
+            self.note(&format_args!("the state file:\n{}", String::from_utf8_lossy(&file)));
+        }
         let jails = Jails::new(&config);
         let mut guard = self.guard(&config);
         let mut tail = Tail::new(&self.files);
@@ -236,10 +245,16 @@ impl World {
         };
         let running = self.running.as_mut().unwrap();
         running.tail.wake(now);
+        let corrects = heard.clock_was_set;
         running.more = running.watch.turn(&mut running.tail, heard, (now, utc));
         let healthy = !running.watch.is_state_failing();
         let given = std::mem::take(&mut running.tail.given);
         self.turns += 1;
+        if corrects {
+            assert!(given.is_empty(), "all lines were read before");
+            let (bans, failures) = (self.bans_of_guard(), self.failures_of_guard());
+            self.model.corrected(&bans, failures, time);
+        }
         self.model.expire(time);
         for given in given {
             let files = self.files.borrow();

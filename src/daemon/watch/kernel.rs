@@ -52,7 +52,7 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
         let Some(firewall) = &mut self.firewall else {
             return;
         };
-        let (guard, mut adopted) = (&mut self.guard, 0);
+        let (guard, mut adopted) = (&mut self.guard, Vec::new());
         let read = firewall.elements(&mut |jail, net, left_ms| {
             if guard.kernel_has(jail, net, left_ms, now) {
                 return;
@@ -66,7 +66,7 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
                 by_hand: false,
             };
             if guard.restore_ban(ban, 1, now) {
-                adopted += 1;
+                adopted.push(ban);
             } else {
                 guard.expel(ban);
             }
@@ -74,8 +74,14 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
         if let Err(fault) = read {
             warn!(target: TARGET, "bans that an earlier run left may stay until they end: {fault}");
         }
-        if adopted > 0 {
-            info!(target: TARGET, "took over {} that the kernel held", Count(adopted, "ban"));
+        if adopted.is_empty() {
+            return;
+        }
+        info!(target: TARGET, "took over {} that the kernel held", Count(adopted.len() as u64, "ban"));
+        // Else the next reboot would forget them.
+        if let Some(state) = &mut self.state {
+            let bans = adopted.iter().map(|ban| (ban, None));
+            state.bans(bans, &self.guard, &self.jails, (now, self.utc));
         }
     }
 
