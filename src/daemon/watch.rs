@@ -268,7 +268,7 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
     }
 
     /// What is readable when others change nf_tables, if they can change what is ours.
-    pub(super) fn kernel_events(&self) -> Option<BorrowedFd<'_>> {
+    pub fn kernel_events(&self) -> Option<BorrowedFd<'_>> {
         match self.firewall.as_ref()?.watch() {
             firewall::Watch::Events(events) => Some(events),
             firewall::Watch::Needless | firewall::Watch::Poll => None,

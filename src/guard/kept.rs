@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use super::failures::{Entry, Failures, OF_AGE, OF_SOURCE, Reports};
 use super::index::Key;
 use super::slab::{Links, NONE};
+use super::bans::Entered;
 use super::{Ban, Guard, JailId};
 use crate::filter::{Kind, Proof};
 use crate::time::Mono;
@@ -212,7 +213,9 @@ impl Guard {
             return true;
         }
         self.failures.forget(key);
-        self.bans.extend(Ban { net, ..ban })
+        // The later one counts, even if it ends sooner: somebody has changed the end by hand.
+        let newer = self.bans.standing(net, ban.jail).is_some_and(|(known, _)| known.since > ban.since);
+        newer || !matches!(self.bans.enter(Ban { net, ..ban }), Entered::Full)
     }
 
     /// Takes over the attempts of another guard; `jail` says what became of its jails.

@@ -58,6 +58,9 @@ pub(crate) struct World {
     /// When a log was last rotated.
     pub(crate) rotated: i64,
     pub(crate) verbose: bool,
+    pub(crate) without: String,
+    /// The kernel did not let the guard see what it holds when it started.
+    pub(crate) saw_nothing: bool,
 }
 
 impl World {
@@ -92,6 +95,8 @@ impl World {
             clock_is_doubtful: false,
             rotated: i64::MIN / 2,
             verbose,
+            without: std::env::var("SIM_WITHOUT").unwrap_or_default(),
+            saw_nothing: false,
         }
     }
 
@@ -188,6 +193,7 @@ impl World {
         watch.take_up();
         self.running = Some(Running { watch, tail, more: true });
         let visible = self.machine.borrow().trouble.busy == 0;
+        self.saw_nothing = !visible;
         let started = Started {
             bans: self.bans_of_guard(),
             failures: self.failures_of_guard(),
@@ -240,7 +246,7 @@ impl World {
     fn turn(&mut self) {
         let (now, utc, time) = (self.mono(), Wall(self.wall()), self.now());
         let heard = Heard {
-            kernel_changed: self.machine.borrow().has_events(),
+            kernel_changed: self.hears_kernel(),
             clock_was_set: std::mem::take(&mut self.clock_was_set),
         };
         let running = self.running.as_mut().unwrap();
@@ -268,11 +274,16 @@ impl World {
         self.model.end_turn(time, healthy);
     }
 
+    fn hears_kernel(&self) -> bool {
+        let listens = |running: &Running| running.watch.kernel_events().is_some();
+        self.running.as_ref().is_some_and(listens) && self.machine.borrow().has_events()
+    }
+
     fn next_deadline(&self) -> Option<i64> {
         let running = self.running.as_ref()?;
         let deadlines = [running.watch.next_deadline(), running.tail.next_deadline()];
         let next = deadlines.into_iter().flatten().min();
-        let pressing = running.more || running.tail.has_events() || self.machine.borrow().has_events() || self.clock_was_set;
+        let pressing = running.more || running.tail.has_events() || self.hears_kernel() || self.clock_was_set;
         if pressing { Some(self.now()) } else { next.map(|at| self.time_of(at)) }
     }
 
