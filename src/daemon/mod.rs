@@ -29,8 +29,8 @@ use crate::time::Mono;
 use report::Count;
 use requests::Control;
 
-pub use jails::{config_file, load};
 pub(crate) use jails::lens;
+pub use jails::{config_file, load};
 
 // What of the loop runs without a system, for the simulator in tests/.
 #[doc(hidden)]

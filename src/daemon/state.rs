@@ -13,8 +13,8 @@ use crate::limits::FILES_MAX;
 use crate::store::{Banned, BootId, Disk, Failed, Kept, Live, Moment, Past, Restored, Store, What};
 use crate::sys::clock;
 use crate::sys::disk::{self, Directory};
-use crate::tail::{Logs, Tail};
 use crate::tail::cursor::Position;
+use crate::tail::{Logs, Tail};
 use crate::time::{Mono, Wall};
 
 /// The state files of a running guard.
@@ -60,7 +60,14 @@ impl State {
         let [high, low] = clock::random();
         // A boot that has no name is like no other.
         let boot = clock::boot_id().unwrap_or(BootId(u128::from(high) << 64 | u128::from(low)));
-        Some(State::restore((long, short), boot, jails, guard, tail, (now, utc)))
+        Some(State::restore(
+            (long, short),
+            boot,
+            jails,
+            guard,
+            tail,
+            (now, utc),
+        ))
     }
 }
 

@@ -21,11 +21,11 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
+pub use enforce::Enforce;
 use ipnet::IpNet;
 use ipset::Ipset;
 use layout::Layout;
 use nftables::Nftables;
-pub use enforce::Enforce;
 pub use probe::{IpsetOffer, Offer, Protection};
 pub use refusal::Refusal;
 

@@ -3,10 +3,10 @@
 
 use ipnet::IpNet;
 
+use super::bans::Entered;
 use super::failures::{Entry, Failures, OF_AGE, OF_SOURCE, Reports};
 use super::index::Key;
 use super::slab::{Links, NONE};
-use super::bans::Entered;
 use super::{Ban, Guard, JailId};
 use crate::filter::{Kind, Proof};
 use crate::time::Mono;
@@ -214,7 +214,10 @@ impl Guard {
         }
         self.failures.forget(key);
         // The later one counts, even if it ends sooner: somebody has changed the end by hand.
-        let newer = self.bans.standing(net, ban.jail).is_some_and(|(known, _)| known.since > ban.since);
+        let newer = self
+            .bans
+            .standing(net, ban.jail)
+            .is_some_and(|(known, _)| known.since > ban.since);
         newer || !matches!(self.bans.enter(Ban { net, ..ban }), Entered::Full)
     }
 
@@ -244,7 +247,11 @@ impl Guard {
     pub fn restore_unban(&mut self, net: IpNet, jail: JailId, at: Mono) {
         let key = Key::new(net, jail);
         self.failures.forget_until(key, at);
-        if self.bans.standing(net, jail).is_some_and(|(ban, _)| ban.since > at) {
+        if self
+            .bans
+            .standing(net, jail)
+            .is_some_and(|(ban, _)| ban.since > at)
+        {
             return;
         }
         self.history.forgive(key);

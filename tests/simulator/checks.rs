@@ -11,13 +11,21 @@ impl World {
         let running = self.running.as_ref().unwrap();
         let guard = running.watch.guard();
         let bans = self.bans_of_guard();
-        let model = self.model.bans.iter().map(|(key, ban)| (key.clone(), ban.end)).collect();
+        let model = self
+            .model
+            .bans
+            .iter()
+            .map(|(key, ban)| (key.clone(), ban.end))
+            .collect();
         assert_eq!(bans, model, "who is banned by the guard, and by the model");
         for key in bans.keys() {
             assert!(!self.model.is_trusted(key.1), "{key:?} is trusted");
         }
         for key in self.held().keys() {
-            assert!(!self.model.is_trusted(key.1), "{key:?} is trusted, and in the kernel");
+            assert!(
+                !self.model.is_trusted(key.1),
+                "{key:?} is trusted, and in the kernel"
+            );
         }
         assert!(guard.failures_kept() <= 256 && guard.ban_count() <= MAXBANS);
         const { assert!(NOTICES_MAX < 1_000) };
@@ -60,13 +68,18 @@ impl World {
         let guard = running.watch.guard();
         assert_eq!(guard.not_in_force(), 0);
         assert_eq!(guard.whole_tally().leaving, 0);
-        assert!(!running.watch.is_state_failing(), "the state file is written again");
+        assert!(
+            !running.watch.is_state_failing(),
+            "the state file is written again"
+        );
         // Without bans nobody looks where nothing tells.
         let unseen = self.machine.borrow().kind == Kind::Poll && self.model.bans.is_empty();
         assert!(unseen || self.machine.borrow().rules, "our rules are there");
         let held = self.held();
         for (key, ban) in &self.model.bans {
-            let Some(end) = held.get(key) else { panic!("{key:?} is not in the kernel: {ban:?}") };
+            let Some(end) = held.get(key) else {
+                panic!("{key:?} is not in the kernel: {ban:?}")
+            };
             let fits = match (ban.end, end) {
                 (Some(wanted), Some(end)) => (wanted - 2_000..=wanted).contains(end),
                 (_, None) => ban.end.is_none(),
@@ -76,12 +89,18 @@ impl World {
             assert!(fits, "{key:?} is in the kernel until {end:?}: {ban:?}");
         }
         for key in held.keys() {
-            assert!(self.saw_nothing || self.model.bans.contains_key(key), "{key:?} is in the kernel, and not banned");
+            assert!(
+                self.saw_nothing || self.model.bans.contains_key(key),
+                "{key:?} is in the kernel, and not banned"
+            );
         }
         let unread = self.files.borrow();
         for (path, lines) in unread.readable.iter().enumerate() {
             let is_read = self.model.jails.iter().any(|jail| jail.paths & (1 << path) != 0);
-            assert!(!is_read || self.model.read[path] == lines.len(), "every line was read");
+            assert!(
+                !is_read || self.model.read[path] == lines.len(),
+                "every line was read"
+            );
         }
     }
 }

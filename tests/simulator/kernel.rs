@@ -146,9 +146,11 @@ impl Machine {
 
     /// Removes one element, or makes its time shorter.
     fn harm_one(&mut self, remove: bool) {
-        let all: Vec<(String, IpNet)> = self.sets.iter().flat_map(|(name, set)| {
-            set.keys().map(|net| (name.clone(), *net))
-        }).collect();
+        let all: Vec<(String, IpNet)> = self
+            .sets
+            .iter()
+            .flat_map(|(name, set)| set.keys().map(|net| (name.clone(), *net)))
+            .collect();
         if all.is_empty() {
             return;
         }
@@ -255,7 +257,11 @@ impl Handle {
 
     fn may(&self) -> Result<std::cell::RefMut<'_, Machine>, Fault> {
         let mut machine = self.machine.borrow_mut();
-        if machine.called() { Ok(machine) } else { Err(fault()) }
+        if machine.called() {
+            Ok(machine)
+        } else {
+            Err(fault())
+        }
     }
 }
 

@@ -57,8 +57,16 @@ impl Files {
     pub(crate) fn write(&mut self, line: Written, proven: bool) {
         let Written { addr, path, stamp } = line;
         let number = self.lines.len();
-        let why = if proven { "Failed to authenticate" } else { "No matching endpoint found" };
-        let shown = if addr.is_ipv6() { format!("[{addr}]:5060") } else { format!("{addr}:5060") };
+        let why = if proven {
+            "Failed to authenticate"
+        } else {
+            "No matching endpoint found"
+        };
+        let shown = if addr.is_ipv6() {
+            format!("[{addr}]:5060")
+        } else {
+            format!("{addr}:5060")
+        };
         let text = format!(
             "[{}] NOTICE[4279] res_pjsip/pjsip_distributor.c: Request 'REGISTER' from '<sip:100@192.0.2.10>' \
              failed for '{shown}' (callid: {number}) - {why}\n",
@@ -100,7 +108,10 @@ impl Files {
             (Some((_, number)), None) => at(*number).unwrap() + 1,
             (None, None) => {
                 // An empty file: all lines before it are read, none behind it.
-                let later = self.names[path].iter().skip_while(|other| **other != node).skip(1);
+                let later = self.names[path]
+                    .iter()
+                    .skip_while(|other| **other != node)
+                    .skip(1);
                 let next = later.flat_map(|node| self.nodes[*node].ends.first()).next();
                 next.map_or(self.readable[path].len(), |(_, number)| at(*number).unwrap())
             }
@@ -165,7 +176,10 @@ impl Tail {
     pub(crate) fn wake(&mut self, now: Mono) {
         let (events, mut look) = {
             let mut files = self.files.borrow_mut();
-            (std::mem::take(&mut files.events), std::mem::take(&mut files.renamed))
+            (
+                std::mem::take(&mut files.events),
+                std::mem::take(&mut files.renamed),
+            )
         };
         for node in events {
             self.table.written(|other| *other == node);
@@ -187,7 +201,10 @@ impl Tail {
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Mono> {
-        [self.retry, self.table.next_deadline()].into_iter().flatten().min()
+        [self.retry, self.table.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn look(&mut self, now: Mono) {
@@ -198,7 +215,9 @@ impl Tail {
                 continue;
             }
             let path = path(number);
-            let Some(file) = self.table.want(&path, readers, start) else { continue };
+            let Some(file) = self.table.want(&path, readers, start) else {
+                continue;
+            };
             let node = *self.files.borrow().names[number].last().unwrap();
             let inode = inode(node);
             if self.table.saw(file, inode) {
@@ -208,7 +227,8 @@ impl Tail {
                 Some(position) if position.inode == inode => Cursor::resume(position),
                 Some(position) => {
                     let old = position.inode.number as usize;
-                    self.table.open(file, position.inode, old, Cursor::resume(position));
+                    self.table
+                        .open(file, position.inode, old, Cursor::resume(position));
                     self.table.saw(file, position.inode);
                     Cursor::beginning()
                 }
@@ -224,7 +244,11 @@ impl Tail {
             self.table.saw(file, inode);
         }
         for number in 0..self.readers.len() {
-            if let Some(file) = self.table.find(&path(number)).filter(|_| self.readers[number] == 0) {
+            if let Some(file) = self
+                .table
+                .find(&path(number))
+                .filter(|_| self.readers[number] == 0)
+            {
                 self.table.saw_no_file(file, What::Missing);
             }
         }
@@ -233,7 +257,10 @@ impl Tail {
 }
 
 fn inode(node: usize) -> Inode {
-    Inode { device: 1, number: node as u64 }
+    Inode {
+        device: 1,
+        number: node as u64,
+    }
 }
 
 /// Where reading will go on. What was truncated since is found out by the first read.
@@ -260,7 +287,10 @@ impl Logs for Tail {
             if files.fails {
                 return Err(io::ErrorKind::Other.into());
             }
-            let rest = files.nodes[*node].bytes.get(offset as usize..).unwrap_or_default();
+            let rest = files.nodes[*node]
+                .bytes
+                .get(offset as usize..)
+                .unwrap_or_default();
             let count = rest.len().min(buffer.len());
             buffer[..count].copy_from_slice(&rest[..count]);
             Ok(count)
@@ -271,7 +301,11 @@ impl Logs for Tail {
             let number = text.split_once("(callid: ").unwrap().1.split_once(')').unwrap().0;
             let number: usize = number.parse().unwrap();
             let path = files.borrow().lines[number].path;
-            given.push(Given { number, path, backlog: line.backlog });
+            given.push(Given {
+                number,
+                path,
+                backlog: line.backlog,
+            });
             each(line);
         });
         if left.failed {

@@ -131,7 +131,12 @@ impl Model {
         self.failures.remove(&key);
         self.touched.insert(key.clone(), self.turn);
         let end = seconds.map(|seconds| now + seconds * 1000);
-        let ban = Ban { since: now, end, truth: end, durable: false };
+        let ban = Ban {
+            since: now,
+            end,
+            truth: end,
+            durable: false,
+        };
         if let Some(before) = self.bans.insert(key.clone(), ban) {
             self.may_return(key, before, now + FLUSH);
         }
@@ -154,8 +159,16 @@ impl Model {
     }
 
     pub(crate) fn expire(&mut self, now: i64) {
-        let over: Vec<_> = self.bans.iter().filter(|(_, ban)| ban.end.is_some_and(|end| end <= now)).collect();
-        for (key, ban) in over.into_iter().map(|(key, ban)| (key.clone(), *ban)).collect::<Vec<_>>() {
+        let over: Vec<_> = self
+            .bans
+            .iter()
+            .filter(|(_, ban)| ban.end.is_some_and(|end| end <= now))
+            .collect();
+        for (key, ban) in over
+            .into_iter()
+            .map(|(key, ban)| (key.clone(), *ban))
+            .collect::<Vec<_>>()
+        {
             self.bans.remove(&key);
             // With a clock that stands still it may not be over.
             self.may_return(key, ban, i64::MAX);
@@ -163,11 +176,19 @@ impl Model {
     }
 
     /// The wall clock was set, and the guard corrects what it knows of before the boot.
-    pub(crate) fn corrected(&mut self, bans: &BTreeMap<Key, Option<i64>>, failures: BTreeMap<Key, Vec<i64>>, now: i64) {
+    pub(crate) fn corrected(
+        &mut self,
+        bans: &BTreeMap<Key, Option<i64>>,
+        failures: BTreeMap<Key, Vec<i64>>,
+        now: i64,
+    ) {
         for (key, ban) in self.bans.clone() {
             match bans.get(&key) {
                 Some(end) => {
-                    assert!(self.fits(&ban, *end, now), "{key:?} ends {end:?} when the clock was set: {ban:?}");
+                    assert!(
+                        self.fits(&ban, *end, now),
+                        "{key:?} ends {end:?} when the clock was set: {ban:?}"
+                    );
                     self.bans.insert(key, Ban { end: *end, ..ban });
                 }
                 None => {
@@ -188,14 +209,20 @@ impl Model {
     /// Another configuration is in force.
     pub(crate) fn reload(&mut self, jails: Vec<Jail>) {
         let names = |jails: &[Jail]| jails.iter().map(|jail| jail.name).collect::<Vec<_>>();
-        for gone in names(&self.jails).into_iter().filter(|name| !names(&jails).contains(name)) {
+        for gone in names(&self.jails)
+            .into_iter()
+            .filter(|name| !names(&jails).contains(name))
+        {
             self.failures.retain(|(name, _), _| name != gone);
             // The disk may still have its failures when it comes back.
             self.doubtful.insert(gone);
         }
-        let gone: Vec<Key> = self.bans.keys().filter(|(name, _)| {
-            jails.iter().all(|jail| jail.name != *name)
-        }).cloned().collect();
+        let gone: Vec<Key> = self
+            .bans
+            .keys()
+            .filter(|(name, _)| jails.iter().all(|jail| jail.name != *name))
+            .cloned()
+            .collect();
         for key in gone {
             // If the jail comes back before they end, a restart brings them back.
             self.lift(&key, i64::MAX);
@@ -281,7 +308,8 @@ impl Model {
             let over = ban.truth.is_some_and(|end| end - self.slack.early <= now);
             let configured = self.jails.iter().any(|jail| jail.name == key.0);
             let durable = ban.durable && !(started.short_gone && !is_long(ban));
-            let must = durable || (started.same_boot && started.held.contains_key(key) && !self.lifted.contains(key));
+            let must = durable
+                || (started.same_boot && started.held.contains_key(key) && !self.lifted.contains(key));
             if must && !over && configured && !bans.contains_key(key) {
                 return Err(format!("lost at a start: {key:?} {ban:?}"));
             }
@@ -291,7 +319,10 @@ impl Model {
             if self.bans.get(key).map(|ban| ban.end) != started.bans.get(key).copied() {
                 // Which of the states it was is known; the disk may still have it so that another one comes.
                 if let Some(ban) = self.bans.get(key) {
-                    self.former.entry(key.clone()).or_default().push(Former { ban: *ban, until: i64::MAX });
+                    self.former.entry(key.clone()).or_default().push(Former {
+                        ban: *ban,
+                        until: i64::MAX,
+                    });
                 }
             }
         }
@@ -305,17 +336,30 @@ impl Model {
 
     /// The state of which this ban is what is left.
     fn find(&self, key: &Key, end: Option<i64>, started: &Started, now: i64) -> Result<Ban, String> {
-        let former = self.former.get(key).into_iter().flatten().map(|former| &former.ban);
+        let former = self
+            .former
+            .get(key)
+            .into_iter()
+            .flatten()
+            .map(|former| &former.ban);
         let mut candidates = self.bans.get(key).into_iter().chain(former);
         if let Some(ban) = candidates.find(|ban| self.fits(ban, end, now)) {
             return Ok(*ban);
         }
         if started.held.get(key) == Some(&end) && !self.bans.contains_key(key) {
             // Somebody put it into the kernel.
-            return Ok(Ban { since: now, end, truth: end, durable: false });
+            return Ok(Ban {
+                since: now,
+                end,
+                truth: end,
+                durable: false,
+            });
         }
         let known = (self.bans.get(key), self.former.get(key));
-        Err(format!("invented, or with another end, at a start: {key:?} until {end:?}, at {now}, {:?}; known {known:?}", self.slack))
+        Err(format!(
+            "invented, or with another end, at a start: {key:?} until {end:?}, at {now}, {:?}; known {known:?}",
+            self.slack
+        ))
     }
 
     /// Whether the end of this ban may be told so.
@@ -323,7 +367,11 @@ impl Model {
         match (ban.truth, end) {
             (None, None) => true,
             (Some(truth), Some(end)) => {
-                let late = if self.slack.stood_still { now - ban.since } else { 0 };
+                let late = if self.slack.stood_still {
+                    now - ban.since
+                } else {
+                    0
+                };
                 (truth - self.slack.early..=truth + self.slack.early + late).contains(&end)
             }
             (None, Some(_)) | (Some(_), None) => false,
@@ -333,14 +381,24 @@ impl Model {
     fn find_snapshot(&self, started: &Started, now: i64) -> Result<Option<Snapshot>, String> {
         if started.read.iter().any(|(_, known)| !known) {
             let counts = started.failures.values().map(Vec::len).sum::<usize>();
-            return if counts == 0 { Ok(None) } else { Err("failures without a position".to_owned()) };
+            return if counts == 0 {
+                Ok(None)
+            } else {
+                Err("failures without a position".to_owned())
+            };
         }
         let read: Vec<usize> = started.read.iter().map(|(read, _)| *read).collect();
         let mut why = format!("positions that never were: {read:?}, now {:?}", self.read);
         let is_there = |path: usize, before: usize| {
             before == read[path] || (read[path] == self.cuts[path] && before < read[path])
         };
-        let fits = |snapshot: &&Snapshot| snapshot.read.iter().enumerate().all(|(path, read)| is_there(path, *read));
+        let fits = |snapshot: &&Snapshot| {
+            snapshot
+                .read
+                .iter()
+                .enumerate()
+                .all(|(path, read)| is_there(path, *read))
+        };
         for snapshot in self.snapshots.iter().rev().filter(fits) {
             match self.is_from(started, snapshot, now) {
                 Ok(()) => return Ok(Some(snapshot.clone())),
@@ -353,14 +411,21 @@ impl Model {
     fn is_from(&self, started: &Started, snapshot: &Snapshot, now: i64) -> Result<(), String> {
         let keys: BTreeSet<&Key> = snapshot.failures.keys().chain(started.failures.keys()).collect();
         for key in keys {
-            let Some(jail) = self.jails.iter().find(|jail| jail.name == key.0) else { continue };
+            let Some(jail) = self.jails.iter().find(|jail| jail.name == key.0) else {
+                continue;
+            };
             if self.doubtful.contains(jail.name) {
                 continue;
             }
             let none = Vec::new();
             let kept = started.failures.get(key).unwrap_or(&none);
             let before = snapshot.failures.get(key).unwrap_or(&none);
-            let counts = |slack: i64| before.iter().filter(|at| **at + jail.findtime * 1000 >= now + slack).count();
+            let counts = |slack: i64| {
+                before
+                    .iter()
+                    .filter(|at| **at + jail.findtime * 1000 >= now + slack)
+                    .count()
+            };
             let touched = self.touched.get(key).is_some_and(|turn| *turn > snapshot.turn);
             let fits = if started.bans.contains_key(key) {
                 kept.is_empty()

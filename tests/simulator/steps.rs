@@ -104,7 +104,16 @@ impl World {
         let number = self.random.below(12);
         match number {
             0..=6 => IpAddr::V4(Ipv4Addr::new(198, 51, 100, number as u8)),
-            7..=9 => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, number as u16, 0, 0, 0, 0, self.random.below(9) as u16)),
+            7..=9 => IpAddr::V6(Ipv6Addr::new(
+                0x2001,
+                0xdb8,
+                number as u16,
+                0,
+                0,
+                0,
+                0,
+                self.random.below(9) as u16,
+            )),
             10 => IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)),
             _ => [
                 "203.0.113.1".parse().unwrap(),
@@ -122,7 +131,9 @@ impl World {
                 let proven = self.random.below(2) == 0;
                 let stamp = self.wall();
                 self.note(&format_args!("{addr} fails in {path}"));
-                self.files.borrow_mut().write(Written { addr, path, stamp }, proven);
+                self.files
+                    .borrow_mut()
+                    .write(Written { addr, path, stamp }, proven);
             }
         }
     }
@@ -161,15 +172,24 @@ impl World {
         let sets = machine.is_there;
         machine.trouble = match self.random.below(4) {
             0 => Trouble::default(),
-            1 => Trouble { busy: 100, room: None },
+            1 => Trouble {
+                busy: 100,
+                room: None,
+            },
             2 => Trouble { busy: 30, room: None },
-            _ => Trouble { busy: 0, room: Some(self.random.index(4)) },
+            _ => Trouble {
+                busy: 0,
+                room: Some(self.random.index(4)),
+            },
         };
         machine.is_there = sets;
     }
 
     fn trouble_disk(&mut self) {
-        let used = self.long.bytes(sipguard::store::disk::Name::Live).map_or(0, |bytes| bytes.len() as u64);
+        let used = self
+            .long
+            .bytes(sipguard::store::disk::Name::Live)
+            .map_or(0, |bytes| bytes.len() as u64);
         let kind = self.random.below(6);
         self.note(&format_args!("disk trouble {kind}"));
         self.disk_trouble = kind != 0;
@@ -211,7 +231,9 @@ impl World {
         self.note(&format_args!("bans {net} by hand in {number} for {seconds:?}"));
         let running = self.running.as_mut().unwrap();
         let lasting = Lasting(seconds.map(|seconds| seconds as u64));
-        let made = running.watch.ban_by_hand(net, JailId(number as u16), lasting, false);
+        let made = running
+            .watch
+            .ban_by_hand(net, JailId(number as u16), lasting, false);
         assert_eq!(made.is_err(), self.model.is_trusted(net), "{net}: {made:?}");
         if made.is_ok() {
             let now = self.now();
@@ -341,7 +363,10 @@ impl World {
     /// What happens while there is no guard, and its start.
     fn come_back(&mut self, reboot: bool, power_failed: bool) {
         self.machine.borrow_mut().dies_in = None;
-        for disk in [Some(self.long.clone()), self.short.clone()].into_iter().flatten() {
+        for disk in [Some(self.long.clone()), self.short.clone()]
+            .into_iter()
+            .flatten()
+        {
             if power_failed {
                 disk.restart(&mut |bound| self.random.below(bound));
             } else {
@@ -388,7 +413,8 @@ impl World {
         };
         self.clock_was_wrong = self.wall_error != 0;
         self.disk_was_troubled = self.disk_trouble;
-        self.correctable = right_before && self.clock_was_wrong && !self.model.slack.stood_still && !self.disk_was_troubled;
+        self.correctable =
+            right_before && self.clock_was_wrong && !self.model.slack.stood_still && !self.disk_was_troubled;
         self.clock_is_doubtful = !right_before || self.clock_was_wrong;
         self.model.slack.stood_still |= !right_before || self.clock_was_wrong;
     }

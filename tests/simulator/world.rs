@@ -70,10 +70,17 @@ impl World {
         let kind = [Kind::Poll, Kind::Events, Kind::Protected][random.index(3)];
         let long = Memory::new();
         let short = (random.below(4) == 0).then(Memory::new);
-        let disks = [Some(long.clone()), short.clone()].into_iter().flatten().collect();
+        let disks = [Some(long.clone()), short.clone()]
+            .into_iter()
+            .flatten()
+            .collect();
         let machine = Machine::new(kind, Rc::clone(&clock), disks, random.below(u64::MAX));
         let trusted = ["192.0.2.0/24", "203.0.113.1/32", "2001:db8:ff::1/128"];
-        let model = Model::new(jails(&mut random), trusted.map(|net| net.parse().unwrap()).to_vec(), PATHS);
+        let model = Model::new(
+            jails(&mut random),
+            trusted.map(|net| net.parse().unwrap()).to_vec(),
+            PATHS,
+        );
         World {
             random,
             clock,
@@ -95,7 +102,7 @@ impl World {
             clock_is_doubtful: false,
             rotated: i64::MIN / 2,
             verbose,
-            without: std::env::var("SIM_WITHOUT").unwrap_or_default(),
+            without: super::without(),
             saw_nothing: false,
         }
     }
@@ -135,8 +142,13 @@ impl World {
             "[DEFAULT]\nignoreip = 192.0.2.0/24\nmaxbans = {MAXBANS}\nring = 256\naction = iptables-allports[protocol=all]\n"
         );
         for jail in &self.model.jails {
-            let paths: Vec<_> = (0..PATHS).filter(|number| jail.paths & (1 << number) != 0).collect();
-            let paths: Vec<_> = paths.into_iter().map(|number| path(number).display().to_string()).collect();
+            let paths: Vec<_> = (0..PATHS)
+                .filter(|number| jail.paths & (1 << number) != 0)
+                .collect();
+            let paths: Vec<_> = paths
+                .into_iter()
+                .map(|number| path(number).display().to_string())
+                .collect();
             text += &format!(
                 "[{}]\nenabled = true\nfilter = asterisk\nlogpath = {}\nmaxretry = {}\nfindtime = {}\nbantime = {}\n",
                 jail.name,
@@ -146,7 +158,9 @@ impl World {
                 jail.bantime.unwrap_or(-1)
             );
         }
-        config::load(Path::new("/jail.local"), &mut |_| Ok(text.clone().into())).unwrap().0
+        config::load(Path::new("/jail.local"), &mut |_| Ok(text.clone().into()))
+            .unwrap()
+            .0
     }
 
     fn guard(&mut self, config: &Config) -> Guard {
@@ -166,7 +180,9 @@ impl World {
         (0..PATHS)
             .map(|path| {
                 let jails = self.model.jails.iter().enumerate();
-                jails.filter(|(_, jail)| reads(path, jail)).fold(0, |bits, (number, _)| bits | 1 << number)
+                jails
+                    .filter(|(_, jail)| reads(path, jail))
+                    .fold(0, |bits, (number, _)| bits | 1 << number)
             })
             .collect()
     }
@@ -177,21 +193,42 @@ impl World {
         let config = self.config();
         for disk in self.disks() {
             let file = disk.bytes(sipguard::store::disk::Name::Live).unwrap_or_default();
-            self.note(&format_args!("the state file:\n{}", String::from_utf8_lossy(&file)));
+            self.note(&format_args!(
+                "the state file:\n{}",
+                String::from_utf8_lossy(&file)
+            ));
         }
         let jails = Jails::new(&config);
         let mut guard = self.guard(&config);
         let mut tail = Tail::new(&self.files);
         let disks = (self.long.clone(), self.short.clone());
-        let state = State::restore(disks, BootId(self.boot), &jails, &mut guard, &mut tail, (now, utc));
+        let state = State::restore(
+            disks,
+            BootId(self.boot),
+            &jails,
+            &mut guard,
+            &mut tail,
+            (now, utc),
+        );
         let read = tail.follow(self.readers(), now);
         let held = self.held();
         let firewall = Handle::open(&self.machine, jails.rules());
         let look_for_own = Box::new(|| Ok(own()));
-        let mut watch = Watch::new(jails, guard, Some(firewall), Some(state), Zone::default(), look_for_own);
+        let mut watch = Watch::new(
+            jails,
+            guard,
+            Some(firewall),
+            Some(state),
+            Zone::default(),
+            look_for_own,
+        );
         watch.begin_turn(now, utc);
         watch.take_up();
-        self.running = Some(Running { watch, tail, more: true });
+        self.running = Some(Running {
+            watch,
+            tail,
+            more: true,
+        });
         let visible = self.machine.borrow().trouble.busy == 0;
         self.saw_nothing = !visible;
         let started = Started {
@@ -224,7 +261,10 @@ impl World {
     pub(crate) fn bans_of_guard(&self) -> BTreeMap<Key, Option<i64>> {
         let guard = self.running.as_ref().unwrap().watch.guard();
         let bans = guard.bans().map(|ban| {
-            (self.key(ban.jail, ban.net), ban.until.map(|until| self.time_of(until)))
+            (
+                self.key(ban.jail, ban.net),
+                ban.until.map(|until| self.time_of(until)),
+            )
         });
         bans.collect()
     }
@@ -266,7 +306,11 @@ impl World {
             let files = self.files.borrow();
             let (line, expected) = (files.lines[given.number], &files.readable[given.path]);
             let next = self.model.read[given.path];
-            assert_eq!(expected.get(next), Some(&given.number), "lines are given once and in order");
+            assert_eq!(
+                expected.get(next),
+                Some(&given.number),
+                "lines are given once and in order"
+            );
             drop(files);
             self.model.read[given.path] += 1;
             self.model.given(given, &line, net_of(line.addr), time, utc.0);
@@ -284,7 +328,11 @@ impl World {
         let deadlines = [running.watch.next_deadline(), running.tail.next_deadline()];
         let next = deadlines.into_iter().flatten().min();
         let pressing = running.more || running.tail.has_events() || self.hears_kernel() || self.clock_was_set;
-        if pressing { Some(self.now()) } else { next.map(|at| self.time_of(at)) }
+        if pressing {
+            Some(self.now())
+        } else {
+            next.map(|at| self.time_of(at))
+        }
     }
 
     /// Lets time pass, and the guard do what it does.
@@ -347,7 +395,9 @@ impl World {
 
     /// The guard ends, as it is told to.
     pub(crate) fn stop(&mut self, onstop: OnStop) {
-        let Some(mut running) = self.running.take() else { return };
+        let Some(mut running) = self.running.take() else {
+            return;
+        };
         running.watch.keep_all(&running.tail);
         let healthy = !running.watch.is_state_failing();
         let _ = running.watch.stop(onstop);
@@ -363,12 +413,18 @@ impl World {
         self.boot += 1;
         self.machine.borrow_mut().reboot();
         let before = self.model.slack;
-        self.model.slack = Slack { early: before.early + 2_500, ..before };
+        self.model.slack = Slack {
+            early: before.early + 2_500,
+            ..before
+        };
     }
 }
 
 pub(crate) fn own() -> Vec<IpNet> {
-    vec!["203.0.113.1/32".parse().unwrap(), "2001:db8:ff::1/128".parse().unwrap()]
+    vec![
+        "203.0.113.1/32".parse().unwrap(),
+        "2001:db8:ff::1/128".parse().unwrap(),
+    ]
 }
 
 /// What a source is counted by.
