@@ -376,10 +376,6 @@ const _: () = assert!(
         < STORE_TRANSACTION_BYTES_MAX
 );
 
-/// Bytes of bans between two commits that are told again after the failures of the second. With more, failures that
-/// brought one of them may count once more when it is over.
-pub const STORE_AGAIN_BYTES_MAX: usize = 256 * 1024;
-
 /// Boots that one state file tells of. It is written anew long before, at [`STORE_BOOTS_REWRITE`].
 pub const STORE_BOOTS_MAX: usize = 1_024;
 

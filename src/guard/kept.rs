@@ -187,6 +187,8 @@ impl Guard {
         if !over
             && !self.overlaps_trusted(kept.net, policy)
             && self.net_as_configured(kept.net) == Some(kept.net)
+            // While a ban is in force nothing is noted: they brought it, and are told after it.
+            && self.bans.standing(kept.net, kept.jail).is_none()
         {
             self.failures.restore(kept, findtime, true);
         }

@@ -4,7 +4,7 @@
 //! together with all the others of their commit, or not at all, so that no failure is lost or counted twice.
 
 use super::record::{Parsed, Record, parse};
-use crate::limits::{STORE_AGAIN_BYTES_MAX, STORE_TRANSACTION_BYTES_MAX};
+use crate::limits::STORE_TRANSACTION_BYTES_MAX;
 use crate::lines::Cut;
 
 /// What came out of a line.
@@ -19,25 +19,12 @@ pub(super) enum Event<'a> {
 }
 
 /// What waits for its commit, and where lines are unescaped.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Loader {
     /// Failures and positions since the last commit, as they stood in the file, each with its newline.
     held: Vec<u8>,
     count: u32,
-    /// The bans, and ends of bans, among them. `None`: too many.
-    again: Option<Vec<u8>>,
     scratch: Vec<u8>,
-}
-
-impl Default for Loader {
-    fn default() -> Loader {
-        Loader {
-            held: Vec::new(),
-            count: 0,
-            again: Some(Vec::new()),
-            scratch: Vec::new(),
-        }
-    }
 }
 
 impl Loader {
@@ -76,10 +63,8 @@ impl Loader {
                 self.forget();
                 each(Event::Record(record));
             }
-            Record::Head(_) => each(Event::Record(record)),
-            Record::Ban { .. } | Record::Past { .. } | Record::Unban { .. } => {
+            Record::Head(_) | Record::Ban { .. } | Record::Past { .. } | Record::Unban { .. } => {
                 each(Event::Record(record));
-                self.keep_for_later(line);
             }
         }
     }
@@ -90,21 +75,8 @@ impl Loader {
     }
 
     fn held_lines(&self) -> impl Iterator<Item = &[u8]> {
-        lines(&self.held)
-    }
-
-    /// A ban counts at once, whatever becomes of the commit. But failures before it, which are told with the commit,
-    /// were what it was made for: it is told again after them.
-    fn keep_for_later(&mut self, line: &[u8]) {
-        let fits = |again: &Vec<u8>| again.len() + line.len() < STORE_AGAIN_BYTES_MAX;
-        if self.count == 0 {
-            return;
-        }
-        self.again = self.again.take().filter(fits);
-        if let Some(again) = &mut self.again {
-            again.extend_from_slice(line);
-            again.push(b'\n');
-        }
+        let lines = self.held.split(|&byte| byte == b'\n');
+        lines.filter(|line| !line.is_empty())
     }
 
     fn release(&mut self, whole: bool, each: &mut dyn FnMut(Event<'_>)) {
@@ -115,24 +87,11 @@ impl Loader {
                 Parsed::Record(_) | Parsed::Unknown | Parsed::Damaged => each(Event::Damaged(line)),
             }
         }
-        for line in lines(self.again.as_deref().unwrap_or_default()) {
-            if let (true, Parsed::Record(record)) = (whole, parse(line, &mut scratch)) {
-                each(Event::Record(record));
-            }
-        }
         self.forget();
     }
 
     fn forget(&mut self) {
         self.held.clear();
         self.count = 0;
-        let mut again = self.again.take().unwrap_or_default();
-        again.clear();
-        self.again = Some(again);
     }
-}
-
-fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let lines = text.split(|&byte| byte == b'\n');
-    lines.filter(|line| !line.is_empty())
 }
