@@ -14,7 +14,7 @@ PACKAGES = nftables ipset iptables iproute2 strace util-linux acl
 # What packages are made and looked at with, and the machines they are installed on.
 PACKAGES += debootstrap shellcheck lintian xz-utils busybox python3-minimal
 
-.PHONY: build run test lint bench fuzz install deb openwrt packages clean
+.PHONY: build run test lint bench fuzz soak install deb openwrt packages clean
 
 build:
 	RUSTFLAGS="-Ctarget-feature=+crt-static" cargo build --release --locked --target $(TARGET)
@@ -46,6 +46,11 @@ fuzz:
 	  mkdir -p fuzz/corpus/$$target; \
 	  cargo +nightly fuzz run $$target fuzz/corpus/$$target $$seeds -- \
 	    -max_total_time=$(FUZZ_SECONDS) -max_len=9000 -timeout=10 -print_final_stats=1 || exit 1; done
+
+# As many seeds of the simulator as that takes: SOAK_SECONDS, or SOAK_SEEDS from SOAK_FIRST on.
+soak: export SOAK_SECONDS ?= 3600
+soak:
+	cargo test --locked --profile soak --test simulator guard_and_model -- --ignored --nocapture
 
 install: build
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/sbin/sipguard

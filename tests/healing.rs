@@ -24,7 +24,7 @@ use std::time::Duration;
 use bans::{add, apply_all, asterisk, jail, open, with_both};
 use host::{Guard, Log, wait_until};
 use sipguard::config::{Backend, Protocol};
-use sipguard::firewall::Firewall;
+use sipguard::firewall::{Enforce as _, Firewall};
 use sipguard::guard::{Change, JailId};
 use support::{Namespace, isolated, run};
 
