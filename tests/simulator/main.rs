@@ -31,9 +31,6 @@ fn number(name: &str) -> Option<u64> {
     env::var(name).ok()?.parse().ok()
 }
 
-/// Seeds of a usual run.
-const SEEDS: u64 = 1_500;
-
 /// What does not happen. About one seed in a hundred in which everything happens still finds a difference that is not
 /// explained; `SIM_WITHOUT=` lets everything happen.
 const OPEN: &str = "boot,reload,clock,files,disk";

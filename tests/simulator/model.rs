@@ -307,7 +307,7 @@ impl Model {
         for (key, ban) in &self.bans {
             let over = ban.truth.is_some_and(|end| end - self.slack.early <= now);
             let configured = self.jails.iter().any(|jail| jail.name == key.0);
-            let durable = ban.durable && !(started.short_gone && !is_long(ban));
+            let durable = ban.durable && (is_long(ban) || !started.short_gone);
             let must = durable
                 || (started.same_boot && started.held.contains_key(key) && !self.lifted.contains(key));
             if must && !over && configured && !bans.contains_key(key) {
