@@ -1,6 +1,7 @@
 # make run     guard this machine, in the foreground (as root)
 # make test    install what the tests need, and run them all
 # make         build the static binary and print its size
+# make dist    the same for routers: static musl binaries for ARM, MIPS, RISC-V and x86, in dist/
 #
 # TARGET may name any target that rustc has a standard library for; cross/ builds the routers' ones.
 TARGET  ?= $(shell uname -m)-unknown-linux-gnu
@@ -11,7 +12,10 @@ PREFIX  ?= /usr/local
 # What the tests look at the kernel with, and play the network with.
 PACKAGES = nftables ipset iptables iproute2 strace util-linux
 
-.PHONY: build run test lint bench fuzz install packages clean
+# `sipguard version` names it.
+export SIPGUARD_COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+
+.PHONY: build run test lint bench fuzz dist bloat test-arm install packages clean
 
 build:
 	RUSTFLAGS="-Ctarget-feature=+crt-static" cargo build --release --locked --target $(TARGET)
@@ -43,6 +47,17 @@ fuzz:
 	  mkdir -p fuzz/corpus/$$target; \
 	  cargo +nightly fuzz run $$target fuzz/corpus/$$target $$seeds -- \
 	    -max_total_time=$(FUZZ_SECONDS) -max_len=9000 -timeout=10 -print_final_stats=1 || exit 1; done
+
+# What each needs stands in the scripts; cross/toolchain fetches compilers (180 MB) into ~/.cache once.
+dist:
+	cross/build
+
+bloat:
+	cross/bloat
+
+# Nothing to do if it passed with the same sources.
+test-arm:
+	cross/test changed
 
 install: build
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/sbin/sipguard
