@@ -3,11 +3,12 @@
 //! It reads Asterisk's log, counts failures per source, and writes bans straight into the
 //! kernel over netlink. ARCHITECTURE.md has the picture; in short:
 //!
-//! * the **pure core** takes bytes, events and a `now`, and returns values: [`addr`], [`advice`],
+//! * the **pure core** takes bytes, events and a `now`, and returns values: [`action`], [`addr`], [`advice`],
 //!   [`config`], [`escape`], [`filter`], [`glob`], [`guard`], [`limits`], [`lines`], [`replay`], [`time`],
 //!   [`wire`], [`zone`];
-//! * the **rim** touches the system and holds no policy: [`daemon`], [`firewall`], [`sys`], [`tail`].
+//! * the **rim** touches the system and holds no policy: [`daemon`], [`firewall`], [`notify`], [`sys`], [`tail`].
 
+pub mod action;
 pub mod addr;
 pub mod advice;
 pub mod cli;
