@@ -21,6 +21,7 @@ pub mod glob;
 pub mod guard;
 pub mod limits;
 pub mod lines;
+pub mod notify;
 pub mod replay;
 pub mod sys;
 pub mod tail;

@@ -1,7 +1,7 @@
 //! The jails of a configuration as the loop needs them: which file feeds which filters and jails.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 
 use crate::config::{self, Config, FilterName, Warning};
@@ -13,6 +13,7 @@ use crate::filter::{Context, Filter, Lens, Reading, Trail};
 use crate::firewall::JailRule;
 use crate::guard::{JailId, Policy, Trust};
 use crate::limits::{CONFIG_BYTES_MAX, FILES_MAX, JAILS_MAX};
+use crate::notify::record::Record;
 use crate::sys::file;
 use crate::tail::Line;
 
@@ -24,15 +25,24 @@ const DEFAULT_PATH: &str = "/etc/sipguard/jail.local";
 /// # Errors
 /// The first mistake in the file, or that a file which was asked for cannot be read.
 pub fn load(path: Option<&Path>) -> Result<(Config, Vec<Warning>), config::Error> {
+    load_recorded(path).map(|(config, warnings, _)| (config, warnings))
+}
+
+/// The same, with the files as they were read.
+pub(super) fn load_recorded(path: Option<&Path>) -> Result<(Config, Vec<Warning>, Record), config::Error> {
     if path.is_none() && !Path::new(DEFAULT_PATH).exists() {
-        return Ok((Config::built_in(), Vec::new()));
+        return Ok((Config::built_in(), Vec::new(), Record::default()));
     }
-    let path = path.map_or_else(|| PathBuf::from(DEFAULT_PATH), Path::to_path_buf);
-    config::load(&path, &mut read_bounded)
+    Record::load(self::path(path), &mut read_bounded)
+}
+
+/// The file that is named, else the default one.
+pub(super) fn path(path: Option<&Path>) -> &Path {
+    path.unwrap_or(Path::new(DEFAULT_PATH))
 }
 
 /// One byte more than a file may have, so that one that is too long is found out.
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+pub(crate) fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     file::read(path, CONFIG_BYTES_MAX + 1).map(|(text, _)| text)
 }
 

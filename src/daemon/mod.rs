@@ -2,6 +2,7 @@
 //! one decision, one line.
 
 mod jails;
+mod notices;
 mod report;
 mod watch;
 
@@ -15,16 +16,19 @@ use crate::cli::Failed;
 use crate::config::{self, Config};
 use crate::firewall::Firewall;
 use crate::guard::{Guard, Seed, Settings, Trust};
+use crate::notify::record::Record;
 use crate::sys::signals::{Request, Signals};
 use crate::sys::{Fault, clock, own, poll};
 use crate::tail::{Start, Tail};
 use crate::time::Mono;
 use jails::Jails;
+use notices::Notices;
 use report::Count;
 use watch::Watch;
 
 pub use jails::load;
-pub(crate) use jails::{lens, policies};
+pub(crate) use jails::{lens, policies, read_bounded};
+pub(crate) use notices::absent;
 
 /// The name on every line of the log.
 const TARGET: &str = "sipguard";
@@ -45,7 +49,14 @@ impl Daemon {
     /// # Errors
     /// A wrong configuration, or a machine that refuses what a guard needs.
     pub fn start(path: Option<PathBuf>, dry_run: bool) -> Result<Daemon, Failed> {
-        let config = load_and_warn(path.as_deref())?;
+        let (config, record) = load_and_warn(path.as_deref())?;
+        // First of all: the children are started while we have the power to.
+        let notices = if dry_run {
+            Notices::default()
+        } else {
+            Notices::start(&config, jails::path(path.as_deref()), &record)?
+        };
+        drop(record);
         let signals = Signals::new().map_err(|source| Fault::new("cannot take signals", source))?;
         let now = clock::boottime().map_err(|source| Fault::new("cannot read the clock", source))?;
         let mut tail = Tail::new()?;
@@ -57,8 +68,9 @@ impl Daemon {
         } else {
             Some(open_firewall(&config, &jails)?)
         };
-        let watch = Watch::new(jails, guard, firewall, clock::zone());
+        let mut watch = Watch::new(jails, guard, firewall, clock::zone(), notices);
         report::started(&config, &watch);
+        watch.notices_mut().begin();
         Ok(Daemon {
             path,
             config,
@@ -88,13 +100,14 @@ impl Daemon {
                 self.timeout(clock::boottime()?)
             };
             let (signals, logs) = (self.signals.as_fd(), self.tail.fd());
-            let [signalled, written, changed] = match self.watch.kernel_events() {
-                Some(events) => poll::readable([signals, logs, events], timeout)?,
-                None => {
-                    let [signalled, written] = poll::readable([signals, logs], timeout)?;
-                    [signalled, written, false]
-                }
-            };
+            // Who is not there is looked at as the signals are, and not heard.
+            let (events, [mail, commands]) = (self.watch.kernel_events(), self.watch.notices().fds());
+            let others = [events, mail, commands];
+            let [events_fd, mail_fd, commands_fd] = others.map(|fd| fd.unwrap_or(signals));
+            let ready = poll::readable([signals, logs, events_fd, mail_fd, commands_fd], timeout)?;
+            let [signalled, written, changed, mailed, commanded] = ready;
+            let changed = changed && events.is_some();
+            let told = (mailed && mail.is_some()) || (commanded && commands.is_some());
             let now = clock::boottime()?;
             if signalled && !self.obey(now)? {
                 return Ok(());
@@ -104,6 +117,9 @@ impl Daemon {
             }
             self.watch.begin_turn(now, clock::utc()?);
             self.watch.look_at_kernel(changed);
+            if told {
+                self.watch.notices_mut().listen();
+            }
             more = self.tail.read(now, &mut |line| self.watch.line(&line));
             self.watch.end_turn();
             while let Some(notice) = self.tail.notice() {
@@ -143,7 +159,7 @@ impl Daemon {
     }
 
     fn try_reload(&mut self, now: Mono) -> Result<(), Failed> {
-        let config = load_and_warn(self.path.as_deref())?;
+        let (config, _) = load_and_warn(self.path.as_deref())?;
         let jails = Jails::new(&config);
         let guard = new_guard(&config)?;
         let layout = |config: &Config| (config.firewall, config.ipv6prefix, config.maxbans);
@@ -159,6 +175,7 @@ impl Daemon {
             return Err(fault.into());
         }
         unfollow(&mut self.tail, self.watch.jails(), &jails, now);
+        self.watch.notices_mut().reload(&config);
         self.watch.replace(jails, guard, now);
         self.config = config;
         Ok(())
@@ -182,12 +199,12 @@ fn unfollow(tail: &mut Tail, jails: &Jails, others: &Jails, now: Mono) {
     }
 }
 
-fn load_and_warn(path: Option<&std::path::Path>) -> Result<Config, config::Error> {
-    let (config, warnings) = load(path)?;
+fn load_and_warn(path: Option<&std::path::Path>) -> Result<(Config, Record), config::Error> {
+    let (config, warnings, record) = jails::load_recorded(path)?;
     for warning in warnings {
         warn!(target: TARGET, "{warning}");
     }
-    Ok(config)
+    Ok((config, record))
 }
 
 fn new_guard(config: &Config) -> Result<Guard, Fault> {

@@ -6,6 +6,7 @@ use log::{debug, error, info, warn};
 
 use super::TARGET;
 use super::jails::{JailBits, Jails};
+use super::notices::Notices;
 use super::open_firewall;
 use super::report::{self, Banned, Count, Net};
 use crate::config::{Backend, Config};
@@ -44,6 +45,7 @@ pub(super) struct Watch {
     now: Mono,
     utc: Wall,
     zone: Zone,
+    notices: Notices,
     context: Context,
     suspicious: Telling,
     refused: Telling,
@@ -74,7 +76,13 @@ impl Telling {
 }
 
 impl Watch {
-    pub(super) fn new(jails: Jails, mut guard: Guard, firewall: Option<Firewall>, zone: Zone) -> Watch {
+    pub(super) fn new(
+        jails: Jails,
+        mut guard: Guard,
+        firewall: Option<Firewall>,
+        zone: Zone,
+        notices: Notices,
+    ) -> Watch {
         if let Some(firewall) = &firewall {
             guard.set_longest_timeout(firewall.longest_timeout_ms());
         }
@@ -91,6 +99,7 @@ impl Watch {
             now: Mono(0),
             utc: Wall(0),
             zone,
+            notices,
             context: Context::default(),
             suspicious: Telling::default(),
             refused: Telling::default(),
@@ -101,6 +110,14 @@ impl Watch {
 
     pub(super) fn jails(&self) -> &Jails {
         &self.jails
+    }
+
+    pub(super) fn notices(&self) -> &Notices {
+        &self.notices
+    }
+
+    pub(super) fn notices_mut(&mut self) -> &mut Notices {
+        &mut self.notices
     }
 
     pub(super) fn firewall(&self) -> Option<&Firewall> {
@@ -179,6 +196,7 @@ impl Watch {
 
     pub(super) fn begin_turn(&mut self, now: Mono, utc: Wall) {
         (self.now, self.utc) = (now, utc);
+        self.notices.begin_turn(now, utc);
         let utc_offset_s = self.zone.offset(utc);
         self.context = Context {
             today: Wall(utc.0.saturating_add(i64::from(utc_offset_s))),
@@ -216,11 +234,13 @@ impl Watch {
     pub(super) fn end_turn(&mut self) {
         while let Some(ban) = self.guard.expire(self.now) {
             report::unbanned(&ban, self.jails.name(ban.jail), self.now);
+            self.notices.unbanned(&ban);
         }
         self.settle();
         if self.own_at.is_some_and(|at| at <= self.now) {
             self.look_at_own();
         }
+        self.notices.flush(&self.guard);
     }
 
     /// Lifts bans of what has become one of our own addresses, gateways or resolvers since the start: a router
@@ -234,12 +254,15 @@ impl Watch {
         self.settle();
         for ban in wrong {
             report::not_to_be_banned(&ban, self.jails.name(ban.jail));
+            self.notices.unbanned(&ban);
         }
     }
 
     /// Takes our objects out of the kernel.
     pub(super) fn stop(&mut self) -> Result<(), Fault> {
         let bans = Count(self.guard.ban_count().into(), "ban");
+        // What an action leaves behind when this fails, it would leave behind in any case.
+        let _ = self.notices.stop(&self.guard);
         match self.firewall.as_mut().map(Firewall::teardown) {
             Some(Err(fault)) => return Err(fault),
             Some(Ok(())) => info!(target: TARGET, "stopped; {bans} lifted"),
@@ -255,6 +278,9 @@ impl Watch {
                 continue;
             }
             let outcome = self.guard.observe(jail, source, failure, self.now);
+            if matches!(outcome, Outcome::Counted(_) | Outcome::Joined | Outcome::Ban(_)) {
+                self.notices.line(jail, failure.addr, line.bytes);
+            }
             let name = self.jails.name(jail);
             match outcome {
                 Outcome::Ban(verdict) => {
@@ -343,6 +369,10 @@ impl Watch {
         }
         let (now, utc) = (self.now, self.utc);
         for verdict in self.fresh.drain(..) {
+            if let Some(displaced) = &verdict.displaced {
+                self.notices.unbanned(displaced);
+            }
+            self.notices.banned(&verdict);
             let jail = self.jails.name(verdict.ban.jail);
             let word = if self.firewall.is_some() {
                 "banned"

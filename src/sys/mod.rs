@@ -8,8 +8,11 @@ pub mod log;
 pub mod netlink;
 pub mod own;
 pub mod poll;
+pub mod program;
+pub mod seqpacket;
 pub mod signals;
 pub mod uapi;
+pub mod user;
 pub mod watch;
 pub mod xtables;
 

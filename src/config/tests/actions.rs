@@ -193,7 +193,7 @@ fn mistakes_in_a_file_are_shown_where_they_are() {
     );
     wrong("[Definition]\nactionban = %(nothing)s\n", "2:13: actionban: there is no nothing in [Definition] or [DEFAULT]");
     wrong("[Definition]\nactionban = a\ntimeout = 1h\n", "3:11: timeout: write 1 to 60 seconds");
-    wrong("[Definition\n", "1:1: a key before the first [section]; put [DEFAULT] above it");
+    wrong("actionban = a\n", "1:1: a key before the first [section]; put [DEFAULT] above it");
 }
 
 #[test]
