@@ -8,8 +8,8 @@ BINARY   = target/$(TARGET)/release/sipguard
 ARGS    ?=
 DESTDIR ?=
 PREFIX  ?= /usr/local
-# What the tests look at the kernel with, and play the network with.
-PACKAGES = nftables ipset iptables iproute2 strace util-linux
+# What the tests look at the kernel with, play the network with, and send mail with.
+PACKAGES = nftables ipset iptables iproute2 strace util-linux procps exim4-daemon-light bsd-mailx whois
 
 .PHONY: build run test lint bench fuzz install packages clean
 

@@ -91,7 +91,7 @@ impl Nanny {
                 }
             };
             if closed {
-                last = Some(now.plus_seconds(LAST_SECONDS));
+                last = Some(clock::boottime()?.plus_seconds(LAST_SECONDS));
             }
             if !ended {
                 continue;

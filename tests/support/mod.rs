@@ -29,6 +29,20 @@ const INSIDE: &str = "SIPGUARD_TEST_INSIDE";
 /// just that test. Needs no root outside. All that the body leaves behind in the kernel, all its
 /// processes too, end with it. `/run` is empty and its own.
 pub fn isolated(name: &str, body: impl FnOnce()) {
+    inside(name, &["--map-root-user", "--user"], body);
+}
+
+/// The same without a user namespace, for what needs other users: real mail programs. Says loudly that it is skipped
+/// if we are not root.
+pub fn isolated_with_users(name: &str, body: impl FnOnce()) {
+    if run("id -u").trim() == "0" {
+        inside(name, &[], body);
+    } else {
+        println!("{name}: SKIPPED, it needs root");
+    }
+}
+
+fn inside(name: &str, user: &[&str], body: impl FnOnce()) {
     if env::var_os(INSIDE).is_some_and(|inside| inside == name) {
         run("mount -t tmpfs tmpfs /run");
         run("ip link set lo up");
@@ -36,9 +50,8 @@ pub fn isolated(name: &str, body: impl FnOnce()) {
     }
     let this = env::current_exe().unwrap();
     let output = Command::new("unshare")
+        .args(user)
         .args([
-            "--map-root-user",
-            "--user",
             "--net",
             "--mount",
             "--pid",
