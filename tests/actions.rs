@@ -48,7 +48,9 @@ fn the_articles_own_action_bans_and_unbans() {
         let [from, phone_from] = [&attacker, &phone].map(|host| host.socket(&host.v4(2)));
         let mut log = Log::create("/var/log/asterisk/messages");
         let mut guard = Guard::start(&CONFIG);
-        wait_until("the action is started", || chain("ASTERISK").contains("-j RETURN"));
+        wait_until("the action is started", || {
+            chain("ASTERISK").contains("-j RETURN")
+        });
         assert!(run("iptables -S INPUT").contains("--dport 5060 -j fail2ban-ASTERISK"));
         let sip = Port::open("0.0.0.0", 5060);
         assert!(sip.hears(&from, &attacker.v4(1)));
@@ -97,30 +99,39 @@ fn what_a_killed_guard_left_is_cleared_up_by_the_next_one() {
 
 #[test]
 fn a_child_that_is_killed_is_started_again_and_told_all_bans() {
-    isolated("a_child_that_is_killed_is_started_again_and_told_all_bans", || {
-        fresh_machine();
-        action("iptables-sip", IPTABLES_SIP);
-        let mut log = jail("action = iptables-sip[name=SIP]");
-        let mut guard = Guard::start(&CONFIG);
-        fail_twice(&mut log, "198.51.100.1");
-        wait_until("the rule is there", || chain("SIP").contains("198.51.100.1"));
-        kill_worker("commands");
-        guard.wait_for("the commands child ended (Signal(9)); starting it again");
-        guard.wait_for("the commands child is back");
-        fail_twice(&mut log, "198.51.100.2");
-        wait_until("both rules are there", || {
-            ["198.51.100.1", "198.51.100.2"].iter().all(|address| chain("SIP").contains(address))
-        });
-        assert_eq!(chain("SIP").matches("DROP").count(), 2, "each once");
-        let pid = guard.pid();
-        assert_eq!(run(&format!("ps -o stat= --ppid {pid}")).matches('Z').count(), 0, "no zombie");
-        // Without its nanny it ends, and that is said.
-        run(&format!("kill -9 {}", children("nanny.commands")[0]));
-        guard.wait_for("the commands child and its nanny are gone");
-        fail_twice(&mut log, "198.51.100.3");
-        guard.wait_for(" banned 198.51.100.3");
-        assert!(children("").is_empty());
-    });
+    isolated(
+        "a_child_that_is_killed_is_started_again_and_told_all_bans",
+        || {
+            fresh_machine();
+            action("iptables-sip", IPTABLES_SIP);
+            let mut log = jail("action = iptables-sip[name=SIP]");
+            let mut guard = Guard::start(&CONFIG);
+            fail_twice(&mut log, "198.51.100.1");
+            wait_until("the rule is there", || chain("SIP").contains("198.51.100.1"));
+            kill_worker("commands");
+            guard.wait_for("the commands child ended (Signal(9)); starting it again");
+            guard.wait_for("the commands child is back");
+            fail_twice(&mut log, "198.51.100.2");
+            wait_until("both rules are there", || {
+                ["198.51.100.1", "198.51.100.2"]
+                    .iter()
+                    .all(|address| chain("SIP").contains(address))
+            });
+            assert_eq!(chain("SIP").matches("DROP").count(), 2, "each once");
+            let pid = guard.pid();
+            assert_eq!(
+                run(&format!("ps -o stat= --ppid {pid}")).matches('Z').count(),
+                0,
+                "no zombie"
+            );
+            // Without its nanny it ends, and that is said.
+            run(&format!("kill -9 {}", children("nanny.commands")[0]));
+            guard.wait_for("the commands child and its nanny are gone");
+            fail_twice(&mut log, "198.51.100.3");
+            guard.wait_for(" banned 198.51.100.3");
+            assert!(children("").is_empty());
+        },
+    );
 }
 
 #[test]
@@ -143,10 +154,14 @@ fn a_command_that_hangs_delays_no_ban_and_is_killed() {
         assert!(set.contains("198.51.100.20"), "{set}");
         wait_until("it hangs", || try_run("pgrep -f sleep.1234").status.success());
         fail_twice(&mut second, "198.51.100.99");
-        wait_until("another jail's actions go on", || lines("/mnt/other") == ["198.51.100.99"]);
+        wait_until("another jail's actions go on", || {
+            lines("/mnt/other") == ["198.51.100.99"]
+        });
         guard.wait_for("took too long and was killed");
         // At the end what still hangs is killed, too.
-        wait_until("the next one hangs", || try_run("pgrep -f sleep.1234").status.success());
+        wait_until("the next one hangs", || {
+            try_run("pgrep -f sleep.1234").status.success()
+        });
         guard.signal("TERM");
         assert_eq!(guard.wait(), 0);
         wait_until("none is left", || {
@@ -163,7 +178,10 @@ fn a_hostile_line_reaches_no_shell_and_comes_out_escaped() {
         let file = "[Definition]\nactionban = echo <matches> \"<matches>\" '<matches>' $(printf %%s \"<matches>\") \
             >> /mnt/shell\n    printf '%%s' \"`echo <matches>`\" | cat >> /mnt/shell\nactionunban =\n";
         action("shell", file);
-        action("words", "[Definition]\nactionban = tee /mnt/words.<ip> -- <matches>\n");
+        action(
+            "words",
+            "[Definition]\nactionban = tee /mnt/words.<ip> -- <matches>\n",
+        );
         // What it is called with is written down; `tee` would take words of an option for one.
         program("tee", "for word; do printf '%s\\n' \"$word\"; done > /mnt/words");
         let mut log = jail(
@@ -174,18 +192,30 @@ fn a_hostile_line_reaches_no_shell_and_comes_out_escaped() {
         let hostile = "';touch /mnt/owned;' \";touch /mnt/owned;\" `touch /mnt/owned` $(touch /mnt/owned) \
             ${IFS} * \\x \u{1b}[2J\u{9b}x & | > /mnt/owned # -oQ ~!touch /mnt/owned";
         for _ in 0..2 {
-            log.line(&format!("[2026-11-22 12:42:47] evil {hostile} from 198.51.100.66"));
+            log.line(&format!(
+                "[2026-11-22 12:42:47] evil {hostile} from 198.51.100.66"
+            ));
         }
         guard.wait_for(" banned 198.51.100.66");
-        wait_until("both have run", || lines("/mnt/words").len() == 3 && !lines("/mnt/shell").is_empty());
+        wait_until("both have run", || {
+            lines("/mnt/words").len() == 3 && !lines("/mnt/shell").is_empty()
+        });
         std::thread::sleep(std::time::Duration::from_millis(500));
         assert!(!fs::exists("/mnt/owned").unwrap(), "no shell has read it");
         let words = lines("/mnt/words");
         assert_eq!(words[0], "/mnt/words.198.51.100.66");
         let escaped = &words[2];
-        assert!(escaped.contains("$(touch /mnt/owned)") && escaped.contains("\\x1b[2J\\xc2\\x9bx"), "{escaped}");
-        let shell = fs::read(  "/mnt/shell").unwrap();
-        assert!(shell.iter().all(|byte| *byte == b'\n' || (b' '..=b'~').contains(byte)), "{shell:?}");
+        assert!(
+            escaped.contains("$(touch /mnt/owned)") && escaped.contains("\\x1b[2J\\xc2\\x9bx"),
+            "{escaped}"
+        );
+        let shell = fs::read("/mnt/shell").unwrap();
+        assert!(
+            shell
+                .iter()
+                .all(|byte| *byte == b'\n' || (b' '..=b'~').contains(byte)),
+            "{shell:?}"
+        );
         let shell = String::from_utf8(shell).unwrap();
         assert!(shell.matches("touch /mnt/owned").count() >= 20, "{shell}");
         let log = guard.drain().join("\n");
@@ -236,7 +266,9 @@ fn what_somebody_takes_away_is_made_again_with_all_its_bans() {
         for host in 1..=3 {
             fail_twice(&mut log, &format!("198.51.100.{host}"));
         }
-        wait_until("the rules are there", || chain("SIP").matches("DROP").count() == 3);
+        wait_until("the rules are there", || {
+            chain("SIP").matches("DROP").count() == 3
+        });
         run("iptables -F");
         run("iptables -X");
         fail_twice(&mut log, "198.51.100.4");
@@ -262,15 +294,22 @@ fn another_configuration_stops_the_old_actions_and_tells_the_new_ones_all_bans()
         let mut log = jail("action = one\nbantime = 1d");
         let mut guard = Guard::start(&CONFIG);
         fail_twice(&mut log, "198.51.100.1");
-        wait_until("it is banned", || lines("/mnt/one") == ["start", "+198.51.100.1 0"]);
+        wait_until("it is banned", || {
+            lines("/mnt/one") == ["start", "+198.51.100.1 0"]
+        });
         // The same plan: nothing happens.
         guard.signal("HUP");
         guard.wait_for("configuration read again");
         drop(jail("action = two\nbantime = 1d"));
         guard.signal("HUP");
         guard.wait_for("configuration read again");
-        wait_until("the new action has the ban", || lines("/mnt/two") == ["start", "+198.51.100.1 1"]);
-        assert_eq!(lines("/mnt/one"), ["start", "+198.51.100.1 0", "-198.51.100.1", "stop"]);
+        wait_until("the new action has the ban", || {
+            lines("/mnt/two") == ["start", "+198.51.100.1 1"]
+        });
+        assert_eq!(
+            lines("/mnt/one"),
+            ["start", "+198.51.100.1 0", "-198.51.100.1", "stop"]
+        );
         fail_twice(&mut log, "198.51.100.2");
         wait_until("and the next", || lines("/mnt/two").len() == 3);
         // What the child has in memory is what runs, whatever becomes of the files.
@@ -295,9 +334,15 @@ fn no_child_is_started_without_need() {
         action("file", "[Definition]\nactionstart = touch /mnt/started\n");
         drop(jail("action = file"));
         let guard = Guard::start(&["--dry-run", "--config", "/mnt/jail.local"]);
-        assert!(children("").is_empty() && !fs::exists("/mnt/started").unwrap(), "nor for a dry run");
+        assert!(
+            children("").is_empty() && !fs::exists("/mnt/started").unwrap(),
+            "nor for a dry run"
+        );
         drop(guard);
-        let output = try_run(&format!("{} check --config /mnt/jail.local", env!("CARGO_BIN_EXE_sipguard")));
+        let output = try_run(&format!(
+            "{} check --config /mnt/jail.local",
+            env!("CARGO_BIN_EXE_sipguard")
+        ));
         let shown = String::from_utf8(output.stdout).unwrap();
         assert!(shown.contains("runs file as root"), "{shown}");
         assert!(shown.contains("\n    start     touch /mnt/started\n"), "{shown}");

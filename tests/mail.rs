@@ -64,16 +64,25 @@ fn a_real_mail_program_delivers_the_articles_mails() {
             dest=root@example.org, sender=root]";
         assert!(ARTICLE.contains(ours));
         let text = ARTICLE
-            .replace(ours, "%(action_mwl)s\n  mail-whois[name=BY-MAIL, dest=root@localhost]")
+            .replace(
+                ours,
+                "%(action_mwl)s\n  mail-whois[name=BY-MAIL, dest=root@localhost]",
+            )
             .replace("root@example.org", "root@localhost")
             .replace("fail2ban@example.org", "fail2ban@localhost");
         fs::write("/mnt/jail.local", text).unwrap();
         let mut log = Log::create("/var/log/asterisk/messages");
         let mut guard = Guard::start(&CONFIG);
-        wait_until("the jail's start is delivered", || mailbox().contains("ASTERISK") || mailbox().contains("started"));
+        wait_until("the jail's start is delivered", || {
+            mailbox().contains("ASTERISK") || mailbox().contains("started")
+        });
         for process in ["nanny.mail", "worker.mail"] {
             let pid = children(process)[0];
-            assert_eq!(uid(pid), "65534 65534 65534 65534 | 65534 | 0000000000000000", "{process}");
+            assert_eq!(
+                uid(pid),
+                "65534 65534 65534 65534 | 65534 | 0000000000000000",
+                "{process}"
+            );
         }
         assert!(children("worker.commands").is_empty());
         fail_twice(&mut log, "198.51.100.66");
@@ -98,7 +107,9 @@ fn a_real_mail_program_delivers_the_articles_mails() {
         assert!(all.contains("Return-path: <fail2ban@localhost>"), "{all}");
         guard.signal("TERM");
         assert_eq!(guard.wait(), 0);
-        wait_until("the end is delivered", || mailbox().contains("asterisk: stopped on"));
+        wait_until("the end is delivered", || {
+            mailbox().contains("asterisk: stopped on")
+        });
     });
 }
 
@@ -128,9 +139,19 @@ fn what_an_attacker_and_a_whois_server_write_stays_text() {
         let bad = |char: char| char.is_control() && char != '\n';
         assert!(!mail.contains(bad), "{mail:?}");
         let (head, body) = mail.split_once("\n\n").unwrap();
-        assert_eq!(head.matches("\nTo: a@example.org,\n b@example.org\n").count(), 1, "{head}");
-        assert!(head.contains("From: =?UTF-8?B?") && !head.contains("Bcc"), "{head}");
-        assert!(body.lines().all(|line| !line.starts_with(['~', '.']) && !line.starts_with("From ")));
+        assert_eq!(
+            head.matches("\nTo: a@example.org,\n b@example.org\n").count(),
+            1,
+            "{head}"
+        );
+        assert!(
+            head.contains("From: =?UTF-8?B?") && !head.contains("Bcc"),
+            "{head}"
+        );
+        assert!(
+            body.lines()
+                .all(|line| !line.starts_with(['~', '.']) && !line.starts_with("From "))
+        );
         assert!(body.lines().all(|line| line.len() < 998) && mail.len() < 40_000);
         for part in [
             "\n  ~!touch /mnt/owned\n  .\n  From me\n  Bcc: all@example.org\\u{1b}[2J\\u{9b}x\n  198.51.100.66\n",
@@ -166,9 +187,20 @@ fn a_storm_of_bans_is_some_mails_and_a_list() {
         assert!(subjects.len() <= 14, "{subjects:?}");
         let told: Vec<u64> = subjects
             .iter()
-            .filter_map(|subject| subject.split_once("banned ")?.1.split_once(" sources")?.0.parse().ok())
+            .filter_map(|subject| {
+                subject
+                    .split_once("banned ")?
+                    .1
+                    .split_once(" sources")?
+                    .0
+                    .parse()
+                    .ok()
+            })
             .collect();
-        let alone = subjects.iter().filter(|subject| subject.contains("banned 100.64.")).count() as u64;
+        let alone = subjects
+            .iter()
+            .filter(|subject| subject.contains("banned 100.64."))
+            .count() as u64;
         assert_eq!(told.iter().sum::<u64>() + alone, 2_000, "{subjects:?}");
         assert!(subjects.last().unwrap().contains("stopped"), "{subjects:?}");
     });
@@ -187,31 +219,38 @@ fn a_mail_child_that_is_killed_is_started_again() {
         guard.wait_for("the mail child is back; no notice was lost");
         fail_twice(&mut log, "198.51.100.2");
         wait_until("the next is there, too", || {
-            subjects().last().is_some_and(|subject| subject.contains("banned 198.51.100.2 on"))
+            subjects()
+                .last()
+                .is_some_and(|subject| subject.contains("banned 198.51.100.2 on"))
         });
     });
 }
 
 #[test]
 fn a_mail_program_that_hangs_or_is_not_there_is_said_and_holds_nobody() {
-    isolated("a_mail_program_that_hangs_or_is_not_there_is_said_and_holds_nobody", || {
-        fresh_machine();
-        program("sendmail", "echo 'no\u{1b}[2J room'; exit 75");
-        let mut log = jail("action = %(action_)s\n  sendmail");
-        let mut guard = Guard::start(&CONFIG);
-        let said = guard.wait_for("a mail is lost");
-        assert!(said.contains("exit code 75: no\\x1b[2J room"), "{said}");
-        program("sendmail", "sleep 4321");
-        fail_twice(&mut log, "198.51.100.1");
-        guard.wait_for(" banned 198.51.100.1");
-        wait_until("it hangs", || support::try_run("pgrep -f sleep.4321").status.success());
-        fail_twice(&mut log, "198.51.100.2");
-        guard.wait_for(" banned 198.51.100.2");
-        guard.signal("TERM");
-        guard.wait_for("not ended within 10 s, and killed: mail");
-        assert_eq!(guard.wait(), 0);
-        wait_until("nothing is left", || {
-            children("").is_empty() && !support::try_run("pgrep -f sleep.4321").status.success()
-        });
-    });
+    isolated(
+        "a_mail_program_that_hangs_or_is_not_there_is_said_and_holds_nobody",
+        || {
+            fresh_machine();
+            program("sendmail", "echo 'no\u{1b}[2J room'; exit 75");
+            let mut log = jail("action = %(action_)s\n  sendmail");
+            let mut guard = Guard::start(&CONFIG);
+            let said = guard.wait_for("a mail is lost");
+            assert!(said.contains("exit code 75: no\\x1b[2J room"), "{said}");
+            program("sendmail", "sleep 4321");
+            fail_twice(&mut log, "198.51.100.1");
+            guard.wait_for(" banned 198.51.100.1");
+            wait_until("it hangs", || {
+                support::try_run("pgrep -f sleep.4321").status.success()
+            });
+            fail_twice(&mut log, "198.51.100.2");
+            guard.wait_for(" banned 198.51.100.2");
+            guard.signal("TERM");
+            guard.wait_for("not ended within 10 s, and killed: mail");
+            assert_eq!(guard.wait(), 0);
+            wait_until("nothing is left", || {
+                children("").is_empty() && !support::try_run("pgrep -f sleep.4321").status.success()
+            });
+        },
+    );
 }

@@ -6,7 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Files and folders of `src/` that touch the system. Everything else is pure.
-const RIM: [&str; 8] = ["main.rs", "cli", "daemon", "firewall", "notify", "sys", "tail", "lib.rs"];
+const RIM: [&str; 8] = [
+    "main.rs", "cli", "daemon", "firewall", "notify", "sys", "tail", "lib.rs",
+];
 /// The pure files inside a folder of the rim.
 const PURE_INSIDE_RIM: [&str; 6] = [
     "tail/cursor.rs",

@@ -134,7 +134,11 @@ impl CommandLane {
     }
 
     fn push(&mut self, number: Option<u32>, what: What, matches: String) {
-        self.jobs.push_back(Job { number, what, matches });
+        self.jobs.push_back(Job {
+            number,
+            what,
+            matches,
+        });
     }
 
     /// The steps of a job.
@@ -228,7 +232,10 @@ impl CommandLane {
         match step.op {
             Op::Ensure if started => Some(()),
             Op::Ensure => {
-                self.todo.push_front(Move { op: Op::Start, ..step });
+                self.todo.push_front(Move {
+                    op: Op::Start,
+                    ..step
+                });
                 Some(())
             }
             Op::UnbanAll(behind) => {
@@ -458,7 +465,11 @@ impl Lane for CommandLane {
     }
 
     fn is_idle(&self) -> bool {
-        self.running.is_none() && self.next_line.is_none() && self.todo.is_empty() && self.jobs.is_empty() && self.job.is_none()
+        self.running.is_none()
+            && self.next_line.is_none()
+            && self.todo.is_empty()
+            && self.jobs.is_empty()
+            && self.job.is_none()
     }
 
     fn hurry(&mut self) {
@@ -554,12 +565,18 @@ mod tests {
             let mut ran = Vec::new();
             while let Some(program) = self.lane.next(Now::default(), &mut self.out) {
                 let words = program.words.join(" ");
-                let failing = self.failing.iter_mut().find(|(name, left)| *name == words && *left > 0);
+                let failing = self
+                    .failing
+                    .iter_mut()
+                    .find(|(name, left)| *name == words && *left > 0);
                 let code = failing.map_or(0, |(_, left)| {
                     *left -= 1;
                     1
                 });
-                let ended = Ended { end: End::Exit(code), output: Vec::new() };
+                let ended = Ended {
+                    end: End::Exit(code),
+                    output: Vec::new(),
+                };
                 self.lane.ended(&ended, &mut self.out);
                 ran.push(format!("{words}{}", if code == 0 { "" } else { "!" }));
             }
@@ -577,7 +594,9 @@ mod tests {
         world.ban("192.0.2.1/32").check("C, ban 192.0.2.1");
         world.ban("192.0.2.1/32").check("");
         world.ban("2001:db8::/64").check("C, ban 2001:db8::/64");
-        world.tell(Told::Unban(event("192.0.2.1/32"))).check("C, un 192.0.2.1");
+        world
+            .tell(Told::Unban(event("192.0.2.1/32")))
+            .check("C, un 192.0.2.1");
         world.tell(Told::Unban(event("192.0.2.1/32"))).check("");
         world.tell(Told::Stop).check("un 2001:db8::/64, X");
         assert_eq!(world.out.done, [7; 7]);
@@ -587,7 +606,10 @@ mod tests {
     #[test]
     fn a_flush_stands_for_every_unban() {
         let mut world = World::new(commands("start=N;stop=X;flush=F;ban=ban <ip>;unban=un <ip>"), &[]);
-        world.tell(Told::Start).ban("192.0.2.1/32").check("N, ban 192.0.2.1");
+        world
+            .tell(Told::Start)
+            .ban("192.0.2.1/32")
+            .check("N, ban 192.0.2.1");
         world.tell(Told::Stop).check("F, X");
     }
 
@@ -600,7 +622,13 @@ mod tests {
         let first = world.lane.next(Now::default(), &mut world.out).unwrap();
         assert_eq!(first.words, ["un", "192.0.2.1"]);
         world.lane.hurry();
-        world.lane.ended(&Ended { end: End::Exit(0), output: Vec::new() }, &mut world.out);
+        world.lane.ended(
+            &Ended {
+                end: End::Exit(0),
+                output: Vec::new(),
+            },
+            &mut world.out,
+        );
         world.check("X");
     }
 
@@ -616,7 +644,9 @@ mod tests {
         world.ban("192.0.2.1/32").check("N, A, C, ban 192.0.2.1");
         world.ban("192.0.2.2/32").check("C, ban 192.0.2.2");
         world.ban("2001:db8::1/128").check("N, A, C, ban 2001:db8::1");
-        world.tell(Told::Stop).check("un 192.0.2.1, un 192.0.2.2, X, un 2001:db8::1, X");
+        world
+            .tell(Told::Stop)
+            .check("un 192.0.2.1, un 192.0.2.2, X, un 2001:db8::1, X");
     }
 
     #[test]
@@ -637,7 +667,10 @@ mod tests {
         world.tell(Told::Start).check("N, A!, X, N, A!");
         world.ban("192.0.2.1/32").check("N, A!, X, N, A!");
         let said = format!("{:?}", world.out.said);
-        assert!(said.contains("jail sip: action act: it cannot be started, not done for 192.0.2.1"), "{said}");
+        assert!(
+            said.contains("jail sip: action act: it cannot be started, not done for 192.0.2.1"),
+            "{said}"
+        );
         world.ban("192.0.2.2/32").check("N, A, C, ban 192.0.2.2");
     }
 
@@ -651,9 +684,15 @@ mod tests {
         world.ban("192.0.2.1/32").ban("192.0.2.9/32").tell(Told::SyncEnd);
         world.check("C, ban 192.0.2.9");
         let mut world = World::new(commands(&format!("{ALL};repair=R")), &[("C", 1)]);
-        world.tell(Told::Start).ban("192.0.2.1/32").check("N, A, C!, R, C, ban 192.0.2.1");
+        world
+            .tell(Told::Start)
+            .ban("192.0.2.1/32")
+            .check("N, A, C!, R, C, ban 192.0.2.1");
         let mut world = World::new(commands(ALL), &[("C", 2)]);
-        world.tell(Told::Start).ban("192.0.2.1/32").check("N, A, C!, X, N, A, C!");
+        world
+            .tell(Told::Start)
+            .ban("192.0.2.1/32")
+            .check("N, A, C!, X, N, A, C!");
     }
 
     #[test]
@@ -661,17 +700,30 @@ mod tests {
         let mut world = World::new(commands("ban=ban <ip>;unban=un <ip>"), &[]);
         world.tell(Told::Start).ban("192.0.2.1/32").ban("192.0.2.2/32");
         world.check("ban 192.0.2.1, ban 192.0.2.2");
-        world.tell(Told::SyncBegin).ban("192.0.2.2/32").ban("192.0.2.3/32").tell(Told::SyncEnd);
+        world
+            .tell(Told::SyncBegin)
+            .ban("192.0.2.2/32")
+            .ban("192.0.2.3/32")
+            .tell(Told::SyncEnd);
         world.check("ban 192.0.2.3, un 192.0.2.1");
     }
 
     #[test]
     fn bans_of_before_a_restart_are_told_unless_the_action_wants_none() {
-        let restored = Event { restored: true, ..event("192.0.2.1/32") };
+        let restored = Event {
+            restored: true,
+            ..event("192.0.2.1/32")
+        };
         for (norestored, want) in [(true, ""), (false, "ban 192.0.2.1 1")] {
-            let commands = Commands { norestored, ..commands("ban=ban <ip> <restored>") };
+            let commands = Commands {
+                norestored,
+                ..commands("ban=ban <ip> <restored>")
+            };
             let mut world = World::new(commands, &[]);
-            world.tell(Told::Start).tell(Told::Ban(restored, Lines::default())).check(want);
+            world
+                .tell(Told::Start)
+                .tell(Told::Ban(restored, Lines::default()))
+                .check(want);
         }
     }
 
@@ -680,7 +732,13 @@ mod tests {
         let mut world = World::new(commands("ban=a <ip>,b"), &[]);
         world.tell(Told::Start).ban("192.0.2.1/32");
         assert!(world.lane.next(Now::default(), &mut world.out).is_some());
-        world.lane.ended(&Ended { end: End::TooLong, output: b"x\x1b[2J\n".to_vec() }, &mut world.out);
+        world.lane.ended(
+            &Ended {
+                end: End::TooLong,
+                output: b"x\x1b[2J\n".to_vec(),
+            },
+            &mut world.out,
+        );
         world.check("");
         let want = "jail sip: action act: actionban: a <ip>: took too long and was killed: x\\x1b[2J";
         assert_eq!(world.out.said, [Say::Warn(want.to_owned())]);

@@ -267,7 +267,12 @@ impl Lane for MailLane {
                 text::push_answer(&mut shown, &ended.output);
                 if ended.output.trim_ascii().is_empty() || matches!(ended.end, End::NotStarted(_)) {
                     shown = format!("  (no answer: whois: {})\n", text::name(&ended.end.to_string()));
-                    out.warn(format!("jail {}: whois {}: {}", self.jail, event.net.addr(), ended.end));
+                    out.warn(format!(
+                        "jail {}: whois {}: {}",
+                        self.jail,
+                        event.net.addr(),
+                        ended.end
+                    ));
                 }
                 self.whois = Some(shown);
             }
@@ -355,8 +360,11 @@ mod tests {
         }
 
         fn ban(&mut self, number: u32) {
-            self.lane
-                .tell(Some(number), Told::Ban(event(number), Lines::default()), &mut self.out);
+            self.lane.tell(
+                Some(number),
+                Told::Ban(event(number), Lines::default()),
+                &mut self.out,
+            );
         }
 
         /// What the mails of this moment are about.
@@ -371,7 +379,10 @@ mod tests {
                 let input = String::from_utf8(program.input).unwrap();
                 let subject = input.lines().next().unwrap().to_owned();
                 subjects.push(subject.replace("Subject: [Fail2Ban] SIP: ", ""));
-                let ended = Ended { end: End::Exit(0), output: Vec::new() };
+                let ended = Ended {
+                    end: End::Exit(0),
+                    output: Vec::new(),
+                };
                 self.lane.ended(&ended, &mut self.out);
             }
             assert!(self.lane.is_idle());
@@ -387,7 +398,12 @@ mod tests {
         world.ban(2);
         world.lane.tell(None, Told::Unban(event(1)), &mut world.out);
         world.lane.tell(None, Told::Stop, &mut world.out);
-        let want = ["started on pbx", "banned 198.51.100.1 on pbx", "banned 198.51.100.2 on pbx", "stopped on pbx"];
+        let want = [
+            "started on pbx",
+            "banned 198.51.100.1 on pbx",
+            "banned 198.51.100.2 on pbx",
+            "stopped on pbx",
+        ];
         assert_eq!(world.mails(), want);
         assert_eq!(world.out.done, [9, 1, 2]);
     }
@@ -443,13 +459,25 @@ mod tests {
         let program = lane.next(Now::default(), &mut out).unwrap();
         assert_eq!(program.words, ["whois", "198.51.100.1"]);
         assert!(program.confined);
-        let ended = Ended { end: End::TooLong, output: Vec::new() };
+        let ended = Ended {
+            end: End::TooLong,
+            output: Vec::new(),
+        };
         lane.ended(&ended, &mut out);
         for _ in 0..2 {
             let program = lane.next(Now::default(), &mut out).unwrap();
             let mail = String::from_utf8(program.input).unwrap();
-            assert!(mail.contains("  (no answer: whois: took too long and was killed)\n"), "{mail}");
-            lane.ended(&Ended { end: End::Exit(0), output: Vec::new() }, &mut out);
+            assert!(
+                mail.contains("  (no answer: whois: took too long and was killed)\n"),
+                "{mail}"
+            );
+            lane.ended(
+                &Ended {
+                    end: End::Exit(0),
+                    output: Vec::new(),
+                },
+                &mut out,
+            );
         }
         assert!(lane.next(Now::default(), &mut out).is_none());
         assert_eq!(out.done, [1]);
@@ -460,7 +488,10 @@ mod tests {
         let mut world = World::new(letter(None));
         world.ban(1);
         assert!(world.lane.next(Now::default(), &mut world.out).is_some());
-        let ended = Ended { end: End::Exit(75), output: b"no\x1b\n".to_vec() };
+        let ended = Ended {
+            end: End::Exit(75),
+            output: b"no\x1b\n".to_vec(),
+        };
         world.lane.ended(&ended, &mut world.out);
         let want = "jail sip: action sendmail: exit code 75: no\\x1b; a mail is lost";
         assert_eq!(world.out.said, [Say::Warn(want.to_owned())]);

@@ -82,7 +82,10 @@ fn subject(letter: &Letter, about: &About<'_>, sheet: &Sheet<'_>) -> String {
             format!("banned {count} sources")
         }
     };
-    format!("[{}] {}: {what} on {}", letter.sendername, letter.name, sheet.hostname)
+    format!(
+        "[{}] {}: {what} on {}",
+        letter.sendername, letter.name, sheet.hostname
+    )
 }
 
 fn headers(letter: &Letter, subject: &str, sheet: &Sheet<'_>, ascii: bool) -> String {
@@ -106,7 +109,11 @@ fn domain(hostname: &str) -> String {
     let plain = |char: &char| char.is_ascii_alphanumeric() || ".-".contains(*char);
     let name: String = hostname.chars().filter(plain).collect();
     let name = name.trim_matches('.');
-    if name.is_empty() { "localhost".to_owned() } else { name.to_owned() }
+    if name.is_empty() {
+        "localhost".to_owned()
+    } else {
+        name.to_owned()
+    }
 }
 
 /// `Tue, 24 Nov 2026 12:00:00 +0900`
@@ -126,7 +133,10 @@ fn date(now: Now) -> String {
     } = local.to_civil();
     let weekday = usize::try_from(local.0.div_euclid(86_400).rem_euclid(7)).unwrap_or(0);
     let name = |names: &[&'static str], at: usize| names.get(at).copied().unwrap_or("");
-    let (weekday, month) = (name(&DAYS, weekday), name(&MONTHS, usize::from(month).saturating_sub(1)));
+    let (weekday, month) = (
+        name(&DAYS, weekday),
+        name(&MONTHS, usize::from(month).saturating_sub(1)),
+    );
     let sign = if now.offset_s < 0 { '-' } else { '+' };
     let offset = now.offset_s.unsigned_abs() / 60;
     format!(
@@ -179,7 +189,11 @@ fn encoded(text: &str) -> String {
 
 fn push_word(out: &mut String, word: &str) {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    out.push_str(if out.is_empty() { "=?UTF-8?B?" } else { "\n =?UTF-8?B?" });
+    out.push_str(if out.is_empty() {
+        "=?UTF-8?B?"
+    } else {
+        "\n =?UTF-8?B?"
+    });
     for group in word.as_bytes().chunks(3) {
         let bits = group.iter().chain([&0; 2]).take(3);
         let bits = bits.fold(0_usize, |bits, &byte| bits << 8 | usize::from(byte));
@@ -216,11 +230,18 @@ fn body(letter: &Letter, about: &About<'_>, sheet: &Sheet<'_>) -> String {
             }
             if letter.lines {
                 let _ = write!(text, "\nLines of the log about {}:\n\n{lines}", shown(event.net));
-                text.push_str(if lines.is_empty() { "  (no longer at hand)\n" } else { "" });
+                text.push_str(if lines.is_empty() {
+                    "  (no longer at hand)\n"
+                } else {
+                    ""
+                });
             }
         }
         About::Bans(bans, more) => {
-            let _ = writeln!(text, "sipguard on {hostname} has banned these for failures against {name}:\n");
+            let _ = writeln!(
+                text,
+                "sipguard on {hostname} has banned these for failures against {name}:\n"
+            );
             for (net, failures) in *bans {
                 let _ = writeln!(text, "  {} ({failures})", shown(*net));
             }
@@ -295,7 +316,10 @@ mod tests {
             lines: "  line\n",
         };
         let program = send(&letter(), &about, &sheet());
-        assert_eq!(program.words, ["sendmail", "-t", "-i", "-f", "fail2ban@example.org"]);
+        assert_eq!(
+            program.words,
+            ["sendmail", "-t", "-i", "-f", "fail2ban@example.org"]
+        );
         let want = "\
 Subject: [Fail2Ban] ASTERISK: banned 192.0.2.1 on pbx.example.org
 From: Fail2Ban <fail2ban@example.org>
@@ -352,7 +376,11 @@ Lines of the log about 192.0.2.1:
         let program = send(&letter, &About::Started, &sheet);
         let mail = String::from_utf8(program.input).unwrap();
         let (head, body) = mail.split_once("\n\n").unwrap();
-        assert_eq!(head.lines().filter(|line| line.starts_with("Bcc")).count(), 0, "{head}");
+        assert_eq!(
+            head.lines().filter(|line| line.starts_with("Bcc")).count(),
+            0,
+            "{head}"
+        );
         assert!(head.lines().all(|line| !line.is_empty() && line.len() < 998));
         assert!(!mail.contains(['\r', '\x1b']), "{mail:?}");
         assert_eq!(body.lines().count(), 1, "{body}");
@@ -371,8 +399,14 @@ Lines of the log about 192.0.2.1:
         let bans = [("192.0.2.1/32", 5), ("2001:db8::/64", 2)];
         let bans = bans.map(|(net, failures)| (net.parse().unwrap(), failures));
         let mail = input(&letter(), &About::Bans(&bans, 1_990));
-        assert!(mail.starts_with("Subject: [Fail2Ban] ASTERISK: banned 1992 sources on pbx"), "{mail}");
-        assert!(mail.ends_with("\n  192.0.2.1 (5)\n  2001:db8::/64 (2)\n  and 1990 more\n"), "{mail}");
+        assert!(
+            mail.starts_with("Subject: [Fail2Ban] ASTERISK: banned 1992 sources on pbx"),
+            "{mail}"
+        );
+        assert!(
+            mail.ends_with("\n  192.0.2.1 (5)\n  2001:db8::/64 (2)\n  and 1990 more\n"),
+            "{mail}"
+        );
     }
 
     #[test]

@@ -123,7 +123,14 @@ pub fn encode<'l>(
         Message::Start => (1, none),
         Message::Ban(event, _) => (2, event),
         Message::Unban(event) => (3, event),
-        Message::Missed(jail, failures) => (4, Event { jail, failures, ..none }),
+        Message::Missed(jail, failures) => (
+            4,
+            Event {
+                jail,
+                failures,
+                ..none
+            },
+        ),
         Message::SyncBegin => (5, none),
         Message::SyncEnd => (6, none),
         Message::Reload => (7, none),
@@ -288,8 +295,14 @@ mod tests {
             check(message, &[]);
         }
         for report in [
-            Report::Hello { plan: u64::MAX, again: true },
-            Report::Hello { plan: 1, again: false },
+            Report::Hello {
+                plan: u64::MAX,
+                again: true,
+            },
+            Report::Hello {
+                plan: 1,
+                again: false,
+            },
             Report::Done(u32::MAX),
             Report::Again,
         ] {
@@ -313,15 +326,15 @@ mod tests {
         let message = Message::Ban(event("192.0.2.1/32"), Lines::default());
         encode(&mut bytes, 9, &message, [&b"ab"[..]].into_iter());
         let want = [
-            &[2, 1][..],                                              // a ban, restored
-            &513_u16.to_le_bytes(),                                   // jail
-            &9_u32.to_le_bytes(),                                     // number
-            &7_u32.to_le_bytes(),                                     // failures
-            &[4, 32, 0, 0],                                           // IPv4, /32
+            &[2, 1][..],                                               // a ban, restored
+            &513_u16.to_le_bytes(),                                    // jail
+            &9_u32.to_le_bytes(),                                      // number
+            &7_u32.to_le_bytes(),                                      // failures
+            &[4, 32, 0, 0],                                            // IPv4, /32
             &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1], // address
-            &600_u64.to_le_bytes(),                                   // bantime
-            &(-5_i64).to_le_bytes(),                                  // time
-            &[2, 0, b'a', b'b'],                                      // one line
+            &600_u64.to_le_bytes(),                                    // bantime
+            &(-5_i64).to_le_bytes(),                                   // time
+            &[2, 0, b'a', b'b'],                                       // one line
         ];
         assert_eq!(bytes, want.concat());
     }

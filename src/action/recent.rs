@@ -119,7 +119,9 @@ mod tests {
 
     fn kept(recent: &Recent, number: u32) -> Vec<String> {
         let lines = recent.lines(IpNet::from(addr(number)), JAIL);
-        lines.map(|line| String::from_utf8(line.to_vec()).unwrap()).collect()
+        lines
+            .map(|line| String::from_utf8(line.to_vec()).unwrap())
+            .collect()
     }
 
     #[test]
@@ -184,7 +186,13 @@ mod tests {
         for _ in 0..40 {
             recent.push(addr(1), JAIL, &[b'x'; 600], 100);
         }
-        let bytes: usize = recent.lines(IpNet::from(addr(1)), JAIL).map(|line| line.len() + 2).sum();
-        assert!((MATCHES_BYTES_MAX - 600..=MATCHES_BYTES_MAX).contains(&bytes), "{bytes}");
+        let bytes: usize = recent
+            .lines(IpNet::from(addr(1)), JAIL)
+            .map(|line| line.len() + 2)
+            .sum();
+        assert!(
+            (MATCHES_BYTES_MAX - 600..=MATCHES_BYTES_MAX).contains(&bytes),
+            "{bytes}"
+        );
     }
 }

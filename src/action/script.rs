@@ -170,6 +170,9 @@ enum Command {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Script(Vec<Command>);
 
+/// A command that is ready to run: its words, and its variables.
+pub type Ready = (Vec<String>, Vec<(String, String)>);
+
 /// What is wrong with a command: from which byte on, how many, and what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
@@ -217,7 +220,7 @@ impl Script {
 
     /// The words and the environment of command `number`.
     #[must_use]
-    pub fn run(&self, number: usize, values: &Values<'_>) -> Option<(Vec<String>, Vec<(String, String)>)> {
+    pub fn run(&self, number: usize, values: &Values<'_>) -> Option<Ready> {
         match self.0.get(number)? {
             Command::Words(words) => {
                 let word = |pieces: &Vec<Piece>| {
@@ -299,10 +302,10 @@ fn tag(text: &str) -> Option<(Tag, usize)> {
 
 /// Words that mean something to a shell only, or to a shell something else than a program of that name does.
 const OF_THE_SHELL: [&str; 41] = [
-    "!", ".", ":", "[", "{", "alias", "break", "case", "cd", "command", "continue", "do", "done", "echo", "eval",
-    "exec", "exit", "export", "false", "for", "getopts", "hash", "if", "kill", "local", "printf", "pwd", "read",
-    "readonly", "return", "set", "shift", "source", "test", "trap", "true", "ulimit", "umask", "unset", "wait",
-    "while",
+    "!", ".", ":", "[", "{", "alias", "break", "case", "cd", "command", "continue", "do", "done", "echo",
+    "eval", "exec", "exit", "export", "false", "for", "getopts", "hash", "if", "kill", "local", "printf",
+    "pwd", "read", "readonly", "return", "set", "shift", "source", "test", "trap", "true", "ulimit", "umask",
+    "unset", "wait", "while",
 ];
 
 /// The words of a line as a shell would split them; `None` if it takes a shell to say what they are.
@@ -524,8 +527,14 @@ mod tests {
             "iptables -N f\niptables -I f 1 -s <ip> ! -i lo -j DROP",
         );
         check("a 'b c' \"d'e\" f\\ g ''", "a 'b c' 'd'e' 'f g' ''");
-        check("curl --data ip=<ip> -d \"x=<ip>;y\"", "curl --data ip=<ip> -d x=<ip>;y");
-        check("a \"<matches> & co\" b<fq-hostname>c", "a '<matches> & co' b<fq-hostname>c");
+        check(
+            "curl --data ip=<ip> -d \"x=<ip>;y\"",
+            "curl --data ip=<ip> -d x=<ip>;y",
+        );
+        check(
+            "a \"<matches> & co\" b<fq-hostname>c",
+            "a '<matches> & co' b<fq-hostname>c",
+        );
         check("mail -s '[x] <ip>' a#b x~", "mail -s '[x] <ip>' a#b x~");
         check("a \"\\x\\\"\"", "a '\\\\x\"'");
         check("a {b} }", "a {b} }");
@@ -534,9 +543,31 @@ mod tests {
     #[test]
     fn what_only_a_shell_can_do_is_left_to_it() {
         for text in [
-            "a | b", "a && b", "a; b", "a > b", "a < b", "a <b> c", "a $X", "a \"$X\"", "a `b`", "a *", "a ?", "a [b]",
-            "X=1 a", "~/a", "a ~/b", "# a", "if a; then\nb\nfi", "{ a; }", "a 'b", "a &", "(a)", "! a", "echo a",
-            "a\nb | c", "a \\",
+            "a | b",
+            "a && b",
+            "a; b",
+            "a > b",
+            "a < b",
+            "a <b> c",
+            "a $X",
+            "a \"$X\"",
+            "a `b`",
+            "a *",
+            "a ?",
+            "a [b]",
+            "X=1 a",
+            "~/a",
+            "a ~/b",
+            "# a",
+            "if a; then\nb\nfi",
+            "{ a; }",
+            "a 'b",
+            "a &",
+            "(a)",
+            "! a",
+            "echo a",
+            "a\nb | c",
+            "a \\",
         ] {
             let script = Script::new(text);
             let shown = script.map(|script| script.lines().collect::<String>());
@@ -553,7 +584,10 @@ mod tests {
             ("echo \"a <ip> b\"", format!("echo \"a {ip} b\"")),
             ("echo 'a <ip> b'", format!("echo 'a '\"{ip}\"' b'")),
             ("IP=<ip> a", format!("IP=\"{ip}\" a")),
-            ("a \"$(b <ip> \"<ip>\")\" <ip>", format!("a \"$(b \"{ip}\" \"{ip}\")\" \"{ip}\"")),
+            (
+                "a \"$(b <ip> \"<ip>\")\" <ip>",
+                format!("a \"$(b \"{ip}\" \"{ip}\")\" \"{ip}\""),
+            ),
             ("a \"(x)\" <ip> | b", format!("a \"(x)\" \"{ip}\" | b")),
             ("a \"\\\"<ip>\" | b", format!("a \"\\\"{ip}\" | b")),
             ("a | b # don't <ip>", "a | b # don't <ip>".to_owned()),
@@ -562,7 +596,9 @@ mod tests {
             let script = Script::new(text).unwrap();
             let (argv, env) = script.run(0, &values()).unwrap();
             assert_eq!(argv, ["/bin/sh", "-c", want.as_str(), "sipguard"], "{text}");
-            let named = want.contains("SIPGUARD").then(|| ("SIPGUARD_ip".to_owned(), "192.0.2.1".to_owned()));
+            let named = want
+                .contains("SIPGUARD")
+                .then(|| ("SIPGUARD_ip".to_owned(), "192.0.2.1".to_owned()));
             assert_eq!(env, named.into_iter().collect::<Vec<_>>(), "{text}");
         }
     }
@@ -578,9 +614,21 @@ mod tests {
 
     #[test]
     fn every_value_is_what_fail2ban_names_so() {
-        let all = "a <ip> <ip-rev> <failures> <bantime> <time> <restored> <fq-hostname> <sh-hostname> <matches>";
+        let all =
+            "a <ip> <ip-rev> <failures> <bantime> <time> <restored> <fq-hostname> <sh-hostname> <matches>";
         let (argv, _) = Script::new(all).unwrap().run(0, &values()).unwrap();
-        let want = ["a", "192.0.2.1", "1.2.0.192.", "5", "-1", "1795351367", "0", "pbx.example.org", "pbx", MATCHES];
+        let want = [
+            "a",
+            "192.0.2.1",
+            "1.2.0.192.",
+            "5",
+            "-1",
+            "1795351367",
+            "0",
+            "pbx.example.org",
+            "pbx",
+            MATCHES,
+        ];
         assert_eq!(argv, want);
         let v6 = Values {
             net: Some("2001:db8::/64".parse().unwrap()),

@@ -76,9 +76,18 @@ mod tests {
             push_answer(&mut out, answer);
             assert_eq!(out, format!("above\n{want}"), "{answer:?}");
         };
-        check(b"netname: A\r\n~!reboot\n.\nFrom me\n", "  netname: A\n  ~!reboot\n  .\n  From me\n");
-        check(b"a\x1b[2Jb\x9bc\x07\x00\x7f", "  a\\u{1b}[2Jb\u{fffd}c\\u{7}\\u{0}\\u{7f}\n");
-        check("é 東京 \u{202e}x\u{9b}\t\u{200b}".as_bytes(), "  é 東京 \\u{202e}x\\u{9b} \\u{200b}\n");
+        check(
+            b"netname: A\r\n~!reboot\n.\nFrom me\n",
+            "  netname: A\n  ~!reboot\n  .\n  From me\n",
+        );
+        check(
+            b"a\x1b[2Jb\x9bc\x07\x00\x7f",
+            "  a\\u{1b}[2Jb\u{fffd}c\\u{7}\\u{0}\\u{7f}\n",
+        );
+        check(
+            "é 東京 \u{202e}x\u{9b}\t\u{200b}".as_bytes(),
+            "  é 東京 \\u{202e}x\\u{9b} \\u{200b}\n",
+        );
         check(&[b'x'; 900], &format!("  {}\n", "x".repeat(200)));
         let mut long = String::new();
         push_answer(&mut long, &[1; 900]);
@@ -89,7 +98,11 @@ mod tests {
     fn log_lines_are_escaped_and_folded() {
         let mut out = String::new();
         push_lines(&mut out, [&b"a\n\x1b\xff"[..], &[b'y'; 250]].into_iter());
-        let want = format!("  a\\n\\x1b\\xff\n  {}\n    {}\n", "y".repeat(200), "y".repeat(50));
+        let want = format!(
+            "  a\\n\\x1b\\xff\n  {}\n    {}\n",
+            "y".repeat(200),
+            "y".repeat(50)
+        );
         assert_eq!(out, want);
     }
 }

@@ -12,8 +12,8 @@ use std::process::ExitCode;
 
 use argh::{EarlyExit, FromArgs};
 
-use crate::{config, notify};
 use crate::sys::Fault;
+use crate::{config, notify};
 
 /// Keeps SIP attackers off the box that people's phones depend on.
 #[derive(FromArgs)]

@@ -95,7 +95,11 @@ pub(super) fn actions(reading: &mut Reading<'_>, section: &str, bantime: Option<
         if brought {
             command::warn_of_file(reading, &value, call.name);
         }
-        let action = if brought { None } else { command::file(reading, section, &value, call) };
+        let action = if brought {
+            None
+        } else {
+            command::file(reading, section, &value, call)
+        };
         match action {
             Some(action) => actions.others.extend(action),
             None if call.is_kernel() => {
@@ -111,7 +115,10 @@ pub(super) fn actions(reading: &mut Reading<'_>, section: &str, bantime: Option<
         reading.wrong(value.wrong(value.text(), what));
     }
     if actions.others.len() > ACTIONS_MAX {
-        let what = format!("action: {} actions; {ACTIONS_MAX} are the limit", actions.others.len());
+        let what = format!(
+            "action: {} actions; {ACTIONS_MAX} are the limit",
+            actions.others.len()
+        );
         reading.wrong(value.wrong(value.text(), what));
     }
     Actions { blocks, ..actions }

@@ -166,7 +166,11 @@ fn warn_of_keys(reading: &mut Reading<'_>, ini: &Ini, name: &str) {
                 None => continue,
             },
         };
-        let what = format!("action {}: {} is never run: {what}", shown(name), shown(&entry.key));
+        let what = format!(
+            "action {}: {} is never run: {what}",
+            shown(name),
+            shown(&entry.key)
+        );
         reading.warn_in(ini, Some(entry.place), what);
     }
 }
@@ -196,9 +200,14 @@ fn commands(reading: &mut Reading<'_>, ini: &Ini, given: &[(&str, String)]) -> O
     let timeout = match text(reading, &of, "timeout")? {
         None => COMMAND_SECONDS,
         Some(value) => {
-            let seconds = value::seconds(value.text()).filter(|seconds| (1..=COMMAND_SECONDS_MAX).contains(seconds));
+            let seconds =
+                value::seconds(value.text()).filter(|seconds| (1..=COMMAND_SECONDS_MAX).contains(seconds));
             let what = format!("timeout: write 1 to {COMMAND_SECONDS_MAX} seconds");
-            right(reading, ini, seconds.ok_or_else(|| value.wrong(value.text(), what)))?
+            right(
+                reading,
+                ini,
+                seconds.ok_or_else(|| value.wrong(value.text(), what)),
+            )?
         }
     };
     Some(Commands {
@@ -226,7 +235,12 @@ fn yes_no(reading: &mut Reading<'_>, of: &OfAction<'_>, key: &str) -> Option<Opt
     };
     let read = value::yes_no(value.text().trim());
     let what = format!("{key}: \"{}\" is neither true nor false", shown(value.text()));
-    right(reading, of.ini, read.ok_or_else(|| value.wrong(value.text(), what))).map(Some)
+    right(
+        reading,
+        of.ini,
+        read.ok_or_else(|| value.wrong(value.text(), what)),
+    )
+    .map(Some)
 }
 
 /// The commands of a key; `of_ban` if the tags of a ban mean something in it.
@@ -243,7 +257,10 @@ fn script(reading: &mut Reading<'_>, of: &OfAction<'_>, key: &str, of_ban: bool)
     let unknown = script.tags().find(|tag| !of_ban && !tag.is_of_the_box());
     let Some(tag) = unknown else { return Some(script) };
     let name = format!("<{}>", tag.name());
-    let part = value.text().find(&name).and_then(|at| value.text().get(at..at + name.len()));
+    let part = value
+        .text()
+        .find(&name)
+        .and_then(|at| value.text().get(at..at + name.len()));
     let what = format!("{key}: {name} is known in actionban and actionunban only");
     reading.wrong_in(of.ini, value.wrong(part.unwrap_or(value.text()), what));
     None

@@ -82,22 +82,39 @@ fn write_jail(f: &mut fmt::Formatter<'_>, jail: &Jail, notifyuser: &str) -> fmt:
     for block in &jail.blocks {
         line(f, origins, "action", block)?;
     }
+    write_actions(f, jail, notifyuser)?;
+    f.write_str("\n\n")
+}
+
+/// What the jail's actions do beside the kernel.
+fn write_actions(f: &mut fmt::Formatter<'_>, jail: &Jail, notifyuser: &str) -> fmt::Result {
+    let origins = &jail.origins;
     for action in &jail.actions {
         match &action.does {
             Does::Mail(letter) => {
                 line(f, origins, "action", &format_args!("{letter}, as {notifyuser}"))?;
                 if letter.lines {
-                    line(f, origins, "maxmatches", &format_args!("{} lines", jail.maxmatches))?;
+                    line(
+                        f,
+                        origins,
+                        "maxmatches",
+                        &format_args!("{} lines", jail.maxmatches),
+                    )?;
                 }
             }
             Does::Run(commands) => {
                 let name = Escaped(action.name.as_bytes());
-                line(f, origins, "action", &format_args!("runs {name} as root, each at most {} s:", commands.timeout))?;
+                line(
+                    f,
+                    origins,
+                    "action",
+                    &format_args!("runs {name} as root, each at most {} s:", commands.timeout),
+                )?;
                 write_commands(f, commands)?;
             }
         }
     }
-    f.write_str("\n\n")
+    Ok(())
 }
 
 /// The commands of an action, a line each; IPv6's only where they differ.
@@ -108,7 +125,10 @@ fn write_commands(f: &mut fmt::Formatter<'_>, commands: &Commands) -> fmt::Resul
             write!(f, "\n    {key:<9} {command}")?;
         }
     }
-    for (key, script) in six.each().filter(|&of_six| !four.each().any(|of_four| of_four == of_six)) {
+    for (key, script) in six
+        .each()
+        .filter(|&of_six| !four.each().any(|of_four| of_four == of_six))
+    {
         let key = format!("{key} v6");
         for command in script.lines() {
             write!(f, "\n    {key:<9} {command}")?;
@@ -121,7 +141,10 @@ impl fmt::Display for Letter {
     /// `mails root@example.org from Fail2Ban <root@localhost>, with whois and log lines`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let dest = self.dest.join(" ");
-        let (name, sender) = (Escaped(self.sendername.as_bytes()), Escaped(self.sender.as_bytes()));
+        let (name, sender) = (
+            Escaped(self.sendername.as_bytes()),
+            Escaped(self.sender.as_bytes()),
+        );
         write!(f, "mails {} from {name} <{sender}>", Escaped(dest.as_bytes()))?;
         match (self.whois, self.lines) {
             (true, true) => f.write_str(", with whois and log lines")?,

@@ -187,6 +187,8 @@ fn find(folder: &Path, name: &str, read: Read<'_>) -> Result<Option<Opened>, sup
 fn overlay(ini: &mut Ini, jails: &Ini, value: &Value, given: &[(&str, &str)]) {
     // Of an option that comes twice the last counts.
     let given = given.iter().rev();
-    let entries: Vec<Entry> = given.map(|(option, text)| options::entry(value, option, text)).collect();
+    let entries: Vec<Entry> = given
+        .map(|(option, text)| options::entry(value, option, text))
+        .collect();
     ini.overlay(jails, value.place(), &[tags::DEFINITION, tags::INIT], &entries);
 }

@@ -33,7 +33,16 @@ const KINDS: [(&str, [bool; 3]); 7] = [
 
 /// Options that other versions of these actions have, and that need nothing here.
 const NEEDLESS: [&str; 11] = [
-    "logpath", "chain", "port", "protocol", "norestored", "actname", "grepopts", "grepmax", "tmpfile", "bantime",
+    "logpath",
+    "chain",
+    "port",
+    "protocol",
+    "norestored",
+    "actname",
+    "grepopts",
+    "grepmax",
+    "tmpfile",
+    "bantime",
     "ip",
 ];
 
@@ -67,7 +76,13 @@ pub(super) fn letter(
 ) -> Option<Action> {
     let (by, [whois, lines, buffered]) = kind(call.name)?;
     warn_of_options(reading, value, call);
-    let dest = texts(reading, section, value, call, (&["dest", "destemail", "destmail"], &["destmail", "destemail"]));
+    let dest = texts(
+        reading,
+        section,
+        value,
+        call,
+        (&["dest", "destemail", "destmail"], &["destmail", "destemail"]),
+    );
     let sender = texts(reading, section, value, call, (&["sender"], &["sender"]));
     let sendername = texts(reading, section, value, call, (&["sendername"], &["sendername"]));
     let dest = addresses(reading, dest, DEST, false)?;
@@ -107,7 +122,15 @@ pub(super) fn letter(
 
 /// Says which options have no effect.
 fn warn_of_options(reading: &mut Reading<'_>, value: &Value, call: &Call<'_>) {
-    let known = ["name", "dest", "destemail", "destmail", "sender", "sendername", "lines"];
+    let known = [
+        "name",
+        "dest",
+        "destemail",
+        "destmail",
+        "sender",
+        "sendername",
+        "lines",
+    ];
     for (option, _) in &call.options {
         let what = match *option {
             known_one if known.contains(&known_one) || NEEDLESS.contains(&known_one) => continue,
@@ -117,7 +140,10 @@ fn warn_of_options(reading: &mut Reading<'_>, value: &Value, call: &Call<'_>) {
             _ => "is no option of a mail action and has no effect",
         };
         let place = value.wrong(option, "").place;
-        reading.warn(Some(place), format!("action {}: {} {what}", call.name, shown(option)));
+        reading.warn(
+            Some(place),
+            format!("action {}: {} {what}", call.name, shown(option)),
+        );
     }
 }
 

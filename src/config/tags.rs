@@ -120,7 +120,11 @@ fn expand(mut value: Value, by_tag: &mut dyn FnMut(&str) -> Result<Found, Wrong>
         let name = tag.get(1..tag.len() - 1).unwrap_or_default().to_owned();
         let other = match by_tag(&name)? {
             Found::Value(other) => other,
-            Found::Unknown(what) if !put_in.iter().any(|&(a, b)| a < end && start < b && (start < a || b < end)) => {
+            Found::Unknown(what)
+                if !put_in
+                    .iter()
+                    .any(|&(a, b)| a < end && start < b && (start < a || b < end)) =>
+            {
                 return Err(value.wrong(tag, format!("{} {what}", shown(tag))));
             }
             Found::Text | Found::Unknown(_) => {

@@ -48,8 +48,14 @@ impl Notices {
             if !needs(config, role) {
                 continue;
             }
-            let link = Link::start(role, &config.notifyuser, path, record, (plan(config), config.jails.len()))
-                .map_err(|source| Fault::new(format!("cannot start the {} child", role.name()), source))?;
+            let link = Link::start(
+                role,
+                &config.notifyuser,
+                path,
+                record,
+                (plan(config), config.jails.len()),
+            )
+            .map_err(|source| Fault::new(format!("cannot start the {} child", role.name()), source))?;
             notices.links.push(link);
         }
         notices.adopt(config);
@@ -217,13 +223,19 @@ struct Known<'a> {
 
 impl Source for Known<'_> {
     fn lines(&self, net: IpNet, jail: JailId) -> impl Iterator<Item = &[u8]> {
-        self.recent.into_iter().flat_map(move |recent| recent.lines(net, jail))
+        self.recent
+            .into_iter()
+            .flat_map(move |recent| recent.lines(net, jail))
     }
 
     fn ban_from(&self, mut from: u32) -> Option<(u32, Event)> {
         loop {
             let (next, ban) = self.guard.ban_from(from)?;
-            let needs = self.jails.get(usize::from(ban.jail.0)).copied().unwrap_or_default();
+            let needs = self
+                .jails
+                .get(usize::from(ban.jail.0))
+                .copied()
+                .unwrap_or_default();
             if needs.commands {
                 return Some((next, event(ban, needs.maxretry, self.now, self.utc)));
             }

@@ -167,7 +167,11 @@ impl Link {
         if plan == self.plan && self.state != State::Foreign {
             return self.sync();
         }
-        let lost = self.waiting.iter().filter(|notice| notice.jail().is_some()).count();
+        let lost = self
+            .waiting
+            .iter()
+            .filter(|notice| notice.jail().is_some())
+            .count();
         if lost > 0 && self.role == Role::Mail {
             warn!(target: TARGET, "notices that are lost by the new configuration: {lost}");
         }
@@ -309,7 +313,9 @@ impl Link {
 
     fn flush_missed(&mut self) {
         for jail in 0..self.missed.len() {
-            let Some(&count) = self.missed.get(jail) else { return };
+            let Some(&count) = self.missed.get(jail) else {
+                return;
+            };
             let number = u16::try_from(jail).unwrap_or(u16::MAX);
             if count > 0 && self.has_room(Some(number)) && self.send_missed(number, count) {
                 if let Some(missed) = self.missed.get_mut(jail) {
@@ -383,8 +389,7 @@ impl Link {
             Notice::Stop => Message::Stop,
             Notice::Start | Notice::Ban(_) | Notice::Unban(_) | Notice::Missed(..) => Message::Start,
         };
-        self.underway.len() < NOTICES_UNDERWAY_MAX
-            && self.send_message(notice, &message, core::iter::empty())
+        self.underway.len() < NOTICES_UNDERWAY_MAX && self.send_message(notice, &message, core::iter::empty())
     }
 
     fn send_message<'l>(

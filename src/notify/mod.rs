@@ -37,7 +37,10 @@ const RELOAD: i32 = 3;
 /// What a child does; `words` are those behind [`WORD`].
 #[must_use]
 pub fn main(words: &[OsString]) -> ExitCode {
-    let text: Vec<&str> = words.iter().map(|word| word.to_str().unwrap_or_default()).collect();
+    let text: Vec<&str> = words
+        .iter()
+        .map(|word| word.to_str().unwrap_or_default())
+        .collect();
     let role = |name: &str| match name {
         "mail" => Role::Mail,
         _ => Role::Commands,
@@ -52,7 +55,10 @@ pub fn main(words: &[OsString]) -> ExitCode {
             sys::log::start(LevelFilter::Info);
             worker::run(role(name), *again == "again")
         }
-        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "this is for sipguard itself")),
+        _ => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "this is for sipguard itself",
+        )),
     };
     match done {
         Ok(code) => ExitCode::from(code),

@@ -56,7 +56,9 @@ pub(super) fn run(role: Role, notifyuser: &str, path: &OsStr) -> io::Result<u8> 
                 again = false;
                 continue;
             }
-            Some(exit) => warn!(target: TARGET, "the {} child ended ({exit:?}); starting it again", role.name()),
+            Some(exit) => {
+                warn!(target: TARGET, "the {} child ended ({exit:?}); starting it again", role.name());
+            }
         }
         again = true;
         let lived = clock::boottime()?.seconds_since(started);
@@ -112,7 +114,8 @@ impl Nanny {
         let end = clock::boottime()?.plus_seconds(seconds);
         loop {
             let left = end.millis_since(clock::boottime()?);
-            let [closed, ended] = poll::closed_or_readable(self.socket.as_fd(), self.ends.as_fd(), Some(left))?;
+            let [closed, ended] =
+                poll::closed_or_readable(self.socket.as_fd(), self.ends.as_fd(), Some(left))?;
             if closed || left == 0 {
                 return Ok(closed);
             }

@@ -60,7 +60,9 @@ pub(super) fn run(role: Role, again: bool) -> io::Result<u8> {
     let ends = Children::new()?;
     user::die_with_parent()?;
     let record = Record::from_file(&super::recorded()?)?;
-    let config = record.config().map_err(|error| io::Error::other(error.to_string()))?;
+    let config = record
+        .config()
+        .map_err(|error| io::Error::other(error.to_string()))?;
     let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let mut worker = Worker {
         socket: super::socket()?,
@@ -123,13 +125,18 @@ impl Worker {
         let mut buffer = vec![0; MESSAGE_BYTES_MAX];
         loop {
             let now = self.now()?;
-            let idle = self.desks.iter().all(|desk| desk.running.is_none() && desk.lane.is_idle());
+            let idle = self
+                .desks
+                .iter()
+                .all(|desk| desk.running.is_none() && desk.lane.is_idle());
             match self.stopping {
                 Some((_, code)) if idle => {
                     self.tell();
                     return Ok(code);
                 }
-                Some((hurry, _)) if hurry <= now.mono => self.desks.iter_mut().for_each(|desk| desk.lane.hurry()),
+                Some((hurry, _)) if hurry <= now.mono => {
+                    self.desks.iter_mut().for_each(|desk| desk.lane.hurry());
+                }
                 Some(_) | None => {}
             }
             self.start_programs(now)?;
@@ -173,7 +180,11 @@ impl Worker {
         let next = limits.chain(letters).chain(hurry).min();
         let timeout = next.map(|next| next.millis_since(now));
         let mut fds = vec![self.socket.as_fd(), self.ends.as_fd()];
-        fds.extend(running().filter(|running| running.speaks).map(|running| running.process.output()));
+        fds.extend(
+            running()
+                .filter(|running| running.speaks)
+                .map(|running| running.process.output()),
+        );
         let ready = poll::readable_of(&fds, timeout)?;
         Ok((ready.first() == Some(&true), ready.get(1) == Some(&true)))
     }
@@ -210,7 +221,11 @@ impl Worker {
             Message::SyncEnd => return self.tell_all(number, Told::SyncEnd),
             Message::Stop | Message::Reload => {
                 let half = clock::boottime()?.plus_seconds(ACTIONS_STOP_SECONDS / 2);
-                let code = if *message == Message::Reload { RELOAD as u8 } else { 0 };
+                let code = if *message == Message::Reload {
+                    RELOAD as u8
+                } else {
+                    0
+                };
                 self.stopping = Some((half, code));
                 return self.tell_all(number, Told::Stop);
             }

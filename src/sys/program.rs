@@ -1,5 +1,8 @@
 //! Running programs: for the children only. The guard itself starts those, once, and nothing else.
-#![allow(clippy::disallowed_methods, reason = "this is the place where programs are started")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "this is the place where programs are started"
+)]
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -193,7 +196,10 @@ pub fn kill_children() {
     let ours = getpid().as_raw();
     let names = fs::read_dir("/proc").into_iter().flatten().flatten();
     for entry in names {
-        let number = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok());
+        let number = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<i32>().ok());
         let Some(pid) = number else { continue };
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         // The name, in parentheses, may hold anything; behind it: state, parent, group.
@@ -245,17 +251,33 @@ mod tests {
 
     #[test]
     fn a_program_gets_its_words_its_input_and_its_variables_and_nothing_else() {
-        let (exit, said) = run(&["sh", "-c", "cat; env | sort; echo $1 >&2; exit 3", "x", "a"], b"text\n", 9_000);
+        let (exit, said) = run(
+            &["sh", "-c", "cat; env | sort; echo $1 >&2; exit 3", "x", "a"],
+            b"text\n",
+            9_000,
+        );
         assert_eq!(exit, Some(Exit::Code(3)));
         let said: Vec<&str> = said.lines().filter(|line| !line.starts_with("TZ=")).collect();
         let path = format!("PATH={PATH}");
-        let want = ["text", "HOME=/", "LANG=C.UTF-8", &path, "PWD=/", "SIPGUARD_ip=192.0.2.1; x", "a"];
+        let want = [
+            "text",
+            "HOME=/",
+            "LANG=C.UTF-8",
+            &path,
+            "PWD=/",
+            "SIPGUARD_ip=192.0.2.1; x",
+            "a",
+        ];
         assert_eq!(said, want);
     }
 
     #[test]
     fn what_it_says_is_kept_up_to_a_bound_and_never_holds_it() {
-        let (exit, said) = run(&["sh", "-c", "head -c 1000000 /dev/zero | tr '\\\\0' x; kill -9 $$"], b"", 10);
+        let (exit, said) = run(
+            &["sh", "-c", "head -c 1000000 /dev/zero | tr '\\\\0' x; kill -9 $$"],
+            b"",
+            10,
+        );
         assert_eq!((exit, said.as_str()), (Some(Exit::Signal(9)), "xxxxxxxxxx"));
     }
 

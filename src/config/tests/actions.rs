@@ -24,7 +24,10 @@ fn check(lines: &str, file: &str, want: &str) {
     for line in shown.lines().take_while(|line| !line.is_empty()) {
         if let Some(rest) = line.strip_prefix("  action ") {
             let rest = rest.trim_start();
-            let end = rest.rfind("  ").or_else(|| rest.rfind(" /c")).or_else(|| rest.rfind(" built in"));
+            let end = rest
+                .rfind("  ")
+                .or_else(|| rest.rfind(" /c"))
+                .or_else(|| rest.rfind(" built in"));
             got.push(rest[..end.unwrap_or(rest.len())].trim_end());
         } else if line.starts_with("    ") {
             got.push(line);
@@ -46,12 +49,18 @@ const SIP: &str = "drops tcp and udp to port 5060-5061";
 #[test]
 fn mail_actions_are_built_in() {
     let root = "mails root@localhost from Fail2Ban <root@<fq-hostname>>";
-    check("action = %(action_mw)s", "", &format!("{SIP}\n{root}, with whois, as nobody"));
+    check(
+        "action = %(action_mw)s",
+        "",
+        &format!("{SIP}\n{root}, with whois, as nobody"),
+    );
     check(
         "action = %(action_mwl)s\nnotifyuser2 = %(port)s\nport2 = %(notifyuser2)s\nfindtime = 600\n\
          destmail = %(port2)s@example.org",
         "",
-        &format!("{SIP}\nmails 5060 5061@example.org from Fail2Ban <root@<fq-hostname>>, with whois and log lines, as nobody"),
+        &format!(
+            "{SIP}\nmails 5060 5061@example.org from Fail2Ban <root@<fq-hostname>>, with whois and log lines, as nobody"
+        ),
     );
     check(
         "action = mail-whois[dest=\"a@b.c, d\", sender=x@y, sendername=\"電話, 1\", name=SIP]",
@@ -78,7 +87,11 @@ fn mail_actions_are_built_in() {
 #[test]
 fn what_would_put_something_into_a_header_or_an_option_is_refused() {
     let mail = |options: &str, want: &str| {
-        check_wrong(&format!("action = sendmail[{options}]"), "", &format!("/c/jail.local:3:{want}"));
+        check_wrong(
+            &format!("action = sendmail[{options}]"),
+            "",
+            &format!("/c/jail.local:3:{want}"),
+        );
     };
     mail("dest=\"-oQ/tmp\"", "25: \"-oQ/tmp\" is not a mail address");
     mail("dest=\"a b;c\"", "27: \"b;c\" is not a mail address");
@@ -91,7 +104,11 @@ fn what_would_put_something_into_a_header_or_an_option_is_refused() {
         "",
         "/c/jail.local:3:34: lines: \"0\" is not a number from 1 to 65535",
     );
-    check_wrong("destmail = a\u{7f}b\naction = sendmail", "", "/c/jail.local:3:12: \"a\\x7fb\" is not a mail address");
+    check_wrong(
+        "destmail = a\u{7f}b\naction = sendmail",
+        "",
+        "/c/jail.local:3:12: \"a\\x7fb\" is not a mail address",
+    );
 }
 
 const MINE: &str = "[Definition]\nactionstart = iptables -N f-<name>\n  iptables -I <chain> -p <protocol> -j f-<name>\n\
@@ -112,7 +129,11 @@ fn a_file_is_read_and_its_tags_are_resolved() {
          unban v6  ip6tables -D f-SIP -s <ip> -j REJECT --with 100%",
     );
     // A name that is no file means the kernel, if it is of its family.
-    check("action = iptables-mine[port=5060, protocol=udp]", MINE, "drops udp to port 5060");
+    check(
+        "action = iptables-mine[port=5060, protocol=udp]",
+        MINE,
+        "drops udp to port 5060",
+    );
     check(
         "action = mine[cmd?family=inet6=x]",
         "[Definition]\nactionban = <cmd> <family> <ip>\n[Init]\ncmd = y\n",
@@ -136,18 +157,26 @@ fn commands(lines: &str, file: &str) -> Commands {
 
 #[test]
 fn how_an_action_runs_is_read() {
-    let file = "[Definition]\nactionban = a <ip>\nnorestored = 1\ntimeout = 5\nactionstart_on_demand = true\n";
+    let file =
+        "[Definition]\nactionban = a <ip>\nnorestored = 1\ntimeout = 5\nactionstart_on_demand = true\n";
     let read = commands("action = mine", file);
-    assert_eq!((read.norestored, read.timeout, read.on_demand, read.by_family), (true, 5, true, false));
+    assert_eq!(
+        (read.norestored, read.timeout, read.on_demand, read.by_family),
+        (true, 5, true, false)
+    );
     let read = commands("action = mine[timeout=7, norestored=no]", file);
     assert_eq!((read.norestored, read.timeout), (false, 7));
     let read = commands("action = mine", MINE);
-    assert_eq!((read.norestored, read.timeout, read.on_demand, read.by_family), (false, 30, true, true));
+    assert_eq!(
+        (read.norestored, read.timeout, read.on_demand, read.by_family),
+        (false, 30, true, true)
+    );
 }
 
 #[test]
 fn the_values_of_a_hostile_line_are_words_or_variables() {
-    let file = "[Definition]\nactionban = a <matches>\n  b <ip> <matches>\nactionunban = c \"<matches>\" | d\n";
+    let file =
+        "[Definition]\nactionban = a <matches>\n  b <ip> <matches>\nactionunban = c \"<matches>\" | d\n";
     let read = commands("action = mine", file);
     let hostile = "'; reboot #$(reboot)`reboot`";
     let values = Values {
@@ -163,13 +192,17 @@ fn the_values_of_a_hostile_line_are_words_or_variables() {
     assert_eq!(four.ban.run(0, &values).unwrap().0, ["a", hostile]);
     assert_eq!(four.ban.run(1, &values).unwrap().0, ["b", "192.0.2.1", hostile]);
     let (words, variables) = four.unban.run(0, &values).unwrap();
-    assert_eq!(words, ["/bin/sh", "-c", "c \"${SIPGUARD_matches}\" | d", "sipguard"]);
+    assert_eq!(
+        words,
+        ["/bin/sh", "-c", "c \"${SIPGUARD_matches}\" | d", "sipguard"]
+    );
     assert_eq!(variables, [("SIPGUARD_matches".to_owned(), hostile.to_owned())]);
 }
 
 #[test]
 fn mistakes_in_a_file_are_shown_where_they_are() {
-    let wrong = |file: &str, want: &str| check_wrong("action = mine", file, &format!("/c/action.d/mine.conf:{want}"));
+    let wrong =
+        |file: &str, want: &str| check_wrong("action = mine", file, &format!("/c/action.d/mine.conf:{want}"));
     wrong(
         "[Definition]\nactionban = a <ipp>\n",
         "2:15: actionban: <ipp> names nothing; define it in [Init], or give it as an option of the action",
@@ -186,14 +219,26 @@ fn mistakes_in_a_file_are_shown_where_they_are() {
         "[Definition]\nactionstart = a\n  b <ip>\n",
         "3:5: actionstart: <ip> is known in actionban and actionunban only",
     );
-    wrong("[Definition]\nactionban = a | b 'c\n", "2:19: actionban: this quote is not closed");
+    wrong(
+        "[Definition]\nactionban = a | b 'c\n",
+        "2:19: actionban: this quote is not closed",
+    );
     wrong(
         "[Definition]\nactionban = a <x>\nx = <y>\ny = <x>\n",
         "4:5: actionban: this refers to itself, or to too many others",
     );
-    wrong("[Definition]\nactionban = %(nothing)s\n", "2:13: actionban: there is no nothing in [Definition] or [DEFAULT]");
-    wrong("[Definition]\nactionban = a\ntimeout = 1h\n", "3:11: timeout: write 1 to 60 seconds");
-    wrong("actionban = a\n", "1:1: a key before the first [section]; put [DEFAULT] above it");
+    wrong(
+        "[Definition]\nactionban = %(nothing)s\n",
+        "2:13: actionban: there is no nothing in [Definition] or [DEFAULT]",
+    );
+    wrong(
+        "[Definition]\nactionban = a\ntimeout = 1h\n",
+        "3:11: timeout: write 1 to 60 seconds",
+    );
+    wrong(
+        "actionban = a\n",
+        "1:1: a key before the first [section]; put [DEFAULT] above it",
+    );
 }
 
 #[test]
@@ -222,7 +267,12 @@ fn what_is_not_run_is_said() {
              somebody else\nchain f2b-voip: what is banned is dropped before every chain, also before this one"
         ),
     );
-    for quiet in ["blocktype=DROP", "chain=DOCKER-USER", "chain=FORWARD", "bantime=10m"] {
+    for quiet in [
+        "blocktype=DROP",
+        "chain=DOCKER-USER",
+        "chain=FORWARD",
+        "bantime=10m",
+    ] {
         check(&format!("banaction = iptables[{quiet}]"), "", SIP);
     }
     check(
@@ -243,7 +293,12 @@ fn a_file_of_a_built_in_name_is_not_read_and_that_is_said() {
     .unwrap();
     let said = warned(&warnings);
     for name in ["sendmail", "iptables-multiport"] {
-        assert!(said.contains(&format!("the built-in action {name} is used, not /c/action.d/{name}.")), "{said}");
+        assert!(
+            said.contains(&format!(
+                "the built-in action {name} is used, not /c/action.d/{name}."
+            )),
+            "{said}"
+        );
     }
 }
 
@@ -257,7 +312,10 @@ fn fail2bans_own_actions_load_where_they_are_installed() {
     let mut refused = Vec::new();
     for entry in folder {
         let file = entry.unwrap().file_name().into_string().unwrap();
-        let Some(name) = file.strip_suffix(".conf").filter(|name| !name.ends_with("-common")) else {
+        let Some(name) = file
+            .strip_suffix(".conf")
+            .filter(|name| !name.ends_with("-common"))
+        else {
             continue;
         };
         let text = format!("[asterisk]\nenabled = true\naction = %(action_)s\n  {name}\n");
