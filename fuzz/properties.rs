@@ -183,12 +183,15 @@ pub fn guard(bytes: &[u8]) {
         maxretry: 2,
         findtime: 60,
         bantime,
+        escalation: None,
+        recidive: false,
         trust: Trust::new(["10.0.0.0/8".parse().unwrap(), "2001:db8::/48".parse().unwrap()]),
     };
     let settings = Settings {
         ring: RING,
         maxbans: MAXBANS,
         ipv6prefix: 64,
+        purge_age: None,
         own: Trust::default(),
         seed: Seed([5, 6]),
     };

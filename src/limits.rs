@@ -44,6 +44,9 @@ pub const MAXBANS_MAX: u32 = 1 << 20;
 /// Largest `maxretry`: a source may keep this many failures in the ring.
 pub const MAXRETRY_MAX: u32 = 1_000;
 
+/// Sources whose earlier bans are remembered, for `bantime.increment`; the one banned longest ago goes first.
+pub const HISTORY_MAX: u32 = 16_384;
+
 /// Changes handed to the kernel in one batch.
 pub const CHANGES_PER_BATCH: usize = 1_024;
 

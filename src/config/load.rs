@@ -6,9 +6,10 @@ use std::path::Path;
 use super::error::{Error, Warning};
 use super::include::{self, INCLUDES, Read};
 use super::ini::{DEFAULT, Entry, Ini, Place, Wrong};
+use super::interpolate::Value;
 use super::reading::{Reading, shown};
 use super::settings::{self, Reads, SETTINGS, Scope, Setting};
-use super::{Backend, Config, DBFILE_DEFAULT, FilterName, Jail, Protocol, jail};
+use super::{Backend, Config, DBFILE_DEFAULT, FilterName, Jail, OnStop, Protocol, jail};
 use crate::limits::{FILES_MAX, JAILS_MAX, RING_MIN};
 
 /// fail2ban.conf's section; its keys may stand in jail.local, too.
@@ -113,6 +114,12 @@ impl<'i> Reading<'i> {
         let ipv6prefix = self.number(DEFINITION, "ipv6prefix").unwrap_or_default();
         let dbfile = self.dbfile();
         let notifyuser = self.notifyuser().unwrap_or_default();
+        let dbshort = self.dbshort();
+        let dbpurgeage = self.seconds(DEFINITION, "dbpurgeage").unwrap_or_default();
+        let onstop = match self.word(DEFINITION, "onstop") {
+            Some("remove") => OnStop::Remove,
+            _ => OnStop::Keep,
+        };
         let mut config = Config {
             jails: Vec::new(),
             firewall,
@@ -121,6 +128,9 @@ impl<'i> Reading<'i> {
             ipv6prefix: u8::try_from(ipv6prefix).unwrap_or(128),
             dbfile,
             notifyuser,
+            dbshort,
+            dbpurgeage,
+            onstop,
             origins: self.origins(),
         };
         self.jails(&mut config, enabled);
@@ -139,14 +149,29 @@ impl<'i> Reading<'i> {
             self.warn(Some(value.place()), what);
             return Some(DBFILE_DEFAULT.to_owned());
         }
+        self.absolute("dbfile", &value);
+        Some(text.to_owned())
+    }
+
+    fn dbshort(&mut self) -> Option<String> {
+        let value = self.value(DEFINITION, "dbshort")?;
+        let text = value.text().trim();
+        if text.is_empty() || text.eq_ignore_ascii_case("none") {
+            return None;
+        }
+        self.absolute("dbshort", &value);
+        Some(text.to_owned())
+    }
+
+    fn absolute(&mut self, key: &str, value: &Value) {
+        let text = value.text().trim();
         if !text.starts_with('/') || text.contains(['\n', '\0']) {
             let what = format!(
-                "dbfile: \"{}\" is not a path from the root; begin it with /",
+                "{key}: \"{}\" is not a path from the root; begin it with /",
                 shown(text)
             );
             self.wrong(value.wrong(value.text(), what));
         }
-        Some(text.to_owned())
     }
 
     fn notifyuser(&mut self) -> Option<String> {

@@ -23,11 +23,13 @@ use ipnet::IpNet;
 use crate::action::Action;
 use crate::filter::custom::Definition;
 use crate::filter::sshd;
+use crate::guard::Escalation;
 
 mod action;
 mod command;
 pub mod describe;
 pub mod error;
+mod escalation;
 mod expressions;
 mod filter;
 mod include;
@@ -66,6 +68,13 @@ pub struct Config {
     pub dbfile: Option<String>,
     /// `notifyuser`: as whom mails are sent.
     pub notifyuser: String,
+    /// `dbshort`: where short bans and the places in the logs are kept, if not in `dbfile`: in memory (tmpfs) they
+    /// cost a router's flash nothing.
+    pub dbshort: Option<String>,
+    /// `dbpurgeage`: how long an ended ban is remembered, in seconds; `None` is for ever.
+    pub dbpurgeage: Option<u64>,
+    /// `onstop`: what becomes of the bans in the kernel when sipguard stops.
+    pub onstop: OnStop,
     /// Where these settings are written.
     pub origins: Origins,
 }
@@ -90,6 +99,8 @@ pub struct Jail {
     pub findtime: u64,
     /// `bantime`, in seconds; `None` is for ever (`-1`).
     pub bantime: Option<u64>,
+    /// `bantime.increment` and its family; `None` if every ban is as long as the first.
+    pub escalation: Option<Escalation>,
     /// `ignoreip`: never banned.
     pub ignoreip: Vec<IpNet>,
     /// What its firewall actions block; empty if the jail has no firewall action. At most one block for
@@ -126,6 +137,8 @@ pub enum FilterName {
     Sshd(sshd::Mode),
     /// The built-in filter `dropbear`.
     Dropbear,
+    /// The built-in filter `recidive`: no log, but the bans of all other jails.
+    Recidive,
     /// `filter.d/NAME.conf`.
     Custom(Rc<Definition>),
 }
@@ -141,6 +154,7 @@ impl FilterName {
             FilterName::Asterisk => "asterisk",
             FilterName::Sshd(_) => "sshd",
             FilterName::Dropbear => "dropbear",
+            FilterName::Recidive => "recidive",
             FilterName::Custom(definition) => &definition.name,
         }
     }
@@ -191,6 +205,15 @@ impl Backend {
     }
 }
 
+/// `onstop`: what becomes of the bans in the kernel when sipguard stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnStop {
+    /// They stay in force until they end, or sipguard starts again: nothing gets through during an upgrade.
+    Keep,
+    /// They are lifted, and nothing of ours stays.
+    Remove,
+}
+
 /// Where the bans are kept over a reboot if the file does not say.
 pub const DBFILE_DEFAULT: &str = "/var/lib/sipguard/bans";
 
@@ -226,6 +249,7 @@ impl Config {
             maxretry: 5,
             findtime: 600,
             bantime: Some(600),
+            escalation: None,
             ignoreip: Vec::new(),
             blocks: vec![Block {
                 protocol: Protocol::TcpUdp,
@@ -243,6 +267,9 @@ impl Config {
             ipv6prefix: 64,
             dbfile: Some(DBFILE_DEFAULT.to_owned()),
             notifyuser: "nobody".to_owned(),
+            dbshort: None,
+            dbpurgeage: Some(86_400),
+            onstop: OnStop::Keep,
             origins: Origins::default(),
         }
     }

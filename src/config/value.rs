@@ -54,6 +54,11 @@ fn times(number: &str, unit: u64) -> Option<u64> {
     self::number(whole)?.checked_mul(unit)?.checked_add(part)
 }
 
+/// A number that may have a fraction, in thousandths.
+pub(super) fn thousandths(text: &str) -> Option<u64> {
+    times(text, 1000)
+}
+
 /// A whole number of ASCII digits.
 pub(super) fn number(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

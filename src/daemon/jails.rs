@@ -95,9 +95,10 @@ impl Jails {
                     None => jails.patterns.push((pattern.clone(), bit)),
                 }
             }
+            let Some(lens) = lens(jail) else { continue };
             match jails.readers.iter_mut().find(|reader| reader.is_for(jail)) {
                 Some(reader) => reader.jails |= bit,
-                None => jails.readers.push(Reader::new(jail, bit)),
+                None => jails.readers.push(Reader::new(jail, lens, bit)),
             }
         }
         jails
@@ -121,6 +122,11 @@ impl Jails {
 
     pub(super) fn name(&self, jail: JailId) -> &str {
         self.names.get(usize::from(jail.0)).map_or("?", String::as_str)
+    }
+
+    /// All jails.
+    pub(super) fn all(&self) -> impl Iterator<Item = JailId> + use<> {
+        (0..self.names.len()).map(|number| JailId(number as u16))
     }
 
     pub(super) fn named(&self, name: &str) -> Option<JailId> {
@@ -150,10 +156,10 @@ impl Jails {
 }
 
 impl Reader {
-    fn new(jail: &config::Jail, jails: u32) -> Reader {
+    fn new(jail: &config::Jail, lens: Lens, jails: u32) -> Reader {
         Reader {
             name: jail.filter.clone(),
-            lens: lens(jail),
+            lens,
             definition: jail.own.clone(),
             jails,
             trails: vec![Trail::default(); FILES_MAX],
@@ -172,18 +178,19 @@ impl Reader {
     }
 }
 
-/// What the lines of this jail are read with.
-pub(crate) fn lens(jail: &config::Jail) -> Lens {
+/// What the lines of this jail are read with; `None` if it reads none.
+pub(crate) fn lens(jail: &config::Jail) -> Option<Lens> {
     let filter = match &jail.filter {
+        FilterName::Recidive => return None,
         FilterName::Asterisk => Filter::Asterisk(Asterisk),
         FilterName::Sshd(mode) => Filter::Sshd(Sshd { mode: *mode }),
         FilterName::Dropbear => Filter::Dropbear(Dropbear),
         FilterName::Custom(definition) => Filter::Custom(Custom::new(Rc::clone(definition))),
     };
-    Lens {
+    Some(Lens {
         filter,
         own: jail.own.clone().map(Custom::new),
-    }
+    })
 }
 
 /// Some jails.
@@ -207,6 +214,8 @@ pub(crate) fn policies(config: &Config) -> Vec<Policy> {
         maxretry: jail.maxretry,
         findtime: jail.findtime,
         bantime: jail.bantime,
+        escalation: jail.escalation.clone(),
+        recidive: jail.filter == FilterName::Recidive,
         trust: Trust::new(jail.ignoreip.iter().copied()),
     };
     config.jails.iter().map(policy).collect()

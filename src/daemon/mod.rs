@@ -80,15 +80,15 @@ impl Daemon {
         })
     }
 
-    /// Guards until SIGTERM or SIGINT, then takes our objects out of the kernel.
+    /// Guards until SIGTERM or SIGINT. Then the bans stay in force, or with `onstop = remove` end.
     ///
     /// # Errors
-    /// If our objects cannot be taken out; if waiting or the clock fails, which no kernel does to a healthy process.
+    /// If our objects shall be taken out and cannot; if waiting or the clock fails, which no kernel does to a healthy process.
     pub fn run(&mut self) -> Result<(), Fault> {
         let ended = self
             .until_told()
             .map_err(|source| Fault::new("cannot wait for events", source));
-        ended.and_then(|()| self.watch.stop())
+        ended.and_then(|()| self.watch.stop(self.config.onstop))
     }
 
     fn until_told(&mut self) -> io::Result<()> {
@@ -213,6 +213,7 @@ fn new_guard(config: &Config) -> Result<Guard, Fault> {
         ring: config.ring,
         maxbans: config.maxbans,
         ipv6prefix: config.ipv6prefix,
+        purge_age: config.dbpurgeage,
         own: Trust::new(own),
         seed: Seed(clock::random()),
     };

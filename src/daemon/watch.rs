@@ -9,7 +9,7 @@ use super::jails::{JailBits, Jails};
 use super::notices::Notices;
 use super::open_firewall;
 use super::report::{self, Banned, Count, Net};
-use crate::config::{Backend, Config};
+use crate::config::{Backend, Config, OnStop};
 use crate::escape::Escaped;
 use crate::filter::{Context, Failure, Reading, Suspicion};
 use crate::firewall::{self, Firewall, Refusal};
@@ -258,15 +258,18 @@ impl Watch {
         }
     }
 
-    /// Takes our objects out of the kernel.
-    pub(super) fn stop(&mut self) -> Result<(), Fault> {
+    /// The end: our objects stay in the kernel, with the bans in them, or go.
+    pub(super) fn stop(&mut self, onstop: OnStop) -> Result<(), Fault> {
         let bans = Count(self.guard.ban_count().into(), "ban");
         // What an action leaves behind when this fails, it would leave behind in any case.
         let _ = self.notices.stop(&self.guard);
-        match self.firewall.as_mut().map(Firewall::teardown) {
-            Some(Err(fault)) => return Err(fault),
-            Some(Ok(())) => info!(target: TARGET, "stopped; {bans} lifted"),
-            None => info!(target: TARGET, "stopped"),
+        match (self.firewall.as_mut(), onstop) {
+            (Some(firewall), OnStop::Remove) => {
+                firewall.teardown()?;
+                info!(target: TARGET, "stopped; {bans} lifted");
+            }
+            (Some(_), OnStop::Keep) => info!(target: TARGET, "stopped; {bans} stay in force"),
+            (None, _) => info!(target: TARGET, "stopped"),
         }
         Ok(())
     }
@@ -281,33 +284,45 @@ impl Watch {
             if matches!(outcome, Outcome::Counted(_) | Outcome::Joined | Outcome::Ban(_)) {
                 self.notices.line(jail, failure.addr, line.bytes);
             }
-            let name = self.jails.name(jail);
-            match outcome {
-                Outcome::Ban(verdict) => {
-                    let told = verdict
-                        .displaced
-                        .and_then(|ban| Some((ban, self.displaced.count(self.now)?)));
-                    if let Some((ban, count)) = &told {
-                        let bans = Count(*count, "ban");
-                        warn!(target: TARGET, "the table is full (maxbans): {bans} ended early to make room, last {}", Net(ban));
-                    }
-                    self.convict(verdict);
-                }
-                Outcome::TableFull(verdict) => {
-                    if let Some(count) = self.table_full.count(self.now) {
-                        let net = Net(&verdict.ban);
-                        error!(target: TARGET, "{net} is not banned: the table is full (maxbans), {} jail={name}", Count(count, "time"));
-                    }
-                }
-                Outcome::Trusted
-                | Outcome::Joined
-                | Outcome::Claimed
-                | Outcome::Counted(_)
-                | Outcome::Banned
-                | Outcome::Dropped => {
-                    debug!(target: TARGET, "{} {} {outcome:?} jail={name}", failure.addr, failure.kind);
+            debug!(target: TARGET, "{} {} {outcome:?} jail={}", failure.addr, failure.kind, self.jails.name(jail));
+            let Some(Verdict { ban, why, .. }) = self.judge(&outcome) else {
+                continue;
+            };
+            for jail in self.jails.all() {
+                if let Some(outcome) = self.guard.observe_ban(jail, &ban, &why, self.now) {
+                    self.judge(&outcome);
                 }
             }
+        }
+    }
+
+    /// What follows from what became of a failure: the ban that it brought.
+    fn judge(&mut self, outcome: &Outcome) -> Option<Verdict> {
+        match outcome {
+            Outcome::Ban(verdict) => {
+                let told = verdict
+                    .displaced
+                    .and_then(|ban| Some((ban, self.displaced.count(self.now)?)));
+                if let Some((ban, count)) = &told {
+                    let bans = Count(*count, "ban");
+                    warn!(target: TARGET, "the table is full (maxbans): {bans} ended early to make room, last {}", Net(ban));
+                }
+                self.convict(*verdict);
+                Some(*verdict)
+            }
+            Outcome::TableFull(verdict) => {
+                if let Some(count) = self.table_full.count(self.now) {
+                    let (net, name) = (Net(&verdict.ban), self.jails.name(verdict.ban.jail));
+                    error!(target: TARGET, "{net} is not banned: the table is full (maxbans), {} jail={name}", Count(count, "time"));
+                }
+                None
+            }
+            Outcome::Trusted
+            | Outcome::Joined
+            | Outcome::Claimed
+            | Outcome::Counted(_)
+            | Outcome::Banned
+            | Outcome::Dropped => None,
         }
     }
 

@@ -49,6 +49,11 @@ impl Key {
 pub struct Seed(pub [u64; 2]);
 
 impl Seed {
+    /// The `number`-th random number: nobody outside can tell it.
+    pub(crate) fn draw(self, number: u64) -> u64 {
+        u64::from(self.hash(Key::of_number(number.into())))
+    }
+
     fn hash(self, key: Key) -> u32 {
         let [first, second] = self.0;
         let low = key.source as u64 ^ first;

@@ -181,8 +181,9 @@ impl Guard {
     }
 
     /// Enters a ban of before the restart, or of a kernel that holds it, and forgets the failures that brought it.
+    /// It is the source's `bans`-th by this jail. If it is over, only that is remembered.
     /// `false`: it is nothing that this configuration bans, and whoever holds it shall let go of it.
-    pub fn restore_ban(&mut self, ban: Ban) -> bool {
+    pub fn restore_ban(&mut self, ban: Ban, bans: u32, now: Mono) -> bool {
         let Some(policy) = self.policies.get(usize::from(ban.jail.0)) else {
             return false;
         };
@@ -193,7 +194,13 @@ impl Guard {
         let Some(net) = self.net_as_configured(ban.net) else {
             return false;
         };
-        self.failures.forget(Key::new(net, ban.jail));
+        let key = Key::new(net, ban.jail);
+        let known = self.history.bans(key, now);
+        self.history.note(key, bans.max(known).max(1), ban.until);
+        if ban.until.is_some_and(|until| until <= now) {
+            return true;
+        }
+        self.failures.forget(key);
         self.bans.extend(Ban { net, ..ban })
     }
 
@@ -218,12 +225,15 @@ mod tests {
             maxretry: 3,
             findtime: FINDTIME,
             bantime: Some(600),
+            escalation: None,
+            recidive: false,
             trust: Trust::new(["192.0.2.99/32".parse().unwrap()]),
         };
         let settings = Settings {
             ring: 64,
             maxbans: 16,
             ipv6prefix: 64,
+            purge_age: None,
             own: Trust::new([]),
             seed: Seed([1, 2]),
         };
@@ -326,7 +336,7 @@ mod tests {
             until: None,
             proof: Proof::Blind,
         };
-        assert!(guard.restore_ban(ban));
+        assert!(guard.restore_ban(ban, 1, Mono(20_000)));
         assert_eq!((guard.failures_kept(), guard.ban_count()), (0, 1));
         assert!(guard.poll_effect(Mono(20_000)).is_some());
         assert_eq!(
@@ -338,6 +348,9 @@ mod tests {
             net: "192.0.2.99/32".parse().unwrap(),
             ..ban
         };
-        assert!(!guard.restore_ban(trusted), "ignoreip may have changed");
+        assert!(
+            !guard.restore_ban(trusted, 1, Mono(0)),
+            "ignoreip may have changed"
+        );
     }
 }

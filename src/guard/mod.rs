@@ -14,7 +14,9 @@
 mod bans;
 mod deadlines;
 mod effect;
+mod escalation;
 mod failures;
+mod history;
 mod index;
 mod kept;
 mod slab;
@@ -26,6 +28,7 @@ use ipnet::IpNet;
 
 pub use bans::Ban;
 pub use effect::{Change, Effect, JailId, Slot};
+pub use escalation::Escalation;
 pub use failures::{Source, Summary};
 pub use index::Seed;
 pub use kept::Kept;
@@ -41,6 +44,7 @@ use crate::filter::Failure;
 use crate::time::Mono;
 use bans::{Bans, Entered};
 use failures::{Failures, Noted};
+use history::History;
 
 /// Rows of the failure ring that one source may fill, beyond twice its jail's `maxretry`: claimed attempts
 /// wait there for the NOTICE that they support.
@@ -55,6 +59,10 @@ pub struct Policy {
     pub findtime: u64,
     /// How long a ban lasts, in seconds; `None` is for ever.
     pub bantime: Option<u64>,
+    /// `bantime.increment`: how the time grows.
+    pub escalation: Option<Escalation>,
+    /// It counts bans by other jails, not failures: fail2ban's `recidive`.
+    pub recidive: bool,
     /// `ignoreip`.
     pub trust: Trust,
 }
@@ -68,6 +76,8 @@ pub struct Settings {
     pub maxbans: u32,
     /// IPv6 sources are counted and banned by networks of this length.
     pub ipv6prefix: u8,
+    /// `dbpurgeage`: for how long an ended ban is one of those before, in seconds; `None` is for ever.
+    pub purge_age: Option<u64>,
     /// The box's own addresses, gateways and resolvers.
     pub own: Trust,
     /// Random, so that nobody outside can choose addresses that collide in our tables.
@@ -131,6 +141,9 @@ pub struct Guard {
     settings: Settings,
     failures: Failures,
     bans: Bans,
+    history: History,
+    /// How many bans were given a random part of their time.
+    drawn: u64,
     stats: Stats,
 }
 
@@ -141,6 +154,12 @@ impl Guard {
         Guard {
             failures: Failures::new(settings.ring, settings.seed),
             bans: Bans::new(settings.maxbans, settings.seed),
+            history: History::new(
+                policies.iter().any(|policy| policy.escalation.is_some()),
+                settings.purge_age,
+                settings.seed,
+            ),
+            drawn: 0,
             policies,
             settings,
             stats: Stats::default(),
@@ -178,8 +197,7 @@ impl Guard {
                 if count < policy.maxretry {
                     return Outcome::Counted(count);
                 }
-                let until = policy.bantime.map(|bantime| now.plus_seconds(bantime));
-                self.convict(key, net, jail, until, now)
+                self.convict(key, net, jail, now)
             }
         }
     }
@@ -311,6 +329,7 @@ impl Guard {
             }
         }
         self.stats = old.stats;
+        self.history.inherit(&old.history, jail);
         old.bans.len().saturating_sub(self.bans.len())
     }
 
@@ -333,10 +352,13 @@ impl Guard {
         }
     }
 
-    fn convict(&mut self, key: Key, net: IpNet, jail: JailId, until: Option<Mono>, now: Mono) -> Outcome {
+    fn convict(&mut self, key: Key, net: IpNet, jail: JailId, now: Mono) -> Outcome {
         let Some(why) = self.failures.take(key) else {
             return Outcome::Dropped;
         };
+        let until = self
+            .bantime(net, jail, now)
+            .map(|bantime| now.plus_seconds(bantime));
         let ban = Ban {
             net,
             jail,
@@ -360,7 +382,48 @@ impl Guard {
             }
         };
         self.stats.bans += 1;
+        let bans = self.history.bans(key, now).saturating_add(1);
+        self.history.note(key, bans, until);
         Outcome::Ban(Verdict { ban, why, displaced })
+    }
+
+    /// How long a ban by a jail is to last, in seconds; `None` is for ever.
+    fn bantime(&mut self, net: IpNet, jail: JailId, now: Mono) -> Option<u64> {
+        let policy = self.policies.get(usize::from(jail.0))?;
+        let bantime = policy.bantime?;
+        let Some(escalation) = &policy.escalation else {
+            return Some(bantime);
+        };
+        let earlier = if escalation.overalljails {
+            self.history
+                .over_all(|jail| Key::new(net, jail), self.policies.len(), now)
+        } else {
+            self.history.bans(Key::new(net, jail), now)
+        };
+        self.drawn += 1;
+        Some(escalation.bantime(bantime, earlier, self.settings.seed.draw(self.drawn)))
+    }
+
+    /// How often a source was banned by a jail, the ban in force among them.
+    #[must_use]
+    pub fn bans_of(&self, net: IpNet, jail: JailId, now: Mono) -> u32 {
+        self.history.bans(Key::new(net, jail), now)
+    }
+
+    /// Takes a ban as a failure for the jails that count those: who is banned again and again is banned for longer.
+    pub fn observe_ban(&mut self, jail: JailId, ban: &Ban, why: &Summary, now: Mono) -> Option<Outcome> {
+        let policy = self.policies.get(usize::from(jail.0))?;
+        if !policy.recidive || jail == ban.jail {
+            return None;
+        }
+        let failure = Failure {
+            addr: ban.net.addr(),
+            kind: why.last,
+            proof: ban.proof,
+            attempt: None,
+            at: None,
+        };
+        Some(self.observe(jail, Source(0), &failure, now))
     }
 
     /// Rule R2.

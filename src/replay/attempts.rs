@@ -266,12 +266,15 @@ mod tests {
             maxretry: u32::MAX,
             findtime: 1000,
             bantime: None,
+            escalation: None,
+            recidive: false,
             trust: Trust::default(),
         };
         let settings = Settings {
             ring: 65_536,
             maxbans: 1,
             ipv6prefix: 64,
+            purge_age: None,
             own: Trust::default(),
             seed: Seed([1, 2]),
         };

@@ -273,29 +273,56 @@ impl Judge {
                 duplicate: line == Line::Repeats,
             };
             each(place, event)?;
-            if let Some(verdict) = self.judge(jail, source, &failure, now) {
-                let banned = Banned {
-                    jail: name,
-                    verdict,
-                    time: self.timeline.wall(now).and(time),
-                    until: verdict.ban.until.and_then(|until| self.timeline.wall(until)),
-                };
-                self.tally.banned(jail, &banned);
-                each(place, Event::Ban(&banned))?;
+            let Some(verdict) = self.judge(jail, source, &failure, now) else {
+                continue;
+            };
+            self.banned(rules, (jail, verdict), (now, time), &mut |event| {
+                each(place, event)
+            })?;
+            // Jails that count bans.
+            for number in 0..rules.jails.len() {
+                let counts = JailId(number as u16);
+                let outcome = self.guard.observe_ban(counts, &verdict.ban, &verdict.why, now);
+                if let Some(verdict) = outcome.and_then(|outcome| self.settle(&outcome, now)) {
+                    self.banned(rules, (counts, verdict), (now, time), &mut |event| {
+                        each(place, event)
+                    })?;
+                }
             }
         }
         Ok(())
+    }
+
+    fn banned<E>(
+        &mut self,
+        rules: &Rules,
+        (jail, verdict): (JailId, Verdict),
+        (now, time): (Mono, Option<Wall>),
+        each: &mut dyn FnMut(Event<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let banned = Banned {
+            jail: rules.jails.get(usize::from(jail.0)).map_or("", |(name, _)| name),
+            verdict,
+            time: self.timeline.wall(now).and(time),
+            until: verdict.ban.until.and_then(|until| self.timeline.wall(until)),
+        };
+        self.tally.banned(jail, &banned);
+        each(Event::Ban(&banned))
     }
 
     /// Asks the guard. There is no kernel; what it shall hold, it holds at once.
     fn judge(&mut self, jail: JailId, source: Source, failure: &Failure, now: Mono) -> Option<Verdict> {
         while self.guard.expire(now).is_some() {}
         let outcome = self.guard.observe(jail, source, failure, now);
+        self.settle(&outcome, now)
+    }
+
+    fn settle(&mut self, outcome: &Outcome, now: Mono) -> Option<Verdict> {
         while let Some(effect) = self.guard.poll_effect(now) {
             self.guard.acked(effect.slot, true, now);
         }
         match outcome {
-            Outcome::Ban(verdict) => Some(verdict),
+            Outcome::Ban(verdict) => Some(*verdict),
             Outcome::Trusted
             | Outcome::Joined
             | Outcome::Claimed

@@ -27,7 +27,7 @@ const INSIDE: &str = "SIPGUARD_TEST_INSIDE";
 /// Runs the body of the test `name` (as `cargo test` prints it) in user, network, mount and pid
 /// namespaces of its own, as root there: this program starts itself again under unshare(1) with
 /// just that test. Needs no root outside. All that the body leaves behind in the kernel, all its
-/// processes too, end with it. `/run` is empty and its own.
+/// processes too, end with it. `/run` and `/var/lib` are empty and its own.
 pub fn isolated(name: &str, body: impl FnOnce()) {
     inside(name, &["--map-root-user", "--user"], body);
 }
@@ -45,6 +45,7 @@ pub fn isolated_with_users(name: &str, body: impl FnOnce()) {
 fn inside(name: &str, user: &[&str], body: impl FnOnce()) {
     if env::var_os(INSIDE).is_some_and(|inside| inside == name) {
         run("mount -t tmpfs tmpfs /run");
+        run("mount -t tmpfs tmpfs /var/lib");
         run("ip link set lo up");
         return body();
     }

@@ -245,6 +245,28 @@ fn the_programs_settings_have_ranges() {
             "dbfile = bans",
             "2:10: dbfile: \"bans\" is not a path from the root; begin it with /",
         ),
+        (
+            "dbshort = tmp/bans",
+            "2:11: dbshort: \"tmp/bans\" is not a path from the root; begin it with /",
+        ),
+        (
+            "bantime.increment = 1\nbantime.factor = -1",
+            "3:18: bantime.factor: \"-1\" is not a number above 0; use 1, 2 or 1.5",
+        ),
+        (
+            "bantime.increment = 1\nbantime.multipliers = 1 x",
+            "3:25: bantime.multipliers: \"x\" is not a number; use 1 2 4 8",
+        ),
+        (
+            "bantime.increment = 1\nbantime.formula = ban.Time * 3",
+            "3:19: bantime.formula: only the two formulas of fail2ban's jail.conf are known, others are Python; \
+             write the steps as bantime.multipliers = 1 2 4 8",
+        ),
+        ("onstop = stay", "2:10: onstop: \"stay\" is none of keep, remove"),
+        (
+            "dbpurgeage = soon",
+            "2:14: dbpurgeage: \"soon\" is not a time; use seconds, 10m, 2h, 7d or -1",
+        ),
     ] {
         let error = read(&format!("[DEFAULT]\n{line}\n")).expect_err(line).to_string();
         assert_eq!(error.lines().next(), Some(format!("jail.local:{want}").as_str()));

@@ -77,7 +77,9 @@ all jails
   ring        4096 failures                            built in
   maxbans     131072                                   built in
   ipv6prefix  /64                                      built in
-  dbfile      /var/lib/sipguard/bans                   built in";
+  dbfile      /var/lib/sipguard/bans                   built in
+  dbpurgeage  1d                                       built in
+  onstop      keep: bans stay in force                 built in";
     assert_eq!(describe(&config).to_string(), want);
 }
 
