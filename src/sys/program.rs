@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn what_it_says_is_kept_up_to_a_bound_and_never_holds_it() {
         let (exit, said) = run(
-            &["sh", "-c", "head -c 1000000 /dev/zero | tr '\\\\0' x; kill -9 $$"],
+            &["sh", "-c", "head -c 1000000 /dev/zero | tr '\\0' x; kill -9 $$"],
             b"",
             10,
         );
