@@ -176,18 +176,12 @@ pub fn netlink(bytes: &[u8]) {
 pub fn message(bytes: &[u8]) {
     let _ = decode_report(bytes);
     if let Some((number, message)) = decode(bytes) {
-        let lines = match message {
-            Message::Ban(_, lines) => lines,
-            _ => message::Lines::default(),
-        };
+        let lines = lines_of(&message);
         let (mut once, mut twice) = (Vec::new(), Vec::new());
         encode(&mut once, number, &message, lines);
         assert!(once.len() <= limits::MESSAGE_BYTES_MAX);
-        let (number, again) = decode(&once).expect("what we write is a message");
-        let lines = match again {
-            Message::Ban(_, lines) => lines,
-            _ => message::Lines::default(),
-        };
+        let (number, again) = decode(&once).unwrap();
+        let lines = lines_of(&again);
         encode(&mut twice, number, &again, lines);
         assert_eq!(once, twice);
     }
@@ -206,7 +200,7 @@ pub fn message(bytes: &[u8]) {
         hostname: "pbx",
     };
     for number in 0..script.len() {
-        let (words, variables) = script.run(number, &values).expect("it is there");
+        let (words, variables) = script.run(number, &values).unwrap();
         let shell = words.first().is_some_and(|word| word == "/bin/sh") && words.get(3).is_some();
         if shell && !variables.is_empty() {
             assert!(!words.iter().any(|word| word.contains(HOSTILE)), "{words:?}");
@@ -214,6 +208,14 @@ pub fn message(bytes: &[u8]) {
     }
     let shown: String = script.lines().collect();
     assert!(shown.chars().all(|char| (' '..='~').contains(&char)), "{shown:?}");
+}
+
+fn lines_of<'m>(message: &Message<'m>) -> message::Lines<'m> {
+    if let Message::Ban(_, lines) = message {
+        *lines
+    } else {
+        message::Lines::default()
+    }
 }
 
 /// Text that a whois server answers, and lines: in a mail they can neither act on a terminal nor begin a line.
@@ -243,13 +245,13 @@ pub fn mail(bytes: &[u8]) {
             now: Now::default(),
         };
         let program = send(&letter, &About::Started, &sheet);
-        let mail = String::from_utf8(program.input).expect("what we write is UTF-8");
+        let mail = String::from_utf8(program.input).unwrap();
         assert!(
             !mail.contains(|char: char| char.is_control() && char != '\n'),
             "{mail:?}"
         );
         if by == Mailer::Sendmail {
-            let (head, _) = mail.split_once("\n\n").expect("a head and a body");
+            let (head, _) = mail.split_once("\n\n").unwrap();
             let names = head.lines().filter(|line| !line.starts_with(' ')).count();
             assert_eq!(names, 9, "{head}");
         } else {

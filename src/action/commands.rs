@@ -98,6 +98,7 @@ struct Action {
 
 /// The `action.d` actions of one jail.
 pub struct CommandLane {
+    number: u16,
     jail: String,
     hostname: String,
     actions: Vec<Action>,
@@ -114,13 +115,18 @@ pub struct CommandLane {
 impl CommandLane {
     /// The lane of a jail. Nothing is started, whatever an earlier one left.
     #[must_use]
-    pub fn new(jail: &str, hostname: &str, actions: Vec<(String, Rc<Commands>)>) -> CommandLane {
+    pub fn new(
+        (number, jail): (u16, &str),
+        hostname: &str,
+        actions: Vec<(String, Rc<Commands>)>,
+    ) -> CommandLane {
         let action = |(name, commands)| Action {
             name,
             commands,
             started: [false; 2],
         };
         CommandLane {
+            number,
             jail: jail.to_owned(),
             hostname: text::name(hostname),
             actions: actions.into_iter().map(action).collect(),
@@ -310,7 +316,7 @@ impl CommandLane {
                     What::Start | What::Unban(_) | What::Stop => None,
                 });
                 self.held = coming.collect();
-                out.again = true;
+                out.again.push(self.number);
             }
             Op::Stop if !step.quiet => self.set_started(step, false),
             Op::Check | Op::Ensure | Op::Ban | Op::Unban | Op::UnbanAll(_) | Op::Flush | Op::Stop => {}
@@ -544,7 +550,7 @@ mod tests {
         fn new(commands: Commands, failing: &[(&'static str, usize)]) -> World {
             let actions = vec![("act".to_owned(), Rc::new(commands))];
             World {
-                lane: CommandLane::new("sip", "pbx", actions),
+                lane: CommandLane::new((4, "sip"), "pbx", actions),
                 out: Out::default(),
                 failing: failing.to_vec(),
             }
@@ -679,7 +685,7 @@ mod tests {
         let mut world = World::new(commands(ALL), &[("C", 1)]);
         world.tell(Told::Start).check("N, A");
         world.ban("192.0.2.1/32").check("C!, X, N, A, C, ban 192.0.2.1");
-        assert!(world.out.again);
+        assert_eq!(world.out.again, [4]);
         world.tell(Told::SyncBegin);
         world.ban("192.0.2.1/32").ban("192.0.2.9/32").tell(Told::SyncEnd);
         world.check("C, ban 192.0.2.9");

@@ -90,8 +90,8 @@ pub struct Out {
     pub said: Vec<Say>,
     /// Numbers of the messages that are done.
     pub done: Vec<u32>,
-    /// Whether the guard has to tell again which bans are in force.
-    pub again: bool,
+    /// Jails whose bans the guard has to tell again.
+    pub again: Vec<u16>,
 }
 
 impl Out {

@@ -47,14 +47,41 @@ pub enum Message<'m> {
     Unban(Event),
     /// So many bans of this jail could not be told.
     Missed(u16, u32),
-    /// All bans that are in force follow.
-    SyncBegin,
+    /// All bans of this jail that are in force follow.
+    SyncBegin(u16),
     /// These were all.
-    SyncEnd,
+    SyncEnd(u16),
     /// The jails stop; the child ends and starts again with another configuration.
     Reload,
     /// The jails stop, and the guard.
     Stop,
+}
+
+impl Message<'_> {
+    /// Which jail it concerns; `None`: all.
+    #[must_use]
+    pub fn jail(&self) -> Option<u16> {
+        match self {
+            Message::Ban(event, _) | Message::Unban(event) => Some(event.jail),
+            Message::Missed(jail, _) | Message::SyncBegin(jail) | Message::SyncEnd(jail) => Some(*jail),
+            Message::Welcome | Message::Start | Message::Reload | Message::Stop => None,
+        }
+    }
+
+    /// Whom it concerns.
+    #[must_use]
+    pub fn net(&self) -> Option<IpNet> {
+        match self {
+            Message::Ban(event, _) | Message::Unban(event) => Some(event.net),
+            Message::Missed(..)
+            | Message::Welcome
+            | Message::Start
+            | Message::SyncBegin(_)
+            | Message::SyncEnd(_)
+            | Message::Reload
+            | Message::Stop => None,
+        }
+    }
 }
 
 /// What the child tells.
@@ -69,8 +96,8 @@ pub enum Report {
     },
     /// The message of this number is done.
     Done(u32),
-    /// It has to be told again which bans are in force.
-    Again,
+    /// It has to be told again which bans of this jail are in force.
+    Again(u16),
 }
 
 /// Lines in a message.
@@ -131,8 +158,8 @@ pub fn encode<'l>(
                 ..none
             },
         ),
-        Message::SyncBegin => (5, none),
-        Message::SyncEnd => (6, none),
+        Message::SyncBegin(jail) => (5, Event { jail, ..none }),
+        Message::SyncEnd(jail) => (6, Event { jail, ..none }),
         Message::Reload => (7, none),
         Message::Stop => (8, none),
     };
@@ -188,8 +215,8 @@ pub fn decode(bytes: &[u8]) -> Option<(u32, Message<'_>)> {
         2 => return Some((number, Message::Ban(event, Lines(reader.0)))),
         3 => Message::Unban(event),
         4 => Message::Missed(jail, failures),
-        5 => Message::SyncBegin,
-        6 => Message::SyncEnd,
+        5 => Message::SyncBegin(jail),
+        6 => Message::SyncEnd(jail),
         7 => Message::Reload,
         8 => Message::Stop,
         _ => return None,
@@ -203,7 +230,7 @@ pub fn encode_report(report: Report) -> [u8; 10] {
     let (kind, flag, value) = match report {
         Report::Hello { plan, again } => (0, u8::from(again), plan),
         Report::Done(number) => (1, 0, u64::from(number)),
-        Report::Again => (2, 0, 0),
+        Report::Again(jail) => (2, 0, u64::from(jail)),
     };
     let [a, b, c, d, e, f, g, h] = value.to_le_bytes();
     [kind, flag, a, b, c, d, e, f, g, h]
@@ -221,7 +248,7 @@ pub fn decode_report(bytes: &[u8]) -> Option<Report> {
             again: flag == 1,
         },
         1 => Report::Done(u32::try_from(value).ok()?),
-        2 => Report::Again,
+        2 => Report::Again(u16::try_from(value).ok()?),
         _ => return None,
     };
     reader.0.is_empty().then_some(report)
@@ -287,8 +314,8 @@ mod tests {
         for message in [
             Message::Welcome,
             Message::Start,
-            Message::SyncBegin,
-            Message::SyncEnd,
+            Message::SyncBegin(7),
+            Message::SyncEnd(7),
             Message::Reload,
             Message::Stop,
         ] {
@@ -304,7 +331,7 @@ mod tests {
                 again: false,
             },
             Report::Done(u32::MAX),
-            Report::Again,
+            Report::Again(3),
         ] {
             assert_eq!(decode_report(&encode_report(report)), Some(report));
         }

@@ -228,15 +228,15 @@ impl Source for Known<'_> {
             .flat_map(move |recent| recent.lines(net, jail))
     }
 
-    fn ban_from(&self, mut from: u32) -> Option<(u32, Event)> {
+    fn ban_from(&self, jail: JailId, mut from: u32) -> Option<(u32, Event)> {
+        // A jail without commands costs no walk over all bans.
+        let needs = self
+            .jails
+            .get(usize::from(jail.0))
+            .filter(|needs| needs.commands)?;
         loop {
             let (next, ban) = self.guard.ban_from(from)?;
-            let needs = self
-                .jails
-                .get(usize::from(ban.jail.0))
-                .copied()
-                .unwrap_or_default();
-            if needs.commands {
+            if ban.jail == jail {
                 return Some((next, event(ban, needs.maxretry, self.now, self.utc)));
             }
             from = next;

@@ -28,34 +28,18 @@ use crate::sys::{program, seqpacket};
 pub trait Source {
     /// The lines of a ban, if they are still at hand.
     fn lines(&self, net: IpNet, jail: JailId) -> impl Iterator<Item = &[u8]>;
-    /// The next ban in force, from number `from` on, and the number to go on with.
-    fn ban_from(&self, from: u32) -> Option<(u32, Event)>;
+    /// The next ban of a jail that is in force, from number `from` on, and the number to go on with.
+    fn ban_from(&self, jail: JailId, from: u32) -> Option<(u32, Event)>;
 }
 
-/// One thing to tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Notice {
-    Start,
-    Ban(Event),
-    Unban(Event),
-    Missed(u16, u32),
-    SyncBegin,
-    SyncEnd,
-    Reload,
-    Stop,
+/// One thing to tell; the lines of a ban are looked up when it is sent.
+type Notice = Message<'static>;
+
+fn ban(event: Event) -> Notice {
+    Message::Ban(event, Lines::default())
 }
 
-impl Notice {
-    fn jail(self) -> Option<u16> {
-        match self {
-            Notice::Ban(event) | Notice::Unban(event) => Some(event.jail),
-            Notice::Missed(jail, _) => Some(jail),
-            Notice::Start | Notice::SyncBegin | Notice::SyncEnd | Notice::Reload | Notice::Stop => None,
-        }
-    }
-}
-
-/// How far the child knows which bans are in force.
+/// How far the child knows which bans of a jail are in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sync {
     /// As far as it was told one by one.
@@ -91,7 +75,8 @@ pub struct Link {
     underway: VecDeque<(u32, Notice)>,
     /// Notices of each jail that found no room.
     missed: Vec<u32>,
-    sync: Sync,
+    /// Of each jail; in a mail child it says nothing.
+    sync: Vec<Sync>,
     buffer: Vec<u8>,
 }
 
@@ -122,7 +107,7 @@ impl Link {
             waiting: VecDeque::with_capacity(NOTICES_WAITING_MAX),
             underway: VecDeque::with_capacity(NOTICES_UNDERWAY_MAX),
             missed: vec![0; jails],
-            sync: Sync::Wanted,
+            sync: vec![Sync::Wanted; jails],
             buffer: Vec::with_capacity(MESSAGE_BYTES_MAX),
         })
     }
@@ -142,24 +127,30 @@ impl Link {
     /// The guard is in force.
     pub fn begin(&mut self) {
         self.started = true;
-        self.wait(Notice::Start);
+        self.wait(Message::Start);
     }
 
     /// Tells of a ban.
     pub fn banned(&mut self, event: Event) {
-        self.wait(Notice::Ban(event));
+        self.wait(ban(event));
     }
 
     /// Tells of the end of a ban.
     pub fn unbanned(&mut self, event: Event) {
         if self.role == Role::Commands {
-            self.wait(Notice::Unban(event));
+            self.wait(Message::Unban(event));
         }
     }
 
     /// Tells again which bans are in force.
     pub fn sync(&mut self) {
-        self.sync = Sync::Wanted;
+        self.sync.fill(Sync::Wanted);
+    }
+
+    fn sync_jail(&mut self, jail: u16) {
+        if let Some(sync) = self.sync.get_mut(usize::from(jail)) {
+            *sync = Sync::Wanted;
+        }
     }
 
     /// Has the child take over another configuration, if its plan is another.
@@ -178,8 +169,8 @@ impl Link {
         self.waiting.clear();
         self.missed = vec![0; jails];
         self.plan = plan;
-        self.sync = Sync::Wanted;
-        self.wait(Notice::Reload);
+        self.sync = vec![Sync::Wanted; jails];
+        self.wait(Message::Reload);
         // One that has not greeted yet is told when it has.
         if self.state == State::Foreign {
             self.state = State::There;
@@ -190,34 +181,48 @@ impl Link {
         if self.socket.is_none() {
             return;
         }
-        if self.waiting.len() < NOTICES_WAITING_MAX || notice.jail().is_none() {
+        let Some(jail) = notice
+            .jail()
+            .filter(|_| self.waiting.len() >= NOTICES_WAITING_MAX)
+        else {
             return self.waiting.push_back(notice);
-        }
-        self.sync = Sync::Wanted;
-        let jail = notice.jail().map(usize::from);
-        if let Some(missed) = jail.and_then(|jail| self.missed.get_mut(jail)) {
-            *missed = missed.saturating_add(1);
+        };
+        match self.role {
+            Role::Commands => self.sync_jail(jail),
+            Role::Mail => {
+                if let Some(missed) = self.missed.get_mut(usize::from(jail)) {
+                    *missed = missed.saturating_add(1);
+                }
+            }
         }
     }
 
     /// Takes what the child says.
     pub fn listen(&mut self) {
+        if !self.hear() {
+            self.end();
+        }
+    }
+
+    /// `false`: the child has ended, with its nanny.
+    fn hear(&mut self) -> bool {
         let mut buffer = [0; 64];
         while let Some(socket) = &self.socket {
             match seqpacket::receive(socket, &mut buffer) {
-                Ok(seqpacket::Received::Nothing) => return,
+                Ok(seqpacket::Received::Nothing) => break,
                 Ok(seqpacket::Received::Message(length)) => {
                     let report = buffer.get(..length).and_then(message::decode_report);
                     match report {
                         Some(Report::Done(number)) => self.underway.retain(|(sent, _)| *sent != number),
-                        Some(Report::Again) => self.sync = Sync::Wanted,
+                        Some(Report::Again(jail)) => self.sync_jail(jail),
                         Some(Report::Hello { plan, again }) => self.greet(plan, again),
                         None => {}
                     }
                 }
-                Ok(seqpacket::Received::End) | Err(_) => return self.end(),
+                Ok(seqpacket::Received::End) | Err(_) => return false,
             }
         }
+        true
     }
 
     fn greet(&mut self, plan: u64, again: bool) {
@@ -225,15 +230,15 @@ impl Link {
             self.say_what_is_lost();
         }
         self.underway.clear();
-        self.sync = Sync::Wanted;
+        self.sync();
         let number = self.number;
         self.transmit(number, &Message::Welcome, core::iter::empty());
         self.state = State::There;
         if plan == self.plan {
-            if self.started && !self.waiting.contains(&Notice::Start) {
-                self.waiting.push_front(Notice::Start);
+            if self.started && !self.waiting.contains(&Message::Start) {
+                self.waiting.push_front(Message::Start);
             }
-        } else if !self.waiting.contains(&Notice::Reload) {
+        } else if !self.waiting.contains(&Message::Reload) {
             self.state = State::Foreign;
             let role = self.role.name();
             error!(target: TARGET, "the {role} child has another configuration than the guard: nothing is done by it; restart the guard");
@@ -241,15 +246,11 @@ impl Link {
     }
 
     fn say_what_is_lost(&self) {
-        let mut lost = self.underway.iter().filter_map(|(_, notice)| match notice {
-            Notice::Ban(event) | Notice::Unban(event) => Some(shown(event.net)),
-            Notice::Missed(..)
-            | Notice::Start
-            | Notice::SyncBegin
-            | Notice::SyncEnd
-            | Notice::Reload
-            | Notice::Stop => None,
-        });
+        let mut lost = self
+            .underway
+            .iter()
+            .filter_map(|(_, notice)| notice.net())
+            .map(shown);
         let role = self.role.name();
         match (lost.next(), lost.count()) {
             (None, _) => warn!(target: TARGET, "the {role} child is back; no notice was lost"),
@@ -284,9 +285,13 @@ impl Link {
             return;
         }
         self.flush_waiting(source);
-        self.flush_missed();
-        if self.role == Role::Commands && self.waiting.is_empty() {
-            self.flush_sync(source);
+        self.flush_missed(source);
+        // What concerns all comes in its turn, before and after which a sync means something else.
+        let barrier = self.waiting.iter().any(|notice| notice.jail().is_none());
+        for jail in 0..self.sync.len() {
+            if self.role == Role::Commands && !barrier && self.state == State::There {
+                self.flush_sync(u16::try_from(jail).unwrap_or(u16::MAX), source);
+            }
         }
     }
 
@@ -299,11 +304,11 @@ impl Link {
                 at += 1;
                 continue;
             }
-            if (!of_jail && at > 0) || !self.has_room(notice.jail()) || !self.send(notice, source) {
+            if (!of_jail && at > 0) || !self.send(notice, source) {
                 return;
             }
             self.waiting.remove(at);
-            if notice == Notice::Reload {
+            if notice == Message::Reload {
                 // Until it greets us with the new configuration.
                 self.state = State::Coming;
                 return;
@@ -311,13 +316,13 @@ impl Link {
         }
     }
 
-    fn flush_missed(&mut self) {
+    fn flush_missed(&mut self, source: &impl Source) {
         for jail in 0..self.missed.len() {
             let Some(&count) = self.missed.get(jail) else {
                 return;
             };
             let number = u16::try_from(jail).unwrap_or(u16::MAX);
-            if count > 0 && self.has_room(Some(number)) && self.send_missed(number, count) {
+            if count > 0 && self.send(Message::Missed(number, count), source) {
                 if let Some(missed) = self.missed.get_mut(jail) {
                     *missed = 0;
                 }
@@ -325,33 +330,29 @@ impl Link {
         }
     }
 
-    fn flush_sync(&mut self, source: &impl Source) {
-        let mut from = match self.sync {
-            Sync::Told => return,
-            Sync::At(from) => from,
-            Sync::Wanted => {
-                if !self.send_bare(Notice::SyncBegin) {
-                    return;
-                }
-                0
-            }
-        };
+    /// Tells all bans of a jail, as far as there is room.
+    fn flush_sync(&mut self, jail: u16, source: &impl Source) {
+        let place = usize::from(jail);
+        let mut sync = self.sync.get(place).copied().unwrap_or(Sync::Told);
         loop {
-            self.sync = Sync::At(from);
-            let Some((next, event)) = source.ban_from(from) else {
-                if self.send_bare(Notice::SyncEnd) {
-                    self.sync = Sync::Told;
-                }
-                return;
+            let (notice, next) = match sync {
+                Sync::Told => return,
+                Sync::Wanted => (Message::SyncBegin(jail), Sync::At(0)),
+                Sync::At(from) => match source.ban_from(JailId(jail), from) {
+                    None => (Message::SyncEnd(jail), Sync::Told),
+                    Some((next, event)) => {
+                        let restored = true;
+                        (ban(Event { restored, ..event }), Sync::At(next))
+                    }
+                },
             };
-            let restored = Event {
-                restored: true,
-                ..event
-            };
-            if !self.has_room(Some(event.jail)) || !self.send(Notice::Ban(restored), source) {
+            if !self.send(notice, source) {
                 return;
             }
-            from = next;
+            sync = next;
+            if let Some(place) = self.sync.get_mut(place) {
+                *place = sync;
+            }
         }
     }
 
@@ -362,44 +363,22 @@ impl Link {
         share && self.underway.len() < NOTICES_UNDERWAY_MAX
     }
 
+    /// Sends one thing, with its lines. `false`: there is no room.
     fn send(&mut self, notice: Notice, source: &impl Source) -> bool {
-        match notice {
-            Notice::Ban(event) => {
-                let lines = source.lines(event.net, JailId(event.jail));
-                self.send_message(notice, &Message::Ban(event, Lines::default()), lines)
-            }
-            Notice::Unban(event) => self.send_message(notice, &Message::Unban(event), core::iter::empty()),
-            Notice::Missed(jail, count) => self.send_missed(jail, count),
-            Notice::Start | Notice::SyncBegin | Notice::SyncEnd | Notice::Reload | Notice::Stop => {
-                self.send_bare(notice)
-            }
-        }
-    }
-
-    fn send_missed(&mut self, jail: u16, count: u32) -> bool {
-        let message = Message::Missed(jail, count);
-        self.send_message(Notice::Missed(jail, count), &message, core::iter::empty())
-    }
-
-    fn send_bare(&mut self, notice: Notice) -> bool {
-        let message = match notice {
-            Notice::SyncBegin => Message::SyncBegin,
-            Notice::SyncEnd => Message::SyncEnd,
-            Notice::Reload => Message::Reload,
-            Notice::Stop => Message::Stop,
-            Notice::Start | Notice::Ban(_) | Notice::Unban(_) | Notice::Missed(..) => Message::Start,
+        let lines = match notice {
+            Message::Ban(event, _) => Some(source.lines(event.net, JailId(event.jail))),
+            Message::Unban(_)
+            | Message::Missed(..)
+            | Message::Welcome
+            | Message::Start
+            | Message::SyncBegin(_)
+            | Message::SyncEnd(_)
+            | Message::Reload
+            | Message::Stop => None,
         };
-        self.underway.len() < NOTICES_UNDERWAY_MAX && self.send_message(notice, &message, core::iter::empty())
-    }
-
-    fn send_message<'l>(
-        &mut self,
-        notice: Notice,
-        message: &Message<'_>,
-        lines: impl Iterator<Item = &'l [u8]>,
-    ) -> bool {
         let number = self.number.wrapping_add(1);
-        let sent = self.transmit(number, message, lines);
+        let sent =
+            self.has_room(notice.jail()) && self.transmit(number, &notice, lines.into_iter().flatten());
         if sent {
             self.number = number;
             self.underway.push_back((number, notice));
@@ -422,31 +401,20 @@ impl Link {
     /// The guard ends: the child is to stop the jails' actions.
     pub fn stop(&mut self) {
         self.missed.fill(0);
-        self.sync = Sync::Told;
         // Of the bans the command child need not be told any more, as they end.
         if self.role == Role::Commands {
             self.waiting.retain(|notice| notice.jail().is_none());
         }
-        self.wait(Notice::Stop);
+        self.wait(Message::Stop);
     }
 
     /// After [`Link::stop`]: goes on until the child has ended. `true`: it has.
     pub fn has_stopped(&mut self, source: &impl Source) -> bool {
-        let mut buffer = [0; 64];
-        while let Some(socket) = &self.socket {
-            match seqpacket::receive(socket, &mut buffer) {
-                Ok(seqpacket::Received::Nothing) => break,
-                Ok(seqpacket::Received::Message(length)) => {
-                    match buffer.get(..length).and_then(message::decode_report) {
-                        Some(Report::Done(number)) => self.underway.retain(|(sent, _)| *sent != number),
-                        Some(Report::Hello { plan, again }) => self.greet(plan, again),
-                        Some(Report::Again) | None => {}
-                    }
-                }
-                Ok(seqpacket::Received::End) | Err(_) => self.socket = None,
-            }
+        if !self.hear() {
+            self.socket = None;
         }
-        self.sync = Sync::Told;
+        // What is in force does not matter any more.
+        self.sync.fill(Sync::Told);
         self.flush(source);
         self.socket.is_none() || self.state == State::Foreign
     }

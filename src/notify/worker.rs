@@ -86,7 +86,7 @@ fn desks(config: &Config, role: Role, hostname: &str) -> Vec<Desk> {
     let jails = (0..).zip(&config.jails);
     jails
         .filter_map(|(number, jail)| {
-            let lane = lane(jail, role, hostname)?;
+            let lane = lane(number, jail, role, hostname)?;
             Some(Desk {
                 jail: number,
                 lane,
@@ -96,7 +96,7 @@ fn desks(config: &Config, role: Role, hostname: &str) -> Vec<Desk> {
         .collect()
 }
 
-fn lane(jail: &Jail, role: Role, hostname: &str) -> Option<Box<dyn Lane>> {
+fn lane(number: u16, jail: &Jail, role: Role, hostname: &str) -> Option<Box<dyn Lane>> {
     let (mut letters, mut commands) = (Vec::new(), Vec::new());
     for action in jail.actions.iter().filter(|action| action.role() == role) {
         match &action.does {
@@ -116,7 +116,11 @@ fn lane(jail: &Jail, role: Role, hostname: &str) -> Option<Box<dyn Lane>> {
         Role::Mail if letters.is_empty() => None,
         Role::Commands if commands.is_empty() => None,
         Role::Mail => Some(Box::new(MailLane::new(&jail.name, hostname, seed, letters))),
-        Role::Commands => Some(Box::new(CommandLane::new(&jail.name, hostname, commands))),
+        Role::Commands => Some(Box::new(CommandLane::new(
+            (number, &jail.name),
+            hostname,
+            commands,
+        ))),
     }
 }
 
@@ -216,9 +220,9 @@ impl Worker {
             Message::Ban(event, lines) => (event.jail, Told::Ban(event, lines)),
             Message::Unban(event) => (event.jail, Told::Unban(event)),
             Message::Missed(jail, count) => (jail, Told::Missed(count)),
+            Message::SyncBegin(jail) => (jail, Told::SyncBegin),
+            Message::SyncEnd(jail) => (jail, Told::SyncEnd),
             Message::Start => return self.tell_all(number, Told::Start),
-            Message::SyncBegin => return self.tell_all(number, Told::SyncBegin),
-            Message::SyncEnd => return self.tell_all(number, Told::SyncEnd),
             Message::Stop | Message::Reload => {
                 let half = clock::boottime()?.plus_seconds(ACTIONS_STOP_SECONDS / 2);
                 let code = if *message == Message::Reload {
@@ -299,8 +303,8 @@ impl Worker {
         for number in out.done {
             self.report(Report::Done(number));
         }
-        if out.again {
-            self.report(Report::Again);
+        for jail in out.again {
+            self.report(Report::Again(jail));
         }
         for say in out.said {
             self.say(&say);
