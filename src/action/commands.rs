@@ -16,85 +16,12 @@ use ipnet::IpNet;
 
 use super::Commands;
 use super::job::{End, Ended, Lane, Now, Out, Program, Say, Told};
-use super::message::Event;
 use super::script::{Script, Values};
+use super::steps::{Action, Job, Move, Op, Running, What, family_of, over};
 use super::text;
 use crate::escape::Escaped;
 use crate::limits::COMMAND_OUTPUT_BYTES_MAX;
 use crate::time::Mono;
-
-/// One key of an action.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Op {
-    /// Start, if it is not started.
-    Ensure,
-    Start,
-    Check,
-    Repair,
-    Ban,
-    Unban,
-    /// Unban, one after the other, what is held and lies behind this.
-    UnbanAll(Option<IpNet>),
-    Flush,
-    Stop,
-}
-
-impl Op {
-    fn key(self) -> &'static str {
-        match self {
-            Op::Ensure | Op::Start => "actionstart",
-            Op::Check => "actioncheck",
-            Op::Repair => "actionrepair",
-            Op::Ban => "actionban",
-            Op::Unban | Op::UnbanAll(_) => "actionunban",
-            Op::Flush => "actionflush",
-            Op::Stop => "actionstop",
-        }
-    }
-}
-
-/// One step of a job.
-#[derive(Clone, Copy, Debug)]
-struct Move {
-    action: usize,
-    family: usize,
-    op: Op,
-    /// It has been tried before.
-    again: bool,
-    /// Nobody needs to know if it fails.
-    quiet: bool,
-    event: Option<Event>,
-}
-
-/// A step that is under way.
-#[derive(Debug)]
-struct Running {
-    step: Move,
-    line: usize,
-    /// Whether a line before the last failed, too.
-    failed: bool,
-}
-
-#[derive(Debug)]
-struct Job {
-    number: Option<u32>,
-    what: What,
-    matches: String,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum What {
-    Start,
-    Ban(Event),
-    Unban(Event),
-    Stop,
-}
-
-struct Action {
-    name: String,
-    commands: Rc<Commands>,
-    started: [bool; 2],
-}
 
 /// The `action.d` actions of one jail.
 pub struct CommandLane {
@@ -361,13 +288,6 @@ impl CommandLane {
     }
 }
 
-impl Action {
-    fn is_started(&self, family: usize) -> bool {
-        let family = if self.commands.by_family { family } else { 0 };
-        self.started.get(family) == Some(&true)
-    }
-}
-
 impl Lane for CommandLane {
     fn tell(&mut self, number: Option<u32>, told: Told<'_>, out: &mut Out) {
         match told {
@@ -394,7 +314,7 @@ impl Lane for CommandLane {
                     .collect();
                 for net in over {
                     self.held.remove(&net);
-                    self.push(None, What::Unban(self::over(0, net)), String::new());
+                    self.push(None, What::Unban(super::steps::over(0, net)), String::new());
                 }
             }
             // The guard tells all bans again.
@@ -481,22 +401,6 @@ impl Lane for CommandLane {
     fn hurry(&mut self) {
         self.todo.retain(|step| !matches!(step.op, Op::UnbanAll(_)));
         self.held.clear();
-    }
-}
-
-fn family_of(net: IpNet) -> usize {
-    usize::from(net.addr().is_ipv6())
-}
-
-/// The end of a ban of which nothing else is known.
-fn over(jail: u16, net: IpNet) -> Event {
-    Event {
-        jail,
-        net,
-        failures: 0,
-        bantime: None,
-        time: 0,
-        restored: false,
     }
 }
 

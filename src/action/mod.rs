@@ -23,6 +23,7 @@ pub mod mail;
 pub mod message;
 pub mod recent;
 pub mod script;
+mod steps;
 pub mod text;
 
 use script::Script;

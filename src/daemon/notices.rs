@@ -44,6 +44,8 @@ impl Notices {
     /// Starts the children that this configuration needs, while we may still start something.
     pub(super) fn start(config: &Config, path: &Path, record: &Record) -> Result<Notices, Fault> {
         let mut notices = Notices::default();
+        // A child stands in another directory than we.
+        let path = &std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         for role in [Role::Mail, Role::Commands] {
             if !needs(config, role) {
                 continue;

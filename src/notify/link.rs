@@ -24,14 +24,6 @@ use crate::limits::{
 };
 use crate::sys::{program, seqpacket};
 
-/// Where the guard's knowledge comes from when something is sent.
-pub trait Source {
-    /// The lines of a ban, if they are still at hand.
-    fn lines(&self, net: IpNet, jail: JailId) -> impl Iterator<Item = &[u8]>;
-    /// The next ban of a jail that is in force, from number `from` on, and the number to go on with.
-    fn ban_from(&self, jail: JailId, from: u32) -> Option<(u32, Event)>;
-}
-
 /// One thing to tell; the lines of a ban are looked up when it is sent.
 type Notice = Message<'static>;
 
@@ -400,7 +392,11 @@ impl Link {
 
     /// The guard ends: the child is to stop the jails' actions.
     pub fn stop(&mut self) {
-        self.missed.fill(0);
+        for (jail, count) in (0..).zip(core::mem::take(&mut self.missed)) {
+            if count > 0 {
+                self.waiting.push_back(Message::Missed(jail, count));
+            }
+        }
         // Of the bans the command child need not be told any more, as they end.
         if self.role == Role::Commands {
             self.waiting.retain(|notice| notice.jail().is_none());
@@ -418,4 +414,12 @@ impl Link {
         self.flush(source);
         self.socket.is_none() || self.state == State::Foreign
     }
+}
+
+/// Where the guard's knowledge comes from when something is sent.
+pub trait Source {
+    /// The lines of a ban, if they are still at hand.
+    fn lines(&self, net: IpNet, jail: JailId) -> impl Iterator<Item = &[u8]>;
+    /// The next ban of a jail that is in force, from number `from` on, and the number to go on with.
+    fn ban_from(&self, jail: JailId, from: u32) -> Option<(u32, Event)>;
 }
