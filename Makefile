@@ -9,7 +9,7 @@ ARGS    ?=
 DESTDIR ?=
 PREFIX  ?= /usr/local
 # What the tests look at the kernel with, play the network with, and send mail with.
-PACKAGES = nftables ipset iptables iproute2 strace util-linux procps exim4-daemon-light bsd-mailx whois
+PACKAGES = nftables ipset iptables iproute2 strace util-linux acl procps exim4-daemon-light bsd-mailx whois
 
 .PHONY: build run test lint bench fuzz install packages clean
 
@@ -39,7 +39,7 @@ FUZZ_SEEDS_config = tests/data/article tests/data/howto
 fuzz:
 	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
 	@for target in $$(cargo +nightly fuzz list); do \
-	  case $$target in line) seeds="$(FUZZ_SEEDS_line)";; config) seeds="$(FUZZ_SEEDS_config)";; *) seeds=;; esac; \
+	  case $$target in line|blocks) seeds="$(FUZZ_SEEDS_line)";; config) seeds="$(FUZZ_SEEDS_config)";; *) seeds=;; esac; \
 	  mkdir -p fuzz/corpus/$$target; \
 	  cargo +nightly fuzz run $$target fuzz/corpus/$$target $$seeds -- \
 	    -max_total_time=$(FUZZ_SECONDS) -max_len=9000 -timeout=10 -print_final_stats=1 || exit 1; done

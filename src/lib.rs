@@ -6,13 +6,15 @@
 //! * the **pure core** takes bytes, events and a `now`, and returns values: [`action`], [`addr`], [`advice`],
 //!   [`config`], [`escape`], [`filter`], [`glob`], [`guard`], [`limits`], [`lines`], [`replay`], [`time`],
 //!   [`wire`], [`zone`];
-//! * the **rim** touches the system and holds no policy: [`daemon`], [`firewall`], [`notify`], [`sys`], [`tail`].
+//! * the **rim** touches the system and holds no policy: [`control`], [`daemon`], [`firewall`], [`notify`],
+//!   [`power`], [`store`], [`sys`], [`tail`].
 
 pub mod action;
 pub mod addr;
 pub mod advice;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod daemon;
 pub mod escape;
 pub mod filter;
@@ -22,7 +24,9 @@ pub mod guard;
 pub mod limits;
 pub mod lines;
 pub mod notify;
+pub mod power;
 pub mod replay;
+pub mod store;
 pub mod sys;
 pub mod tail;
 pub mod time;

@@ -359,15 +359,6 @@ fn a_guard_that_cannot_guard_says_why_and_leaves_nothing() {
             );
             refuses(&bare, 1, &["Operation not permitted", "CAP_NET_ADMIN"]);
         }
-        // Without nfnetlink: strace(1) makes the system call fail as it does on such a kernel. The first socket
-        // is rtnetlink's, for the list of our own addresses.
-        let path = config("auto", "maxretry = 2");
-        let blind = "strace -qqfo /dev/null -e inject=socket:error=EPROTONOSUPPORT:when=2+";
-        refuses(
-            &format!("{blind} {program} run --config {path}"),
-            1,
-            &["nfnetlink", "kmod-nfnetlink"],
-        );
         let path = config("auto", "bantime = 10 minuts");
         refuses(
             &format!("{program} run --config {path}"),

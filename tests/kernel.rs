@@ -230,21 +230,41 @@ fn ten_thousand_bans_come_go_and_change_in_batches() {
 }
 
 #[test]
-fn a_full_set_is_reported_for_the_bans_that_found_no_room() {
-    isolated("a_full_set_is_reported_for_the_bans_that_found_no_room", || {
-        let mut firewall = Firewall::open(Backend::Ipset, &[asterisk()], 64, 100).unwrap();
-        let outcomes = apply(&mut firewall, &many(5_000, 0));
-        let full = outcomes
-            .iter()
-            .filter(|outcome| matches!(outcome, Err(Refusal::Full)))
-            .count();
-        let held = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
-        assert!(
-            held >= 100 && full > 0 && held + full == 5_000,
-            "{held} held, {full} refused"
-        );
-        assert_eq!(entries(Backend::Ipset), held);
-    });
+fn a_full_set_grows_and_what_finds_no_room_even_then_is_reported() {
+    isolated(
+        "a_full_set_grows_and_what_finds_no_room_even_then_is_reported",
+        || {
+            let mut firewall = Firewall::open(Backend::Ipset, &[asterisk()], 64, 100).unwrap();
+            apply_all(&mut firewall, &many(1_000, 600_000));
+            assert_eq!(firewall.take_notice(), None);
+            apply_all(&mut firewall, &many(4_000, 600_000));
+            let notice = firewall.take_notice().unwrap().to_string();
+            assert!(
+                notice.starts_with("ipset sipguard-asterisk4 was full with"),
+                "{notice}"
+            );
+            assert_eq!(entries(Backend::Ipset), 4_000);
+            check_time(Backend::Ipset, "asterisk4", "10.0.0.1", 600);
+            assert!(
+                firewall.check_intact().unwrap(),
+                "the rules look into the larger set"
+            );
+            firewall.rebuild().unwrap();
+            assert_eq!(entries(Backend::Ipset), 4_000, "it stays large");
+            let outcomes = apply(&mut firewall, &many(10_000, 0));
+            let full = outcomes
+                .iter()
+                .filter(|outcome| matches!(outcome, Err(Refusal::Full)))
+                .count();
+            let held = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+            assert!(
+                held >= 4 * 1_100 && full > 0 && held + full == 10_000,
+                "{held} held, {full} refused"
+            );
+            assert_eq!(entries(Backend::Ipset), held);
+            assert!(!run("ipset list -n").contains(".new"));
+        },
+    );
 }
 
 #[test]

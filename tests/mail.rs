@@ -17,7 +17,7 @@ use std::fs;
 
 use actions::{children, fresh_machine, jail, kill_worker, mails, program, sendmail_that_keeps, subjects};
 use host::{Guard, Log, wait_until};
-use support::{isolated, isolated_with_users, run};
+use support::{isolated, isolated_as_root, run};
 
 const CONFIG: [&str; 2] = ["--config", "/mnt/jail.local"];
 const ARTICLE: &str = include_str!("data/article/jail.local");
@@ -58,7 +58,7 @@ fn mailbox() -> String {
 /// The article's jail.local with the mail that its `action_mwl` means, to a mailbox of this machine.
 #[test]
 fn a_real_mail_program_delivers_the_articles_mails() {
-    isolated_with_users("a_real_mail_program_delivers_the_articles_mails", || {
+    isolated_as_root("a_real_mail_program_delivers_the_articles_mails", || {
         fresh_machine();
         exim();
         program("whois", "echo \"netname: EXAMPLE $1\"");
@@ -118,7 +118,7 @@ fn a_real_mail_program_delivers_the_articles_mails() {
 
 #[test]
 fn what_an_attacker_and_a_whois_server_write_stays_text() {
-    isolated_with_users("what_an_attacker_and_a_whois_server_write_stays_text", || {
+    isolated_as_root("what_an_attacker_and_a_whois_server_write_stays_text", || {
         fresh_machine();
         sendmail_that_keeps();
         // What it may do is part of its answer.

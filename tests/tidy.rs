@@ -6,11 +6,24 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Files and folders of `src/` that touch the system. Everything else is pure.
-const RIM: [&str; 8] = [
-    "main.rs", "cli", "daemon", "firewall", "notify", "sys", "tail", "lib.rs",
+const RIM: [&str; 11] = [
+    "main.rs", "cli", "control", "daemon", "firewall", "notify", "power", "store", "sys", "tail", "lib.rs",
 ];
 /// The pure files inside a folder of the rim.
-const PURE_INSIDE_RIM: [&str; 6] = [
+const PURE_INSIDE_RIM: [&str; 19] = [
+    "control/client.rs",
+    "control/json.rs",
+    "control/listing.rs",
+    "control/request.rs",
+    "control/text.rs",
+    "power/access.rs",
+    "power/accounts.rs",
+    "power/bpf.rs",
+    "store/chain.rs",
+    "store/crc.rs",
+    "store/load.rs",
+    "store/record.rs",
+    "store/stamp.rs",
     "tail/cursor.rs",
     "tail/table.rs",
     "tail/settle.rs",
@@ -142,8 +155,9 @@ fn the_pure_core_touches_nothing() {
             if !source.is_pure() {
                 return vec![];
             }
-            // The kernel's constants are numbers, and have no other place than sys/.
-            let constants = |line: &String| line.contains("crate::sys::uapi::");
+            // The kernel's constants are numbers, and have no other place than sys/; and what is pure may be used.
+            let pure = ["crate::sys::uapi::", "crate::tail::cursor::"];
+            let allowed = |line: &String| pure.iter().any(|path| line.contains(path));
             let found = lines_with(
                 source,
                 &[
@@ -163,7 +177,7 @@ fn the_pure_core_touches_nothing() {
                     "crate::daemon",
                 ],
             );
-            found.into_iter().filter(|line| !constants(line)).collect()
+            found.into_iter().filter(|line| !allowed(line)).collect()
         },
     );
 }

@@ -408,7 +408,7 @@ impl Lane for CommandLane {
 mod tests {
     use super::*;
     use crate::action::Scripts;
-    use crate::action::message::Lines;
+    use crate::action::message::{Event, Lines};
 
     fn scripts(text: &str) -> Scripts {
         let find = |key: &str| {

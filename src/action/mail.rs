@@ -219,11 +219,14 @@ fn body(letter: &Letter, about: &About<'_>, sheet: &Sheet<'_>) -> String {
         About::Ban { event, whois, lines } => {
             let _ = writeln!(
                 text,
-                "sipguard on {hostname} has banned {} {}:\n{} failure{} against {name}.",
+                "sipguard on {hostname} has banned {} {}:\n{} against {name}.",
                 shown(event.net),
                 lasting(event, sheet.now),
-                event.failures,
-                if event.failures == 1 { "" } else { "s" }
+                match event.failures {
+                    0 => "somebody asked for it, by hand,".to_owned(),
+                    1 => "1 failure".to_owned(),
+                    count => format!("{count} failures"),
+                }
             );
             if let Some(whois) = whois {
                 let _ = write!(text, "\nWhois says about {}:\n\n{whois}", event.net.addr());

@@ -24,7 +24,7 @@ pub struct Event {
     pub jail: u16,
     /// Who.
     pub net: IpNet,
-    /// How many failures led to it; at least the jail's `maxretry` if it is not known any more.
+    /// How many failures led to it; the jail's `maxretry` if that is not known any more, 0 if a person asked for it.
     pub failures: u32,
     /// For how long, in seconds; `None` is for ever.
     pub bantime: Option<u64>,

@@ -174,7 +174,6 @@ pub fn plan(config: &Config) -> u64 {
     for jail in &config.jails {
         (&jail.name, &jail.actions).hash(&mut fnv);
     }
-    config.notifyuser.hash(&mut fnv);
     fnv.finish()
 }
 

@@ -29,6 +29,11 @@ impl fmt::Display for Description<'_> {
         line(f, origins, "ring", &format_args!("{} failures", config.ring))?;
         line(f, origins, "maxbans", &config.maxbans)?;
         line(f, origins, "ipv6prefix", &format_args!("/{}", config.ipv6prefix))?;
+        match &config.user {
+            Some(user) => line(f, origins, "user", &Escaped(user.as_bytes()))?,
+            None => line(f, origins, "user", &"sipguard if there is one, else nobody")?,
+        }
+        line(f, origins, "readlogs", &config.readlogs.name())?;
         match &config.dbfile {
             Some(path) => line(f, origins, "dbfile", &Escaped(path.as_bytes()))?,
             None => line(f, origins, "dbfile", &"none: bans end with a reboot")?,
@@ -41,9 +46,10 @@ impl fmt::Display for Description<'_> {
             None => line(f, origins, "dbpurgeage", &"never")?,
         }
         match config.onstop {
-            OnStop::Keep => line(f, origins, "onstop", &"keep: bans stay in force"),
-            OnStop::Remove => line(f, origins, "onstop", &"remove: all bans are lifted"),
+            OnStop::Keep => line(f, origins, "onstop", &"keep: bans stay in force")?,
+            OnStop::Remove => line(f, origins, "onstop", &"remove: all bans are lifted")?,
         }
+        line(f, origins, "socket", &Escaped(config.socket.as_bytes()))
     }
 }
 

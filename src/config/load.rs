@@ -9,8 +9,10 @@ use super::ini::{DEFAULT, Entry, Ini, Place, Wrong};
 use super::interpolate::Value;
 use super::reading::{Reading, shown};
 use super::settings::{self, Reads, SETTINGS, Scope, Setting};
-use super::{Backend, Config, DBFILE_DEFAULT, FilterName, Jail, OnStop, Protocol, jail};
-use crate::limits::{FILES_MAX, JAILS_MAX, RING_MIN};
+use super::{
+    Backend, Config, DBFILE_DEFAULT, FilterName, Jail, OnStop, Protocol, ReadLogs, SOCKET_DEFAULT, jail,
+};
+use crate::limits::{FILES_MAX, JAILS_MAX, RING_MIN, SOCKET_PATH_BYTES_MAX};
 
 /// fail2ban.conf's section; its keys may stand in jail.local, too.
 const DEFINITION: &str = "Definition";
@@ -120,6 +122,13 @@ impl<'i> Reading<'i> {
             Some("remove") => OnStop::Remove,
             _ => OnStop::Keep,
         };
+        let socket = self.socket().unwrap_or_default();
+        let user = self.user();
+        let readlogs = match self.word(DEFINITION, "readlogs") {
+            Some("groups") => ReadLogs::Groups,
+            Some("capability") => ReadLogs::Capability,
+            _ => ReadLogs::Auto,
+        };
         let mut config = Config {
             jails: Vec::new(),
             firewall,
@@ -131,10 +140,26 @@ impl<'i> Reading<'i> {
             dbshort,
             dbpurgeage,
             onstop,
+            socket,
+            user,
+            readlogs,
             origins: self.origins(),
         };
         self.jails(&mut config, enabled);
         config
+    }
+
+    fn user(&mut self) -> Option<String> {
+        let value = self.value(DEFINITION, "user")?;
+        let text = value.text().trim();
+        if text.is_empty() {
+            return None;
+        }
+        if text.contains([':', '\n', '\0', ' ']) {
+            let what = format!("user: \"{}\" is not the name of one user", shown(text));
+            self.wrong(value.wrong(value.text(), what));
+        }
+        Some(text.to_owned())
     }
 
     fn dbfile(&mut self) -> Option<String> {
@@ -149,7 +174,7 @@ impl<'i> Reading<'i> {
             self.warn(Some(value.place()), what);
             return Some(DBFILE_DEFAULT.to_owned());
         }
-        self.absolute("dbfile", &value);
+        self.expect_path("dbfile", &value);
         Some(text.to_owned())
     }
 
@@ -159,11 +184,27 @@ impl<'i> Reading<'i> {
         if text.is_empty() || text.eq_ignore_ascii_case("none") {
             return None;
         }
-        self.absolute("dbshort", &value);
+        self.expect_path("dbshort", &value);
         Some(text.to_owned())
     }
 
-    fn absolute(&mut self, key: &str, value: &Value) {
+    fn socket(&mut self) -> Option<String> {
+        let value = self.value(DEFINITION, "socket")?;
+        let text = value.text().trim();
+        if text.ends_with("/fail2ban.sock") {
+            let what = format!("socket: fail2ban's own is left alone; ours is {SOCKET_DEFAULT}");
+            self.warn(Some(value.place()), what);
+            return Some(SOCKET_DEFAULT.to_owned());
+        }
+        self.expect_path("socket", &value);
+        if text.len() > SOCKET_PATH_BYTES_MAX {
+            let what = format!("socket: the path of a socket has at most {SOCKET_PATH_BYTES_MAX} bytes");
+            self.wrong(value.wrong(value.text(), what));
+        }
+        Some(text.to_owned())
+    }
+
+    fn expect_path(&mut self, key: &str, value: &Value) {
         let text = value.text().trim();
         if !text.starts_with('/') || text.contains(['\n', '\0']) {
             let what = format!(

@@ -26,6 +26,7 @@ use crate::filter::sshd;
 use crate::guard::Escalation;
 
 mod action;
+mod changes;
 mod command;
 pub mod describe;
 pub mod error;
@@ -48,8 +49,10 @@ mod tags;
 mod tests;
 mod value;
 
+pub use changes::changes;
 pub use describe::describe;
 pub use error::{Error, Origin, Warning};
+pub use value::seconds;
 
 /// A whole configuration, resolved: no names, no interpolation, no inheritance left.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,6 +78,12 @@ pub struct Config {
     pub dbpurgeage: Option<u64>,
     /// `onstop`: what becomes of the bans in the kernel when sipguard stops.
     pub onstop: OnStop,
+    /// `socket`: where `sipguard status`, `ban`, `unban` and `reload` find the guard.
+    pub socket: String,
+    /// `user`: who the guard becomes when it guards; `None` is `sipguard` if there is such a user, else `nobody`.
+    pub user: Option<String>,
+    /// `readlogs`: by which right it reads logs that belong to others.
+    pub readlogs: ReadLogs,
     /// Where these settings are written.
     pub origins: Origins,
 }
@@ -214,8 +223,34 @@ pub enum OnStop {
     Remove,
 }
 
+/// `readlogs`: by which right logs are read that belong to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadLogs {
+    /// As the groups that the logs have; with the capability if that is not enough.
+    Auto,
+    /// As the groups only, even if some log then cannot be read.
+    Groups,
+    /// With CAP_DAC_READ_SEARCH, which reads every file of the machine.
+    Capability,
+}
+
+impl ReadLogs {
+    /// The name in the file.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            ReadLogs::Auto => "auto",
+            ReadLogs::Groups => "groups",
+            ReadLogs::Capability => "capability",
+        }
+    }
+}
+
 /// Where the bans are kept over a reboot if the file does not say.
 pub const DBFILE_DEFAULT: &str = "/var/lib/sipguard/bans";
+
+/// Where the guard is found if the file does not say.
+pub const SOCKET_DEFAULT: &str = "/run/sipguard/sipguard.sock";
 
 /// Reads the configuration at `path`, and what it includes, through `read`.
 ///
@@ -270,6 +305,9 @@ impl Config {
             dbshort: None,
             dbpurgeage: Some(86_400),
             onstop: OnStop::Keep,
+            socket: SOCKET_DEFAULT.to_owned(),
+            user: None,
+            readlogs: ReadLogs::Auto,
             origins: Origins::default(),
         }
     }

@@ -8,7 +8,8 @@ use crate::addr;
 
 /// A span of time in seconds, as fail2ban reads it: terms of a number and a unit that add up, `1d12h`,
 /// `1h 30m`, `1.5h`; without a unit, seconds. Months and years are the Julian year and a twelfth of it.
-pub(super) fn seconds(text: &str) -> Option<u64> {
+#[must_use]
+pub fn seconds(text: &str) -> Option<u64> {
     let mut rest = text.trim();
     if rest.is_empty() {
         return None;

@@ -30,15 +30,16 @@ pub fn load(path: Option<&Path>) -> Result<(Config, Vec<Warning>), config::Error
 
 /// The same, with the files as they were read.
 pub(super) fn load_recorded(path: Option<&Path>) -> Result<(Config, Vec<Warning>, Record), config::Error> {
-    if path.is_none() && !Path::new(DEFAULT_PATH).exists() {
-        return Ok((Config::built_in(), Vec::new(), Record::default()));
+    match config_file(path) {
+        Some(path) => Record::load(path, &mut read_bounded),
+        None => Ok((Config::built_in(), Vec::new(), Record::default())),
     }
-    Record::load(self::path(path), &mut read_bounded)
 }
 
-/// The file that is named, else the default one.
-pub(super) fn path(path: Option<&Path>) -> &Path {
-    path.unwrap_or(Path::new(DEFAULT_PATH))
+/// The file with the configuration, if there is one.
+#[must_use]
+pub fn config_file(path: Option<&Path>) -> Option<&Path> {
+    path.or_else(|| Some(Path::new(DEFAULT_PATH)).filter(|path| path.exists()))
 }
 
 /// One byte more than a file may have, so that one that is too long is found out.

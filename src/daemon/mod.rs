@@ -1,32 +1,41 @@
 //! The loop: one thread, one `poll(2)`. Here are the start-up order, the budget of a turn and the log lines:
 //! one decision, one line.
 
+mod by_hand;
 mod jails;
 mod notices;
 mod report;
+mod requests;
+mod state;
+mod status;
 mod watch;
 
 use std::io;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use log::{error, info, warn};
 
 use crate::cli::Failed;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Warning};
 use crate::firewall::Firewall;
 use crate::guard::{Guard, Seed, Settings, Trust};
 use crate::notify::record::Record;
+use crate::power::{Plan, Powers, Writable};
+use crate::sys::clock_set::ClockSet;
+use crate::sys::poll::{Interest, Place, Waiting};
 use crate::sys::signals::{Request, Signals};
-use crate::sys::{Fault, clock, own, poll};
+use crate::sys::{Fault, caps, clock, own};
 use crate::tail::{Start, Tail};
 use crate::time::Mono;
 use jails::Jails;
 use notices::Notices;
 use report::Count;
+use requests::Control;
+use state::State;
 use watch::Watch;
 
-pub use jails::load;
+pub use jails::{config_file, load};
 pub(crate) use jails::{lens, policies, read_bounded};
 pub(crate) use notices::absent;
 
@@ -40,6 +49,14 @@ pub struct Daemon {
     signals: Signals,
     tail: Tail,
     watch: Watch,
+    control: Option<Control>,
+    /// Where it is heard that the wall clock was set; a kernel may lack it.
+    clock_set: Option<ClockSet>,
+    /// Since when it guards.
+    since: Mono,
+    /// How often another configuration was taken over.
+    reloads: u32,
+    powers: Powers,
 }
 
 impl Daemon {
@@ -49,34 +66,54 @@ impl Daemon {
     /// # Errors
     /// A wrong configuration, or a machine that refuses what a guard needs.
     pub fn start(path: Option<PathBuf>, dry_run: bool) -> Result<Daemon, Failed> {
-        let (config, record) = load_and_warn(path.as_deref())?;
+        let (config, _, record) = load_and_warn(path.as_deref())?;
         // First of all: the children are started while we have the power to.
-        let notices = if dry_run {
-            Notices::default()
-        } else {
-            Notices::start(&config, jails::path(path.as_deref()), &record)?
+        let notices = match config_file(path.as_deref()) {
+            Some(file) if !dry_run => Notices::start(&config, file, &record)?,
+            Some(_) | None => Notices::default(),
         };
         drop(record);
         let signals = Signals::new().map_err(|source| Fault::new("cannot take signals", source))?;
         let now = clock::boottime().map_err(|source| Fault::new("cannot read the clock", source))?;
+        // A dry run beside a running guard is no second one.
+        let control = if dry_run { None } else { requests::open(&config)? };
         let mut tail = Tail::new()?;
         let jails = Jails::new(&config);
+        let mut guard = new_guard(&config)?;
+        let utc = clock::utc().map_err(|source| Fault::new("cannot read the clock", source))?;
+        let made = if dry_run {
+            Vec::new()
+        } else {
+            state::prepare(&config)
+        };
+        let state = if dry_run {
+            None
+        } else {
+            State::open(&config, &jails, &mut guard, &mut tail, (now, utc))
+        };
         follow(&mut tail, &jails, now)?;
-        let guard = new_guard(&config)?;
         let firewall = if dry_run {
             None
         } else {
             Some(open_firewall(&config, &jails)?)
         };
-        let mut watch = Watch::new(jails, guard, firewall, clock::zone(), notices);
+        let mut watch = Watch::new(jails, guard, firewall, state, (clock::zone(), notices));
         report::started(&config, &watch);
+        watch.begin_turn(now, utc);
+        watch.take_up();
         watch.notices_mut().begin();
+        let powers = give_up(&config, path.as_deref(), &made, !dry_run);
         Ok(Daemon {
             path,
             config,
             signals,
             tail,
             watch,
+            control,
+            clock_set: ClockSet::new().ok(),
+            since: now,
+            reloads: 0,
+            powers,
         })
     }
 
@@ -88,6 +125,7 @@ impl Daemon {
         let ended = self
             .until_told()
             .map_err(|source| Fault::new("cannot wait for events", source));
+        self.watch.keep_all(&self.tail);
         ended.and_then(|()| self.watch.stop(self.config.onstop))
     }
 
@@ -99,38 +137,57 @@ impl Daemon {
             } else {
                 self.timeout(clock::boottime()?)
             };
-            let (signals, logs) = (self.signals.as_fd(), self.tail.fd());
-            // Who is not there is looked at as the signals are, and not heard.
-            let (events, [mail, commands]) = (self.watch.kernel_events(), self.watch.notices().fds());
-            let others = [events, mail, commands];
-            let [events_fd, mail_fd, commands_fd] = others.map(|fd| fd.unwrap_or(signals));
-            let ready = poll::readable([signals, logs, events_fd, mail_fd, commands_fd], timeout)?;
-            let [signalled, written, changed, mailed, commanded] = ready;
-            let changed = changed && events.is_some();
-            let told = (mailed && mail.is_some()) || (commanded && commands.is_some());
+            let mut waiting = Waiting::new(self.signals.as_fd());
+            let logs = waiting.add(self.tail.fd(), Interest::Read);
+            let kernel = self.watch.kernel_events();
+            let kernel = kernel.map(|events| waiting.add(events, Interest::Read));
+            let clock = self.clock_set.as_ref();
+            let clock = clock.map(|set| waiting.add(set.as_fd(), Interest::Read));
+            let children = self.watch.notices().fds();
+            let children = children.map(|fd| fd.map(|fd| waiting.add(fd, Interest::Read)));
+            let control = self.control.as_ref();
+            let clients = control.and_then(|control| control.enroll(&mut waiting));
+            let ready = waiting.wait(timeout)?;
             let now = clock::boottime()?;
-            if signalled && !self.obey(now)? {
+            if ready.has(Place::FIRST) && !self.obey(now)? {
                 return Ok(());
             }
-            if written || self.tail.next_deadline().is_some_and(|deadline| deadline <= now) {
+            if ready.has(logs) || self.tail.next_deadline().is_some_and(|deadline| deadline <= now) {
                 self.tail.wake(now);
             }
             self.watch.begin_turn(now, clock::utc()?);
-            self.watch.look_at_kernel(changed);
-            if told {
+            if children.iter().flatten().any(|place| ready.has(*place)) {
                 self.watch.notices_mut().listen();
             }
+            if clock.is_some_and(|place| ready.has(place)) {
+                self.hear_clock();
+            }
+            self.watch
+                .look_at_kernel(kernel.is_some_and(|place| ready.has(place)));
             more = self.tail.read(now, &mut |line| self.watch.line(&line));
             self.watch.end_turn();
+            self.watch.keep(&self.tail);
+            // What was asked for may have changed what there is to read.
+            more |= self.serve(ready, clients, now);
             while let Some(notice) = self.tail.notice() {
                 report::file(&notice, self.watch.jails());
             }
         }
     }
 
+    /// The wall clock was set. A descriptor that cannot be read would wake us for ever.
+    fn hear_clock(&mut self) {
+        match self.clock_set.as_mut().map(ClockSet::take) {
+            Some(Ok(true)) => self.watch.clock_was_set(),
+            Some(Ok(false)) | None => {}
+            Some(Err(_)) => self.clock_set = None,
+        }
+    }
+
     /// How long nothing has to be done, in milliseconds; `None` is for ever.
     fn timeout(&self, now: Mono) -> Option<u64> {
-        let deadlines = [self.watch.next_deadline(), self.tail.next_deadline()];
+        let control = self.control.as_ref().and_then(Control::next_deadline);
+        let deadlines = [self.watch.next_deadline(), self.tail.next_deadline(), control];
         let next = deadlines.into_iter().flatten().min()?;
         Some(next.millis_since(now))
     }
@@ -139,27 +196,44 @@ impl Daemon {
     fn obey(&mut self, now: Mono) -> io::Result<bool> {
         match self.signals.take()? {
             None => {}
-            Some(Request::Reload) => self.reload(now),
+            // What came of it is in the log.
+            Some(Request::Reload) => _ = self.reload(now),
             Some(Request::Stop) => return Ok(false),
         }
         Ok(true)
     }
 
-    /// Takes over the whole new configuration, or none of it.
-    fn reload(&mut self, now: Mono) {
-        match self.try_reload(now) {
-            Ok(()) => {
+    /// Takes over the whole new configuration, or none of it. Returns what changed, a line each, and what is to be
+    /// said about the configuration.
+    fn reload(&mut self, now: Mono) -> Result<String, Failed> {
+        let done = self.try_reload(now);
+        match &done {
+            Ok((changes, _)) => {
                 let jails = Count(self.config.jails.len() as u64, "jail");
-                info!(target: TARGET, "configuration read again: {jails}");
+                let changes = if changes.is_empty() {
+                    "nothing changed".to_owned()
+                } else {
+                    changes.join("; ")
+                };
+                info!(target: TARGET, "configuration read again: {jails}; {changes}");
             }
-            Err(Failed::Config(error)) => error!(target: TARGET, "keeping the old settings: {error}"),
-            Err(Failed::Machine(fault)) => error!(target: TARGET, "keeping the old settings: {fault}"),
-            Err(Failed::Usage(text)) => error!(target: TARGET, "keeping the old settings: {text}"),
+            Err(failed) => error!(target: TARGET, "keeping the old settings: {failed}"),
         }
+        let (changes, warnings) = done?;
+        let mut said = if changes.is_empty() {
+            "configuration read again; nothing changed".to_owned()
+        } else {
+            format!("configuration read again:\n  {}", changes.join("\n  "))
+        };
+        for warning in warnings {
+            said += &format!("\nwarning: {warning}");
+        }
+        Ok(said)
     }
 
-    fn try_reload(&mut self, now: Mono) -> Result<(), Failed> {
-        let (config, _) = load_and_warn(self.path.as_deref())?;
+    fn try_reload(&mut self, now: Mono) -> Result<(Vec<String>, Vec<Warning>), Failed> {
+        let (config, warnings, _) = load_and_warn(self.path.as_deref())?;
+        let mut changes = config::changes(&self.config, &config);
         let jails = Jails::new(&config);
         let guard = new_guard(&config)?;
         let layout = |config: &Config| (config.firewall, config.ipv6prefix, config.maxbans);
@@ -176,9 +250,14 @@ impl Daemon {
         }
         unfollow(&mut self.tail, self.watch.jails(), &jails, now);
         self.watch.notices_mut().reload(&config);
-        self.watch.replace(jails, guard, now);
+        let ended = self.watch.replace(jails, guard, now);
+        if ended > 0 {
+            changes.push(format!("bans that ended: {ended}"));
+        }
+        self.powers.look_again(&config, config_file(self.path.as_deref()));
         self.config = config;
-        Ok(())
+        self.reloads = self.reloads.wrapping_add(1);
+        Ok((changes, warnings))
     }
 }
 
@@ -199,12 +278,36 @@ fn unfollow(tail: &mut Tail, jails: &Jails, others: &Jails, now: Mono) {
     }
 }
 
-fn load_and_warn(path: Option<&std::path::Path>) -> Result<(Config, Record), config::Error> {
+fn load_and_warn(path: Option<&Path>) -> Result<(Config, Vec<Warning>, Record), config::Error> {
     let (config, warnings, record) = jails::load_recorded(path)?;
-    for warning in warnings {
+    for warning in &warnings {
         warn!(target: TARGET, "{warning}");
     }
-    Ok((config, record))
+    Ok((config, warnings, record))
+}
+
+/// Where the control socket stands.
+const RUN_DIRECTORY: &str = "/run/sipguard";
+
+/// Gives up what a guard that guards does not need. What has to be opened as root is open by now.
+fn give_up(config: &Config, file: Option<&Path>, made: &[PathBuf], firewall: bool) -> Powers {
+    // Directories that others made may hold more than what is ours: /etc/sipguard does.
+    let default = [
+        Path::new(config::DBFILE_DEFAULT).parent(),
+        Some(Path::new(RUN_DIRECTORY)),
+    ];
+    let ours =
+        |directory: &Path| default.contains(&Some(directory)) || made.iter().any(|made| made == directory);
+    let state = [&config.dbfile, &config.dbshort].into_iter().flatten();
+    let writable: Vec<Writable<'_>> = state
+        .filter_map(|path| Path::new(path).parent())
+        .chain([Path::new(RUN_DIRECTORY)])
+        .map(|directory| Writable {
+            directory,
+            is_ours: ours(directory),
+        })
+        .collect();
+    Plan::new(config, config_file(file), caps::uid() == 0).carry_out(&writable, firewall)
 }
 
 fn new_guard(config: &Config) -> Result<Guard, Fault> {

@@ -129,11 +129,23 @@ impl Notices {
     }
 
     pub(super) fn banned(&mut self, verdict: &Verdict) {
+        if let Some(displaced) = &verdict.displaced {
+            self.unbanned(displaced);
+        }
+        self.tell(&verdict.ban, verdict.why.failures);
+    }
+
+    /// A ban that a person asked for, whatever failed.
+    pub(super) fn banned_by_hand(&mut self, ban: &Ban) {
+        self.tell(ban, 0);
+    }
+
+    fn tell(&mut self, ban: &Ban, failures: u32) {
         let event = Event {
-            failures: verdict.why.failures,
-            ..self.event(&verdict.ban)
+            failures,
+            ..self.event(ban)
         };
-        let Needs { mail, commands, .. } = self.needs(verdict.ban.jail);
+        let Needs { mail, commands, .. } = self.needs(ban.jail);
         for link in &mut self.links {
             match link.role() {
                 Role::Mail if mail => link.banned(event),

@@ -1,6 +1,12 @@
 //! fail2ban's `bantime.increment`: who was banned before is banned for longer.
 
+use ipnet::IpNet;
+
+use super::index::Key;
+use super::{Ban, Guard, JailId, Outcome, Source, Summary};
+use crate::filter::Failure;
 use crate::limits::SPAN_SECONDS_MAX;
+use crate::time::Mono;
 
 /// How a bantime grows with the bans that came before.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,12 +36,52 @@ impl Escalation {
     }
 }
 
+impl Guard {
+    /// How long a ban by a jail is to last, in seconds; `None` is for ever.
+    pub(super) fn lasting(&mut self, net: IpNet, jail: JailId, now: Mono) -> Option<u64> {
+        let policy = self.policies.get(usize::from(jail.0))?;
+        let bantime = policy.bantime?;
+        let Some(escalation) = &policy.escalation else {
+            return Some(bantime);
+        };
+        let earlier = if escalation.overalljails {
+            self.history
+                .over_all(|jail| Key::new(net, jail), self.policies.len(), now)
+        } else {
+            self.history.bans(Key::new(net, jail), now)
+        };
+        self.drawn += 1;
+        Some(escalation.bantime(bantime, earlier, self.settings.seed.draw(self.drawn)))
+    }
+
+    /// How often a source was banned by a jail, the ban in force among them.
+    #[must_use]
+    pub fn bans_of(&self, net: IpNet, jail: JailId, now: Mono) -> u32 {
+        self.history.bans(Key::new(net, jail), now)
+    }
+
+    /// Takes a ban as a failure for the jails that count those: who is banned again and again is banned for longer.
+    pub fn observe_ban(&mut self, jail: JailId, ban: &Ban, why: &Summary, now: Mono) -> Option<Outcome> {
+        let policy = self.policies.get(usize::from(jail.0))?;
+        if !policy.recidive || jail == ban.jail {
+            return None;
+        }
+        let failure = Failure {
+            addr: ban.net.addr(),
+            kind: why.last,
+            proof: ban.proof,
+            attempt: None,
+            at: None,
+        };
+        Some(self.observe(jail, Source(0), &failure, now))
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::{Guard, JailId, Outcome, Policy, Seed, Settings, Source, Trust, Verdict};
+    use super::super::{Policy, Seed, Settings, Trust, Verdict};
     use super::*;
-    use crate::filter::{Class, Failure, Kind, Proof, Service};
-    use crate::time::Mono;
+    use crate::filter::{Class, Kind, Proof, Service};
 
     fn check(maxtime: Option<u64>, rndtime: u64, chance: u64, want: [u64; 5]) {
         let escalation = Escalation {

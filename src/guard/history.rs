@@ -80,6 +80,24 @@ impl History {
         }
     }
 
+    /// The next source with a number of at least `from`, and the number to go on with: who, bans, until.
+    pub(super) fn from(&self, mut from: u32) -> Option<(u32, (Key, u32, Mono))> {
+        loop {
+            let past = self.past.get(from)?;
+            from += 1;
+            if self.find(past.key) == Some(from - 1) {
+                return Some((from, (past.key, past.bans, past.until)));
+            }
+        }
+    }
+
+    /// Forgives a source.
+    pub(super) fn forgive(&mut self, key: Key) {
+        if let Some(id) = self.find(key) {
+            self.forget(id);
+        }
+    }
+
     /// A source in every one of so many jails.
     pub(super) fn over_all(&self, key: impl Fn(JailId) -> Key, jails: usize, now: Mono) -> u32 {
         let counts = (0..jails).map(|jail| self.bans(key(JailId(jail as u16)), now));

@@ -3,8 +3,9 @@
 
 use ipnet::IpNet;
 
-use super::failures::{Entry, Failures, OF_AGE, OF_SOURCE, Reports};
+use super::failures::{Entry, Failures, OF_AGE, OF_SOURCE};
 use super::index::Key;
+use super::reports::Reports;
 use super::slab::{Links, NONE};
 use super::{Ban, Guard, JailId};
 use crate::filter::{Kind, Proof};
@@ -124,6 +125,16 @@ impl Failures {
         None
     }
 
+    /// Moves what is from before this boot to another time.
+    fn shift(&mut self, moved: impl Fn(Mono) -> Mono) {
+        for id in 0..self.entries.ever_used() {
+            let entry = self.entries.at_mut(id);
+            if entry.at < Mono::BOOT {
+                entry.at = moved(entry.at);
+            }
+        }
+    }
+
     /// A released entry is in no list of a source any more.
     fn is_in_use(&self, id: u32, entry: &Entry) -> bool {
         let Links { previous, next } = entry.of_source;
@@ -204,6 +215,56 @@ impl Guard {
         self.bans.extend(Ban { net, ..ban })
     }
 
+    /// Enters bans of before the restart that are over: they count for the time of the next one. Failures of before
+    /// the last one's end count no more.
+    pub fn restore_past(&mut self, net: IpNet, jail: JailId, bans: u32, until: Mono) {
+        self.history.note(Key::new(net, jail), bans, Some(until));
+    }
+
+    /// Ends a ban of before the restart that was lifted by hand, and forgives what came before it.
+    pub fn restore_unban(&mut self, net: IpNet, jail: JailId) {
+        let key = Key::new(net, jail);
+        self.history.forgive(key);
+        self.failures.forget(key);
+        let ban = Ban {
+            net,
+            jail,
+            since: Mono(0),
+            until: None,
+            proof: Proof::Blind,
+            by_hand: false,
+        };
+        // The kernel may have it, whether or not the file told of it.
+        if self.bans.lift(net, jail).is_none() && self.net_as_configured(net) == Some(net) {
+            self.bans.expel(ban);
+        }
+    }
+
+    /// The wall clock is right by now: everything from before this boot is so many milliseconds older than was
+    /// thought, or younger.
+    pub fn older_by(&mut self, millis: i64) {
+        let earlier = |at: Mono| Mono(at.0.saturating_add_signed(millis.saturating_neg()));
+        self.failures.shift(earlier);
+        let mut from = 0;
+        while let Some((next, ban)) = self.bans.from(from) {
+            from = next;
+            let ban = *ban;
+            if let (Mono(0), Some(until)) = (ban.since, ban.until) {
+                let until = Some(earlier(until));
+                self.bans.enter(Ban { until, ..ban });
+            }
+        }
+    }
+
+    /// The next source with bans that are over, or that are in force, from number `from` on: who, how many, and until
+    /// when the last one is.
+    #[must_use]
+    pub fn past_from(&self, from: u32) -> Option<(u32, (IpNet, JailId, u32, Mono))> {
+        let (next, (key, bans, until)) = self.history.from(from)?;
+        let (net, jail) = key.source()?;
+        Some((next, (net, jail, bans, until)))
+    }
+
     /// The next ban in the table, from number `from` on, and the number to go on with.
     #[must_use]
     pub fn ban_from(&self, from: u32) -> Option<(u32, &Ban)> {
@@ -213,8 +274,7 @@ impl Guard {
 
 #[cfg(test)]
 mod tests {
-    use super::super::failures::Source;
-    use super::super::{Outcome, Policy, Seed, Settings, Trust};
+    use super::super::{Outcome, Policy, Seed, Settings, Source, Trust};
     use super::*;
     use crate::filter::{Attempt, Class, Failure, Service, Step, Witness};
 
@@ -335,6 +395,7 @@ mod tests {
             since: Mono(0),
             until: None,
             proof: Proof::Blind,
+            by_hand: false,
         };
         assert!(guard.restore_ban(ban, 1, Mono(20_000)));
         assert_eq!((guard.failures_kept(), guard.ban_count()), (0, 1));

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use log::LevelFilter;
 
 use crate::action::Role;
-use crate::sys::{self, program, user};
+use crate::sys::{self, caps, program};
 
 pub mod link;
 mod nanny;
@@ -72,7 +72,7 @@ pub fn main(words: &[OsString]) -> ExitCode {
 
 /// Becomes a program that can gain no privileges.
 fn confined(words: &[OsString]) -> io::Error {
-    match user::no_new_privileges() {
+    match caps::no_new_privileges() {
         Ok(()) => program::replace_ourselves(words),
         Err(error) => error,
     }

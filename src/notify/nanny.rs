@@ -4,7 +4,7 @@
 //! when the guard is gone.
 
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
@@ -15,10 +15,11 @@ use super::record::Record;
 use super::{RELOAD, TARGET, WORD};
 use crate::action::Role;
 use crate::limits::CHILD_PAUSE_SECONDS_MAX;
+use crate::power::accounts;
+use crate::sys::caps::{self, Caps};
 use crate::sys::program::Exit;
 use crate::sys::signals::Children;
-use crate::sys::user::Became;
-use crate::sys::{clock, poll, program, user};
+use crate::sys::{clock, poll, program};
 use crate::time::Mono;
 
 /// A worker that lives so long has nothing to do with the one before it, in seconds.
@@ -42,9 +43,9 @@ pub(super) fn run(role: Role, notifyuser: &str, path: &OsStr) -> io::Result<u8> 
         record: super::recorded()?,
         ends: Children::new()?,
     };
-    user::adopt_orphans()?;
-    if role == Role::Mail && user::become_user(notifyuser)? == Became::NotMapped {
-        warn!(target: TARGET, "mails are sent as root: this user namespace has no {notifyuser}");
+    program::adopt_orphans()?;
+    if role == Role::Mail {
+        become_user(notifyuser)?;
     }
     let (mut pause, mut again) = (1, false);
     loop {
@@ -87,10 +88,7 @@ impl Nanny {
             let ends = self.ends.as_fd();
             let [closed, ended] = match last {
                 None => poll::closed_or_readable(self.socket.as_fd(), ends, None)?,
-                Some(_) => {
-                    let [ended] = poll::readable([ends], timeout)?;
-                    [false, ended]
-                }
+                Some(_) => [false, poll::readable_of(&[ends], timeout)?.contains(&true)],
             };
             if closed {
                 last = Some(clock::boottime()?.plus_seconds(LAST_SECONDS));
@@ -139,5 +137,51 @@ impl Nanny {
                 error!(target: TARGET, "the {} child cannot read the new configuration: {error}", self.role.name());
             }
         }
+    }
+}
+
+/// Becomes this user for good, without any capability. What could be gained by running a set-user-id program stays
+/// possible: mail programs are such.
+fn become_user(name: &str) -> io::Result<()> {
+    // Who is not root has nothing to give up.
+    if caps::uid() != 0 {
+        return Ok(());
+    }
+    let passwd = fs::read("/etc/passwd")?;
+    let user = accounts::user(&passwd, name).ok_or_else(|| {
+        let text = format!("no mails are sent: there is no user {name} (notifyuser) in /etc/passwd");
+        io::Error::new(io::ErrorKind::NotFound, text)
+    })?;
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    if !map.is_empty() && !is_mapped(&map, user.uid) {
+        warn!(target: TARGET, "mails are sent as root: this user namespace has no {name}");
+        return Ok(());
+    }
+    caps::become_user(user.uid, user.gid, &[user.gid])?;
+    caps::keep(Caps::NONE, Caps::NONE)
+}
+
+/// Whether a user namespace has this number, by its `/proc/self/uid_map`: first inside, first outside, count.
+fn is_mapped(map: &str, uid: u32) -> bool {
+    map.lines().any(|line| {
+        let mut numbers = line.split_whitespace().map(str::parse::<u32>);
+        match (numbers.next(), numbers.nth(1)) {
+            (Some(Ok(first)), Some(Ok(count))) => uid >= first && uid - first < count,
+            _ => false,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_has_the_users_of_its_map() {
+        let check = |map: &str, uid, want| assert_eq!(is_mapped(map, uid), want, "{map} {uid}");
+        check("         0          0 4294967295\n", 65_534, true);
+        check("0 1000 1\n", 65_534, false);
+        check("0 1000 1\n1 100000 65536\n", 65_534, true);
+        check("", 0, false);
     }
 }

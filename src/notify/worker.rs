@@ -17,7 +17,7 @@ use crate::limits::{ACTIONS_STOP_SECONDS, MESSAGE_BYTES_MAX};
 use crate::sys::program::{Exit, Process, Start};
 use crate::sys::seqpacket::{self, Received};
 use crate::sys::signals::Children;
-use crate::sys::{clock, poll, user};
+use crate::sys::{clock, poll, program};
 use crate::time::Mono;
 use crate::zone::Zone;
 
@@ -58,7 +58,7 @@ struct Worker {
 /// Works until the guard says stop, or is gone. Returns the exit code.
 pub(super) fn run(role: Role, again: bool) -> io::Result<u8> {
     let ends = Children::new()?;
-    user::die_with_parent()?;
+    program::die_with_parent()?;
     let record = Record::from_file(&super::recorded()?)?;
     let config = record
         .config()

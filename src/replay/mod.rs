@@ -25,12 +25,10 @@ mod sources;
 mod tally;
 mod timeline;
 
-use core::fmt;
 use core::net::IpAddr;
 use std::io::{self, Read};
 
-use ipnet::IpNet;
-
+pub use crate::addr::HostOrNet;
 pub use merge::Progress;
 pub use report::{Bytes, Count, Report, reason};
 pub use scan::Seen;
@@ -103,21 +101,6 @@ pub struct Banned<'a> {
     pub time: Option<Wall>,
     /// Until when; `None` is for ever, or as unknown as `time`.
     pub until: Option<Wall>,
-}
-
-/// An address, or a network if it is more than one address.
-#[derive(Clone, Copy, Debug)]
-pub struct HostOrNet(pub IpNet);
-
-impl fmt::Display for HostOrNet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let HostOrNet(net) = self;
-        if net.prefix_len() == net.max_prefix_len() {
-            net.addr().fmt(f)
-        } else {
-            net.fmt(f)
-        }
-    }
 }
 
 /// Where a line stands.
@@ -318,8 +301,10 @@ impl Judge {
     }
 
     fn settle(&mut self, outcome: &Outcome, now: Mono) -> Option<Verdict> {
-        while let Some(effect) = self.guard.poll_effect(now) {
-            self.guard.acked(effect.slot, true, now);
+        if self.guard.has_effects() {
+            while let Some(effect) = self.guard.poll_effect(now) {
+                self.guard.acked(effect.slot, true, now);
+            }
         }
         match outcome {
             Outcome::Ban(verdict) => Some(*verdict),

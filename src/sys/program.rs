@@ -15,6 +15,7 @@ use std::process::{Child, Command, Stdio};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::prctl;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid, pipe2};
@@ -175,6 +176,16 @@ pub fn replace_ourselves(words: &[std::ffi::OsString]) -> io::Error {
         Some((name, rest)) => Command::new(name).args(rest).exec(),
         None => io::Error::from(io::ErrorKind::InvalidInput),
     }
+}
+
+/// Dies when the process that started us does.
+pub fn die_with_parent() -> io::Result<()> {
+    Ok(prctl::set_pdeathsig(Signal::SIGKILL)?)
+}
+
+/// Becomes the parent of whatever our children leave behind.
+pub fn adopt_orphans() -> io::Result<()> {
+    Ok(prctl::set_child_subreaper(true)?)
 }
 
 /// Takes the end of any child of ours, if one has ended: which, and how.

@@ -36,9 +36,16 @@ impl Guard {
 
     /// Starts `sipguard run` with these words.
     pub fn spawn(words: &[&str]) -> Guard {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sipguard"))
-            .arg("run")
-            .args(words)
+        Guard::spawn_by(&[], words)
+    }
+
+    /// Starts it by another program, which becomes it.
+    pub fn spawn_by(program: &[&str], words: &[&str]) -> Guard {
+        let mut all = program.to_vec();
+        all.extend([env!("CARGO_BIN_EXE_sipguard"), "run"]);
+        all.extend(words);
+        let mut child = Command::new(all[0])
+            .args(&all[1..])
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .stdout(Stdio::null())

@@ -29,20 +29,20 @@ const INSIDE: &str = "SIPGUARD_TEST_INSIDE";
 /// just that test. Needs no root outside. All that the body leaves behind in the kernel, all its
 /// processes too, end with it. `/run` and `/var/lib` are empty and its own.
 pub fn isolated(name: &str, body: impl FnOnce()) {
-    inside(name, &["--map-root-user", "--user"], body);
+    isolated_in(&["--map-root-user", "--user"], name, body);
 }
 
-/// The same without a user namespace, for what needs other users: real mail programs. Says loudly that it is skipped
-/// if we are not root.
-pub fn isolated_with_users(name: &str, body: impl FnOnce()) {
-    if run("id -u").trim() == "0" {
-        inside(name, &[], body);
+/// As [`isolated`], but as the machine's root, who can become anybody. Where the tests run as somebody else, the
+/// body is left out, and that is said.
+pub fn isolated_as_root(name: &str, body: impl FnOnce()) {
+    if env::var_os(INSIDE).is_some() || run("id -u").trim() == "0" {
+        isolated_in(&[], name, body);
     } else {
-        println!("{name}: SKIPPED, it needs root");
+        println!("{name}: left out, it needs root");
     }
 }
 
-fn inside(name: &str, user: &[&str], body: impl FnOnce()) {
+fn isolated_in(users: &[&str], name: &str, body: impl FnOnce()) {
     if env::var_os(INSIDE).is_some_and(|inside| inside == name) {
         run("mount -t tmpfs tmpfs /run");
         run("mount -t tmpfs tmpfs /var/lib");
@@ -51,7 +51,7 @@ fn inside(name: &str, user: &[&str], body: impl FnOnce()) {
     }
     let this = env::current_exe().unwrap();
     let output = Command::new("unshare")
-        .args(user)
+        .args(users)
         .args([
             "--net",
             "--mount",
@@ -61,7 +61,13 @@ fn inside(name: &str, user: &[&str], body: impl FnOnce()) {
             "--kill-child",
         ])
         .arg(this)
-        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .args([
+            "--exact",
+            name,
+            "--include-ignored",
+            "--nocapture",
+            "--test-threads=1",
+        ])
         .env(INSIDE, name)
         .output()
         .expect("unshare(1) starts");

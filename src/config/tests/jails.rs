@@ -1,6 +1,7 @@
 //! What jails amount to: small cases, one line each.
 
 use super::*;
+use crate::config::ReadLogs;
 
 /// `[name]` with these lines below its `enabled`, and what its actions block, with the warnings.
 fn check(name: &str, lines: &str, want: &str) {
@@ -264,6 +265,17 @@ fn files_include_each_other_in_layers() {
 }
 
 #[test]
+fn the_socket_is_where_the_file_says_but_never_fail2bans() {
+    for (text, want) in [
+        ("socket = /tmp/s.sock", "/tmp/s.sock"),
+        ("socket = /var/run/fail2ban/fail2ban.sock", SOCKET_DEFAULT),
+    ] {
+        let (config, _) = read(&format!("[Definition]\n{text}\n")).unwrap();
+        assert_eq!(config.socket, want, "{text}");
+    }
+}
+
+#[test]
 fn the_database_is_ours_or_none() {
     for (text, want) in [
         ("dbfile = None", None),
@@ -276,5 +288,23 @@ fn the_database_is_ours_or_none() {
     ] {
         let (config, _) = read(&format!("[Definition]\n{text}\n")).unwrap();
         assert_eq!(config.dbfile.as_deref(), want, "{text}");
+    }
+}
+
+#[test]
+fn who_the_guard_becomes_can_be_named() {
+    for (text, user, readlogs) in [
+        ("ring = 64", None, ReadLogs::Auto),
+        ("user = guard", Some("guard"), ReadLogs::Auto),
+        ("readlogs = groups", None, ReadLogs::Groups),
+        ("user =\nreadlogs = capability", None, ReadLogs::Capability),
+    ] {
+        let (config, warnings) = read(&format!("[DEFAULT]\n{text}\n[asterisk]\nenabled = true\n")).unwrap();
+        assert_eq!(
+            (config.user.as_deref(), config.readlogs),
+            (user, readlogs),
+            "{text}"
+        );
+        assert!(warnings.is_empty());
     }
 }

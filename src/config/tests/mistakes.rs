@@ -242,6 +242,14 @@ fn the_programs_settings_have_ranges() {
             "2:12: firewall: \"iptables\" is none of auto, nftables, ipset",
         ),
         (
+            "readlogs = yes",
+            "2:12: readlogs: \"yes\" is none of auto, groups, capability",
+        ),
+        (
+            "user = me you",
+            "2:8: user: \"me you\" is not the name of one user",
+        ),
+        (
             "dbfile = bans",
             "2:10: dbfile: \"bans\" is not a path from the root; begin it with /",
         ),
@@ -266,6 +274,14 @@ fn the_programs_settings_have_ranges() {
         (
             "dbpurgeage = soon",
             "2:14: dbpurgeage: \"soon\" is not a time; use seconds, 10m, 2h, 7d or -1",
+        ),
+        (
+            "socket = run/x",
+            "2:10: socket: \"run/x\" is not a path from the root; begin it with /",
+        ),
+        (
+            &format!("socket = /{}", "x".repeat(107)),
+            "2:10: socket: the path of a socket has at most 107 bytes",
         ),
     ] {
         let error = read(&format!("[DEFAULT]\n{line}\n")).expect_err(line).to_string();
