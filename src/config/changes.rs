@@ -42,6 +42,8 @@ fn keys_of_jail(old: &Jail, new: &Jail) -> Vec<&'static str> {
         maxmatches,
         origins: _,
     } = new;
+    // What nobody wrote is what `maxretry` is.
+    let follows = (*maxmatches, old.maxmatches) == (*maxretry, old.maxretry);
     differing(&[
         ("filter", *filter != old.filter),
         ("failregex", *own != old.own),
@@ -52,7 +54,7 @@ fn keys_of_jail(old: &Jail, new: &Jail) -> Vec<&'static str> {
         ("bantime.increment", *escalation != old.escalation),
         ("ignoreip", *ignoreip != old.ignoreip),
         ("action", (blocks, actions) != (&old.blocks, &old.actions)),
-        ("maxmatches", *maxmatches != old.maxmatches),
+        ("maxmatches", *maxmatches != old.maxmatches && !follows),
     ])
 }
 
