@@ -322,6 +322,51 @@ fn another_configuration_stops_the_old_actions_and_tells_the_new_ones_all_bans()
 }
 
 #[test]
+fn bans_by_hand_and_bans_of_before_a_restart_are_told_too() {
+    isolated("bans_by_hand_and_bans_of_before_a_restart_are_told_too", || {
+        fresh_machine();
+        action(
+            "file",
+            "[Definition]\nactionban = echo +<ip> <restored> <failures> <bantime> >> /mnt/did\n\
+             actionunban = echo -<ip> >> /mnt/did\n",
+        );
+        action(
+            "new",
+            "[Definition]\nactionban = echo +<ip> >> /mnt/new\nnorestored = 1\n",
+        );
+        let program = env!("CARGO_BIN_EXE_sipguard");
+        let mut log = jail("action = file\n  new\nbantime = 1d");
+        let mut guard = Guard::start(&CONFIG);
+        fail_twice(&mut log, "198.51.100.1");
+        guard.wait_for(" banned 198.51.100.1");
+        run(&format!("{program} ban 198.51.100.2"));
+        let banned = ["+198.51.100.1 0 2 86400", "+198.51.100.2 0 0 86400"];
+        wait_until("both are told", || lines("/mnt/did") == banned);
+        run(&format!("{program} unban 198.51.100.2"));
+        wait_until("and the unban", || lines("/mnt/did").len() == 3);
+        assert_eq!(lines("/mnt/did")[2], "-198.51.100.2");
+        guard.signal("TERM");
+        assert_eq!(guard.wait(), 0);
+        assert_eq!(
+            lines("/mnt/did").last().map(String::as_str),
+            Some("-198.51.100.1")
+        );
+        let guard = Guard::start(&CONFIG);
+        wait_until("the ban that went on is told again", || {
+            lines("/mnt/did")
+                .last()
+                .is_some_and(|line| line.starts_with("+198.51.100.1 1 2 "))
+        });
+        assert_eq!(
+            lines("/mnt/new"),
+            ["+198.51.100.1", "+198.51.100.2"],
+            "but not to who wants none of these"
+        );
+        drop(guard);
+    });
+}
+
+#[test]
 fn no_child_is_started_without_need() {
     isolated("no_child_is_started_without_need", || {
         fresh_machine();
