@@ -326,9 +326,9 @@ pub const ACCEPTS_PER_TURN: usize = 32;
 pub const ACCEPT_RETRY_SECONDS: u64 = 1;
 
 /// Descriptors that the loop waits for: signals, logs, the kernel, the clock, the control socket and its clients, and
-/// two children.
+/// three children.
 pub const DESCRIPTORS_MAX: usize = 16;
-const _: () = assert!(CLIENTS_MAX + 7 <= DESCRIPTORS_MAX);
+const _: () = assert!(CLIENTS_MAX + 8 <= DESCRIPTORS_MAX);
 
 /// Longest answer that a client of ours reads: the largest table, listed as JSON.
 pub const CLIENT_ANSWER_BYTES_MAX: u64 = 256 * MAXBANS_MAX as u64;
@@ -450,3 +450,53 @@ pub const ACTIONS_STOP_SECONDS: u64 = 10;
 
 /// Longest pause before a child that dies again and again is started again, in seconds.
 pub const CHILD_PAUSE_SECONDS_MAX: u64 = 60;
+
+/// Names in `ignoreip`, over all jails: each is looked up every few minutes.
+pub const NAMES_MAX: usize = 64;
+
+/// Addresses of one name that count; a pool of servers has some dozens.
+pub const NAME_ADDRESSES_MAX: usize = 32;
+
+/// Longest name, in bytes (RFC 1035 has 255 with the lengths of the labels).
+pub const NAME_BYTES_MAX: usize = 253;
+
+/// Bytes of what the child reports at once: a name and its addresses.
+pub const REPORT_BYTES_MAX: usize = 1_024;
+const _: () = assert!(8 + NAME_BYTES_MAX + NAME_ADDRESSES_MAX * 17 <= REPORT_BYTES_MAX);
+
+/// Names that are looked up together: one whose server is silent must not delay the others.
+pub const LOOKUPS_TOGETHER: usize = 4;
+
+/// How long one lookup may take, in seconds: a resolver asks each server twice, for five seconds.
+pub const LOOKUP_SECONDS: u64 = 20;
+
+/// How often a name is looked up, in seconds: dynamic names live for one to five minutes.
+pub const LOOKUP_EVERY_SECONDS: u64 = 300;
+
+/// After how many seconds a lookup that failed is tried again; each further time twice as long.
+pub const LOOKUP_RETRY_SECONDS: u64 = 10;
+
+/// Size of a file of addresses (`ignoreip = file:/…`) is that of a configuration; so many lists may be named.
+pub const IGNORE_FILES_MAX: usize = 8;
+
+/// How long `ignorecommand` may take, in seconds.
+pub const IGNORECOMMAND_SECONDS: u64 = 10;
+
+/// How long a ban waits for the answer of `ignorecommand`, in seconds, those before it in the queue included.
+pub const QUESTION_SECONDS: u64 = 20;
+
+/// Bans that wait for an answer; one more is made at once. A question takes a process of its own, so that many more
+/// could not be answered in time.
+pub const QUESTIONS_MAX: usize = 256;
+
+/// Most answers that `ignorecache` keeps for a jail; they are gone through one by one.
+pub const IGNORECACHE_MAX: u32 = 4_096;
+
+/// Names of logs (`usedns`) that wait to be looked up; lines with further names count for nobody, and are counted.
+pub const LOG_NAMES_WAITING_MAX: usize = 64;
+
+/// Addresses of names of logs that are kept: fail2ban keeps a thousand.
+pub const LOG_NAMES_KEPT_MAX: usize = 256;
+
+/// For how long, in seconds.
+pub const LOG_NAMES_KEPT_SECONDS: u64 = 300;

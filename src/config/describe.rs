@@ -2,11 +2,14 @@
 
 use core::fmt;
 
-use super::{Block, Config, FilterName, Jail, OnStop, Origins, Protocol};
+use super::{
+    Block, Config, FilterName, IgnoreCache, IgnoreCommand, Jail, LogLevel, OnStop, Origins, Protocol, UseDns,
+};
 use crate::action::{Commands, Does, Letter, Role};
 use crate::escape::Escaped;
 use crate::filter::sshd;
 use crate::guard::Escalation;
+use crate::limits::{IGNORECOMMAND_SECONDS, LOOKUP_EVERY_SECONDS};
 use crate::time::Span;
 
 /// The effective settings, each with the file and line it comes from; many lines, the last without newline.
@@ -34,6 +37,15 @@ impl fmt::Display for Description<'_> {
             None => line(f, origins, "user", &"sipguard if there is one, else nobody")?,
         }
         line(f, origins, "readlogs", &config.readlogs.name())?;
+        if let Some(level) = config.loglevel {
+            let name = match level {
+                LogLevel::Error => "error",
+                LogLevel::Warning => "warning",
+                LogLevel::Info => "info: bans and what concerns the guard",
+                LogLevel::Debug => "debug: every failure",
+            };
+            line(f, origins, "loglevel", &name)?;
+        }
         match &config.dbfile {
             Some(path) => line(f, origins, "dbfile", &Escaped(path.as_bytes()))?,
             None => line(f, origins, "dbfile", &"none: bans end with a reboot")?,
@@ -124,9 +136,13 @@ fn write_jail(f: &mut fmt::Formatter<'_>, jail: &Jail, notifyuser: &str) -> fmt:
     if let Some(escalation) = &jail.escalation {
         line(f, origins, "bantime.increment", &Growing(escalation))?;
     }
+    if let Some(seconds) = jail.unproven {
+        line(f, origins, "bantime.unproven", &format_args!("at most {}", Span(seconds)))?;
+    }
     for net in &jail.ignoreip {
         line(f, origins, "ignoreip", net)?;
     }
+    write_lookups(f, jail, notifyuser)?;
     let runs = jail.actions.iter().any(|action| action.role() == Role::Commands);
     if jail.blocks.is_empty() && !runs {
         line(f, origins, "action", &"blocks nothing")?;
@@ -136,6 +152,38 @@ fn write_jail(f: &mut fmt::Formatter<'_>, jail: &Jail, notifyuser: &str) -> fmt:
     }
     write_actions(f, jail, notifyuser)?;
     f.write_str("\n\n")
+}
+
+/// What is asked before a ban, and of whom.
+fn write_lookups(f: &mut fmt::Formatter<'_>, jail: &Jail, notifyuser: &str) -> fmt::Result {
+    let origins = &jail.origins;
+    for name in &jail.ignorenames {
+        line(
+            f,
+            origins,
+            "ignoreip",
+            &format_args!("{name}, looked up every {}", Span(LOOKUP_EVERY_SECONDS)),
+        )?;
+    }
+    if let Some(IgnoreCommand { script, cache }) = &jail.ignorecommand {
+        let what = format_args!("asked before a ban, as {notifyuser}, at most {IGNORECOMMAND_SECONDS} s:");
+        line(f, origins, "ignorecommand", &what)?;
+        for command in script.lines() {
+            write!(f, "\n    {command}")?;
+        }
+        match cache {
+            Some(IgnoreCache { count, seconds }) => {
+                let what = format_args!("{count} answers, for {}", Span(*seconds));
+                line(f, origins, "ignorecache", &what)?;
+            }
+            None => line(f, origins, "ignorecache", &"no answer is kept")?,
+        }
+    }
+    match jail.usedns {
+        UseDns::No => Ok(()),
+        UseDns::Warn => line(f, origins, "usedns", &"names in lines support other evidence"),
+        UseDns::Yes => line(f, origins, "usedns", &"addresses of names in lines are banned"),
+    }
 }
 
 /// What the jail's actions do beside the kernel.

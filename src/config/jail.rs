@@ -1,15 +1,12 @@
 //! One jail: which log, which filter, how many failures, for how long, and who is never banned.
 
-use ipnet::IpNet;
-
 use super::action::{self, Actions};
 use super::filter::{self, Named};
 use super::ini::{DEFAULT, Place};
 use super::reading::{Reading, shown};
-use super::value::{Ignored, ignored};
-use super::{FilterName, Jail, escalation, expressions};
+use super::{FilterName, Jail, UseDns, escalation, expressions, ignore};
 use crate::action::Role;
-use crate::limits::{FILES_MAX, IGNOREIP_MAX, JAIL_NAME_BYTES_MAX};
+use crate::limits::{FILES_MAX, JAIL_NAME_BYTES_MAX};
 
 /// Reads an enabled jail; `None` after a mistake, or if we have no such filter.
 pub(super) fn jail(reading: &mut Reading<'_>, name: &str, place: Option<Place>) -> Option<Jail> {
@@ -20,7 +17,9 @@ pub(super) fn jail(reading: &mut Reading<'_>, name: &str, place: Option<Place>) 
     let findtime = reading.seconds(name, "findtime").flatten();
     let bantime = reading.seconds(name, "bantime");
     let escalation = escalation::escalation(reading, name);
-    let ignoreip = ignoreip(reading, name);
+    let unproven = escalation::optional_seconds(reading, name, "bantime.unproven");
+    let ignore::Addresses { nets, names, .. } = ignore::addresses(reading, name);
+    let ignorecommand = ignore::command(reading, name);
     let own = [name, DEFAULT]
         .iter()
         .any(|section| reading.ini.is_written(section, "maxmatches"));
@@ -36,6 +35,7 @@ pub(super) fn jail(reading: &mut Reading<'_>, name: &str, place: Option<Place>) 
         reading.warn(place, what);
     }
     let reads = expressions::complete(reading, name, named, &blocks);
+    let usedns = usedns(reading, name, reads.as_ref());
     let origins = reading.origins();
     let reads = reads?;
     Some(Jail {
@@ -48,7 +48,11 @@ pub(super) fn jail(reading: &mut Reading<'_>, name: &str, place: Option<Place>) 
         findtime: findtime?,
         bantime: bantime?,
         escalation,
-        ignoreip,
+        unproven,
+        ignoreip: nets,
+        ignorenames: names,
+        ignorecommand,
+        usedns,
         blocks,
         actions: others,
         maxmatches: maxmatches?,
@@ -123,35 +127,15 @@ fn logpaths(reading: &mut Reading<'_>, section: &str, filter: &Named) -> Option<
     Some((paths, guessed))
 }
 
-fn ignoreip(reading: &mut Reading<'_>, section: &str) -> Vec<IpNet> {
-    let Some(value) = reading.value(section, "ignoreip") else {
-        return Vec::new();
-    };
-    let mut nets: Vec<IpNet> = Vec::new();
-    let words = value.text().split(|c: char| c == ',' || c.is_whitespace());
-    for word in words.filter(|word| !word.is_empty()) {
-        match ignored(word) {
-            Some(Ignored::Net(net)) => nets.push(net),
-            Some(Ignored::Named) => {
-                let what = format!(
-                    "ignoreip: names are not yet in force: {} may be banned",
-                    shown(word)
-                );
-                reading.warn(Some(value.wrong(word, "").place), what);
-            }
-            None => {
-                let what = format!("ignoreip: \"{}\" is not an address, network or name", shown(word));
-                reading.wrong(value.wrong(word, what));
-            }
-        }
-        if nets.len() > IGNOREIP_MAX {
-            let what = format!("ignoreip: more than {IGNOREIP_MAX} entries; join them into networks");
-            reading.wrong(value.wrong(word, what));
-            break;
-        }
+/// `usedns`. Lines of our own filters hold no names.
+fn usedns(reading: &mut Reading<'_>, section: &str, reads: Option<&expressions::Reads>) -> UseDns {
+    let word = reading.word(section, "usedns");
+    if !reads.is_some_and(expressions::Reads::finds_names) {
+        return UseDns::No;
     }
-    let mut sorted = nets;
-    sorted.sort_unstable();
-    sorted.dedup();
-    sorted
+    match word {
+        Some("yes") => UseDns::Yes,
+        Some("warn") => UseDns::Warn,
+        _ => UseDns::No,
+    }
 }

@@ -4,7 +4,7 @@
 //! names file, line and key. From the text inwards: `parse` is the grammar, [`ini`] and `include` the files
 //! in layers, [`interpolate`] resolves `%(name)s`, `settings` is the table of keys, `value` and `ports`
 //! read one value and `reading` says what is wrong with it, `action` is the list of actions, `letter` those that
-//! mail and `command` those of `action.d`, `filter` finds a filter, `tags` the values of either and `expressions` reads them, `options` are those of either, `jail` puts a
+//! mail and `command` those of `action.d`, `ignore` is who is never banned, `filter` finds a filter, `tags` the values of either and `expressions` reads them, `options` are those of either, `jail` puts a
 //! jail together, `load` the whole, and [`mod@describe`] shows what came out.
 #![forbid(unsafe_code)]
 #![deny(
@@ -21,6 +21,7 @@ use std::rc::Rc;
 use ipnet::IpNet;
 
 use crate::action::Action;
+use crate::action::script::Script;
 use crate::filter::custom::Definition;
 use crate::filter::sshd;
 use crate::guard::Escalation;
@@ -33,6 +34,7 @@ pub mod error;
 mod escalation;
 mod expressions;
 mod filter;
+mod ignore;
 mod include;
 pub mod ini;
 pub mod interpolate;
@@ -82,6 +84,8 @@ pub struct Config {
     pub socket: String,
     /// `user`: who the guard becomes when it guards; `None` is `sipguard` if there is such a user, else `nobody`.
     pub user: Option<String>,
+    /// `loglevel`; `None`: as the command line says.
+    pub loglevel: Option<LogLevel>,
     /// `readlogs`: by which right it reads logs that belong to others.
     pub readlogs: ReadLogs,
     /// Where these settings are written.
@@ -110,8 +114,16 @@ pub struct Jail {
     pub bantime: Option<u64>,
     /// `bantime.increment` and its family; `None` if every ban is as long as the first.
     pub escalation: Option<Escalation>,
+    /// `bantime.unproven`: the most that a ban lasts whose evidence could all be spoofed, in seconds; `None`: as others.
+    pub unproven: Option<u64>,
     /// `ignoreip`: never banned.
     pub ignoreip: Vec<IpNet>,
+    /// The names in `ignoreip`: their addresses are never banned. Sorted, in small letters.
+    pub ignorenames: Vec<String>,
+    /// `ignorecommand`: asked before a ban.
+    pub ignorecommand: Option<IgnoreCommand>,
+    /// `usedns`: what becomes of names in lines; [`UseDns::No`] for filters that find none.
+    pub usedns: UseDns,
     /// What its firewall actions block; empty if the jail has no firewall action. At most one block for
     /// each protocol, its ports sorted and merged, at most [`crate::limits::PORTS_MAX`] ranges in each.
     pub blocks: Vec<Block>,
@@ -121,6 +133,48 @@ pub struct Jail {
     pub maxmatches: u32,
     /// Where these settings are written.
     pub origins: Origins,
+}
+
+/// `ignorecommand`: whom it says 0 about is not banned.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct IgnoreCommand {
+    /// One command.
+    pub script: Script,
+    /// `ignorecache`; `None`: no answer is kept.
+    pub cache: Option<IgnoreCache>,
+}
+
+/// `ignorecache`: answers are kept by address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct IgnoreCache {
+    /// `max-count`: at most so many; at most [`crate::limits::IGNORECACHE_MAX`].
+    pub count: u32,
+    /// `max-time`: so long, in seconds.
+    pub seconds: u64,
+}
+
+/// `usedns`: what becomes of a name in a line, where an address is expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UseDns {
+    /// It counts for nobody.
+    No,
+    /// Its addresses are claimed: they support other evidence, and never are banned for it alone.
+    Warn,
+    /// Its addresses count, unproven.
+    Yes,
+}
+
+/// `loglevel`, as far as we tell levels apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// `CRITICAL`, `ERROR`
+    Error,
+    /// `WARNING`
+    Warning,
+    /// `NOTICE`, `INFO`
+    Info,
+    /// `DEBUG` and what is below.
+    Debug,
 }
 
 /// Where settings are written, by key; what is not in it is built in.
@@ -285,7 +339,11 @@ impl Config {
             findtime: 600,
             bantime: Some(600),
             escalation: None,
+            unproven: None,
             ignoreip: Vec::new(),
+            ignorenames: Vec::new(),
+            ignorecommand: None,
+            usedns: UseDns::No,
             blocks: vec![Block {
                 protocol: Protocol::TcpUdp,
                 ports: vec![(5060, 5061)],
@@ -307,6 +365,7 @@ impl Config {
             onstop: OnStop::Keep,
             socket: SOCKET_DEFAULT.to_owned(),
             user: None,
+            loglevel: None,
             readlogs: ReadLogs::Auto,
             origins: Origins::default(),
         }

@@ -5,6 +5,7 @@ use core::net::{IpAddr, Ipv4Addr};
 use ipnet::IpNet;
 
 use crate::addr;
+use crate::limits::NAME_BYTES_MAX;
 
 /// A span of time in seconds, as fail2ban reads it: terms of a number and a unit that add up, `1d12h`,
 /// `1h 30m`, `1.5h`; without a unit, seconds. Months and years are the Julian year and a twelfth of it.
@@ -77,15 +78,17 @@ pub(super) fn yes_no(text: &str) -> Option<bool> {
 
 /// One entry of `ignoreip`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ignored {
+pub(super) enum Ignored<'t> {
     /// An address or a network.
     Net(IpNet),
-    /// A name that DNS would have to resolve, or another thing fail2ban can look up.
+    /// A name of the DNS.
     Named,
+    /// `file:/PATH`: a list in a file (fail2ban 1.1.1).
+    File(&'t str),
 }
 
 /// An address, a network (`/24` or `/255.255.255.0`; bits of the host part do not matter) or a name.
-pub(super) fn ignored(text: &str) -> Option<Ignored> {
+pub(super) fn ignored(text: &str) -> Option<Ignored<'_>> {
     let (address, length) = match text.split_once('/') {
         None => (text, None),
         Some((address, length)) => (address, Some(length)),
@@ -93,12 +96,11 @@ pub(super) fn ignored(text: &str) -> Option<Ignored> {
     if let Some(address) = addr::parse(address.as_bytes()) {
         return network(address, length).map(Ignored::Net);
     }
-    // fail2ban 1.1.1 reads lists from a file.
-    if text.starts_with("file:/") {
-        return Some(Ignored::Named);
+    if let Some(path) = text.strip_prefix("file:").filter(|path| path.starts_with('/')) {
+        return Some(Ignored::File(path));
     }
     let named = length.is_none()
-        && text.len() <= 253
+        && text.len() <= NAME_BYTES_MAX
         && text.bytes().any(|byte| byte.is_ascii_alphabetic())
         && text
             .bytes()
@@ -195,14 +197,10 @@ mod tests {
         check("2001:db8::/32", "2001:db8::/32");
         check("::ffff:192.0.2.1", "192.0.2.1/32");
         check("0.0.0.0/0", "0.0.0.0/0");
-        for name in [
-            "pbx.example.org",
-            "localhost",
-            "a-b_c.example",
-            "file:/etc/friends",
-        ] {
+        for name in ["pbx.example.org", "localhost", "a-b_c.example", "a.example."] {
             assert_eq!(ignored(name), Some(Ignored::Named), "{name}");
         }
+        assert_eq!(ignored("file:/etc/friends"), Some(Ignored::File("/etc/friends")));
         for wrong in [
             "192.168.1.256",
             "192.168.1",

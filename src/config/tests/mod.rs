@@ -5,6 +5,7 @@ use super::*;
 mod actions;
 mod filters;
 mod grammar;
+mod ignore;
 mod jails;
 mod mistakes;
 mod random;

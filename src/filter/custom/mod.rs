@@ -167,6 +167,12 @@ fn mend(line: &[u8], mended: &mut String) {
 }
 
 impl Definition {
+    /// Whether a name can stand in its lines where an address is expected.
+    #[must_use]
+    pub fn finds_names(&self) -> bool {
+        self.fail.iter().chain(&self.prefix).any(Pattern::finds_names)
+    }
+
     /// What a line without its date says.
     fn judge(&self, text: &str, at: Option<Wall>) -> Reading {
         let mut prefix = Match::default();

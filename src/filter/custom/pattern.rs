@@ -23,6 +23,9 @@ pub enum Role {
     Ignore,
 }
 
+/// Tags that match no name. A group of the user's own may match anything.
+const ADDRESSES_ONLY: [&str; 3] = ["<ADDR>", "<IP4>", "<IP6>"];
+
 /// An expression of fail2ban's. Equal to another of the same text and role.
 #[derive(Debug)]
 pub struct Pattern {
@@ -120,6 +123,12 @@ impl Pattern {
         self.captures
             .iter()
             .any(|capture| matches!(capture, Capture::Address(_)))
+    }
+
+    /// Whether what it finds can be a name: `<ADDR>` and its like match addresses only.
+    #[must_use]
+    pub fn finds_names(&self) -> bool {
+        self.has_address() && !ADDRESSES_ONLY.iter().any(|tag| self.source.contains(tag))
     }
 
     /// Whether it marks lines that are no failures.
