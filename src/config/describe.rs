@@ -137,7 +137,12 @@ fn write_jail(f: &mut fmt::Formatter<'_>, jail: &Jail, notifyuser: &str) -> fmt:
         line(f, origins, "bantime.increment", &Growing(escalation))?;
     }
     if let Some(seconds) = jail.unproven {
-        line(f, origins, "bantime.unproven", &format_args!("at most {}", Span(seconds)))?;
+        line(
+            f,
+            origins,
+            "bantime.unproven",
+            &format_args!("at most {}", Span(seconds)),
+        )?;
     }
     for net in &jail.ignoreip {
         line(f, origins, "ignoreip", net)?;

@@ -97,7 +97,8 @@ fn own_dates(
     definition.dates = dates(reading, reading.ini, &value);
     if let Some(filter) = built_in {
         let name = filter.name();
-        let what = format!("datepattern: the built-in filter {name} finds its dates by itself, in every layout");
+        let what =
+            format!("datepattern: the built-in filter {name} finds its dates by itself, in every layout");
         reading.warn(Some(value.place()), what);
     }
 }

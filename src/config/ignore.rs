@@ -81,7 +81,9 @@ fn file(reading: &mut Reading<'_>, value: &Value, word: &str, path: &str, found:
     found.files += 1;
     let text = match (reading.read)(Path::new(path)) {
         _ if found.files > IGNORE_FILES_MAX => Err(format!("more than {IGNORE_FILES_MAX} files")),
-        Ok(bytes) if bytes.len() > CONFIG_BYTES_MAX => Err(format!("is longer than {CONFIG_BYTES_MAX} bytes")),
+        Ok(bytes) if bytes.len() > CONFIG_BYTES_MAX => {
+            Err(format!("is longer than {CONFIG_BYTES_MAX} bytes"))
+        }
         Ok(bytes) => String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned()),
         Err(error) => Err(format!("cannot be read: {}", error.kind())),
     };

@@ -10,7 +10,8 @@ use super::interpolate::Value;
 use super::reading::{Reading, shown};
 use super::settings::{self, Reads, SETTINGS, Scope, Setting};
 use super::{
-    Backend, Config, DBFILE_DEFAULT, FilterName, Jail, LogLevel, OnStop, Protocol, ReadLogs, SOCKET_DEFAULT, jail,
+    Backend, Config, DBFILE_DEFAULT, FilterName, Jail, LogLevel, OnStop, Protocol, ReadLogs, SOCKET_DEFAULT,
+    jail,
 };
 use crate::limits::{FILES_MAX, JAILS_MAX, NAMES_MAX, RING_MIN, SOCKET_PATH_BYTES_MAX};
 
@@ -264,7 +265,10 @@ impl<'i> Reading<'i> {
         names.sort_unstable();
         names.dedup();
         if names.len() > NAMES_MAX {
-            let what = format!("ignoreip: {} names in all jails; {NAMES_MAX} are the limit", names.len());
+            let what = format!(
+                "ignoreip: {} names in all jails; {NAMES_MAX} are the limit",
+                names.len()
+            );
             self.whole_wrong(&what);
         }
         let paths: usize = config.jails.iter().map(|jail| jail.logpaths.len()).sum();

@@ -180,7 +180,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         "pidfile",
         None,
         Otherwise(
-            &["none", "/var/run/fail2ban/fail2ban.pid", "/run/fail2ban/fail2ban.pid"],
+            &[
+                "none",
+                "/var/run/fail2ban/fail2ban.pid",
+                "/run/fail2ban/fail2ban.pid",
+            ],
             "none is written: sipguard status tells the process, and its socket that there is one only",
         ),
     ),

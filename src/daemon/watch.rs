@@ -454,6 +454,7 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
             | Outcome::Claimed
             | Outcome::Counted(_)
             | Outcome::Banned
+            | Outcome::Held
             | Outcome::Dropped => None,
         }
     }

@@ -11,6 +11,7 @@
     clippy::panic
 )]
 
+mod asking;
 mod bans;
 mod by_hand;
 mod deadlines;
@@ -21,6 +22,7 @@ mod failures;
 mod history;
 mod index;
 mod kept;
+mod lifting;
 mod reports;
 mod row;
 mod slab;
@@ -31,6 +33,7 @@ use core::net::IpAddr;
 
 use ipnet::IpNet;
 
+pub use asking::{Answer, Question, Settled};
 pub use by_hand::NotBanned;
 pub use effect::{Change, Effect, JailId, Slot};
 pub use escalation::Escalation;
@@ -51,6 +54,7 @@ pub(crate) use slab::{Linked, Links, List, NONE, Slab};
 use crate::addr;
 use crate::filter::Failure;
 use crate::time::Mono;
+use asking::{Ask, Asking};
 use bans::{Bans, Entered};
 use failures::{Failures, Noted};
 use history::History;
@@ -106,6 +110,8 @@ pub enum Outcome {
     Counted(u32),
     /// The source is banned already.
     Banned,
+    /// It would have brought a ban, which waits until `ignorecommand` has said something about the source.
+    Held,
     /// It brought a ban.
     Ban(Verdict),
     /// It would have brought a ban, and the table is full of bans that this one may not displace.
@@ -158,6 +164,9 @@ pub struct Guard {
     /// A banned source that was heard of although it should be cut off.
     doubt: Option<(JailId, IpNet)>,
     history: History,
+    asking: Asking,
+    /// `bantime.unproven` of each jail.
+    unproven: Vec<Option<u64>>,
     /// How many bans were given a random part of their time.
     drawn: u64,
     /// Of each jail.
@@ -176,6 +185,8 @@ impl Guard {
                 settings.purge_age,
                 settings.seed,
             ),
+            asking: Asking::default(),
+            unproven: Vec::new(),
             drawn: 0,
             stats: vec![Stats::default(); policies.len()],
             policies,
@@ -217,28 +228,9 @@ impl Guard {
                 if count < maxretry {
                     return Outcome::Counted(count);
                 }
-                self.convict(key, net, jail, now)
+                self.convict(key, (failure.addr, net), jail, now)
             }
         }
-    }
-
-    /// Takes the box's own addresses, gateways and resolvers as they are by now, and lifts the bans of these.
-    pub fn set_own(&mut self, own: Trust) -> Vec<Ban> {
-        if own == self.settings.own {
-            return Vec::new();
-        }
-        self.settings.own = own;
-        let own = &self.settings.own;
-        let wrong: Vec<Ban> = self
-            .bans
-            .iter()
-            .filter(|ban| own.overlaps(ban.net))
-            .copied()
-            .collect();
-        for ban in &wrong {
-            self.bans.lift(ban.net, ban.jail);
-        }
-        wrong
     }
 
     /// How far back failures count in a jail, in seconds.
@@ -279,7 +271,8 @@ impl Guard {
     /// When to call again although nothing happened.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Mono> {
-        self.bans.next_deadline()
+        let deadlines = [self.bans.next_deadline(), self.asking.next_deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// All bans, in no order.
@@ -355,6 +348,7 @@ impl Guard {
                 *new = *stats;
             }
         }
+        self.asking.inherit(&mut old.asking, &jail);
         self.history.inherit(&old.history, jail);
         old.bans.len().saturating_sub(self.bans.len())
     }
@@ -384,13 +378,27 @@ impl Guard {
         }
     }
 
-    fn convict(&mut self, key: Key, net: IpNet, jail: JailId, now: Mono) -> Outcome {
+    fn convict(&mut self, key: Key, (addr, net): (IpAddr, IpNet), jail: JailId, now: Mono) -> Outcome {
         let Some(why) = self.failures.take(key) else {
             return Outcome::Dropped;
         };
-        let until = self
-            .lasting(net, jail, now)
-            .map(|bantime| now.plus_seconds(bantime));
+        match self.asking.ask(jail, (addr::unmap(addr), net), why, now) {
+            Ask::No => self.sentence(net, jail, why, now),
+            Ask::Held => Outcome::Held,
+            Ask::Ignored => {
+                self.count(jail, |stats| &mut stats.trusted);
+                Outcome::Trusted
+            }
+        }
+    }
+
+    /// Makes the ban.
+    fn sentence(&mut self, net: IpNet, jail: JailId, why: Summary, now: Mono) -> Outcome {
+        let most = self.unproven.get(usize::from(jail.0)).copied().flatten();
+        let most = most.filter(|_| !why.proof.is_proven()).unwrap_or(u64::MAX);
+        let bantime = self.lasting(net, jail, now);
+        let bantime = Some(bantime.unwrap_or(u64::MAX).min(most)).filter(|&bantime| bantime < u64::MAX);
+        let until = bantime.map(|bantime| now.plus_seconds(bantime));
         let ban = Ban {
             net,
             jail,

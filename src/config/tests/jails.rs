@@ -108,15 +108,30 @@ fn what_is_accepted_and_not_in_force_is_said() {
         SIP,
     );
     for (lines, what) in [
-        ("backend = systemd", "backend: files are followed, by inotify; systemd's journal is not read: let rsyslog \
-          write a file, and name it in logpath"),
-        ("ignoreself = false", "ignoreself: our own addresses are never banned all the same: one forged packet \
-          would cut us off"),
-        ("logencoding = latin-1", "logencoding: lines are read as UTF-8, and what is not stands for one unknown \
-          character a byte"),
-        ("datepattern = %%Y", "datepattern: the built-in filter asterisk finds its dates by itself, in every layout"),
-        ("blocktype = REJECT", "blocktype: packets are dropped and not answered: the answer to a forged one would \
-          hit somebody else"),
+        (
+            "backend = systemd",
+            "backend: files are followed, by inotify; systemd's journal is not read: let rsyslog \
+          write a file, and name it in logpath",
+        ),
+        (
+            "ignoreself = false",
+            "ignoreself: our own addresses are never banned all the same: one forged packet \
+          would cut us off",
+        ),
+        (
+            "logencoding = latin-1",
+            "logencoding: lines are read as UTF-8, and what is not stands for one unknown \
+          character a byte",
+        ),
+        (
+            "datepattern = %%Y",
+            "datepattern: the built-in filter asterisk finds its dates by itself, in every layout",
+        ),
+        (
+            "blocktype = REJECT",
+            "blocktype: packets are dropped and not answered: the answer to a forged one would \
+          hit somebody else",
+        ),
     ] {
         check("asterisk", lines, &format!("{SIP}\n{what}"));
     }
@@ -153,7 +168,10 @@ fn a_key_is_warned_of_once_and_only_where_it_matters() {
         = true\nbackend = systemd\n";
     let (_, warnings) = read(text).unwrap();
     let warned = warned(&warnings);
-    assert!(warned.starts_with("jail.local:2: backend: ") && warned.lines().count() == 1, "{warned}");
+    assert!(
+        warned.starts_with("jail.local:2: backend: ") && warned.lines().count() == 1,
+        "{warned}"
+    );
     let (_, warnings) = read("[asterisk]\nenabled = true\n[sshd]\nbackend = systemd\n").unwrap();
     assert_eq!(warnings, [], "a disabled jail needs no warning");
 }
