@@ -500,3 +500,6 @@ pub const LOG_NAMES_KEPT_MAX: usize = 256;
 
 /// For how long, in seconds.
 pub const LOG_NAMES_KEPT_SECONDS: u64 = 300;
+
+/// What one child reports in one turn of the loop; the rest waits for the next.
+pub const REPORTS_PER_TURN: usize = 128;

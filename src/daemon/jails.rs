@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
+use super::names::Names;
 use crate::config::{self, Config, FilterName, Warning};
 use crate::filter::asterisk::Asterisk;
 use crate::filter::custom::{Custom, Definition};
@@ -56,6 +57,7 @@ pub struct Jails {
     readers: Vec<Reader>,
     /// Places where a log may be, of which one is enough.
     guesses: Vec<String>,
+    names_ignored: Names,
 }
 
 /// One filter, and the jails that it reads for: a line is read once for all of them.
@@ -80,6 +82,7 @@ impl Jails {
             patterns: Vec::new(),
             readers: Vec::new(),
             guesses: Vec::new(),
+            names_ignored: Names::new(config),
         };
         for (number, jail) in config.jails.iter().enumerate() {
             let bit = 1_u32 << number;
@@ -116,6 +119,15 @@ impl Jails {
     /// Whether nobody asked for this file, so that nobody misses it.
     pub(super) fn is_guess(&self, path: &Path) -> bool {
         self.guesses.iter().any(|guess| Path::new(guess) == path)
+    }
+
+    /// The names that they never ban.
+    pub(super) fn names(&self) -> &Names {
+        &self.names_ignored
+    }
+
+    pub(super) fn names_mut(&mut self) -> &mut Names {
+        &mut self.names_ignored
     }
 
     /// What of the kernel they need, in their order.
@@ -200,7 +212,7 @@ pub(crate) fn lens(jail: &config::Jail) -> Option<Lens> {
 
 /// Some jails.
 #[derive(Clone, Copy)]
-pub(super) struct JailBits(u32);
+pub(super) struct JailBits(pub(super) u32);
 
 impl Iterator for JailBits {
     type Item = JailId;

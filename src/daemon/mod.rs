@@ -3,6 +3,7 @@
 
 mod by_hand;
 mod jails;
+mod names;
 mod notices;
 mod report;
 mod requests;
@@ -14,12 +15,13 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use log::{error, info, warn};
+use log::{LevelFilter, error, info, warn};
 
+use crate::action::{Role, needs};
 use crate::cli::Failed;
-use crate::config::{self, Config, Warning};
+use crate::config::{self, Config, LogLevel, Warning};
 use crate::firewall::Firewall;
-use crate::guard::{Guard, Seed, Settings, Trust};
+use crate::guard::{Guard, JailId, Seed, Settings, Trust};
 use crate::notify::record::Record;
 use crate::power::{Plan, Powers, Writable};
 use crate::sys::clock_set::ClockSet;
@@ -62,6 +64,8 @@ pub struct Daemon {
     since: Mono,
     /// How often another configuration was taken over.
     reloads: u32,
+    /// The command line asks for every failure, whatever `loglevel` says.
+    is_verbose: bool,
     powers: Powers,
 }
 
@@ -72,10 +76,16 @@ impl Daemon {
     /// # Errors
     /// A wrong configuration, or a machine that refuses what a guard needs.
     pub fn start(path: Option<PathBuf>, dry_run: bool) -> Result<Daemon, Failed> {
+        let is_verbose = log::max_level() >= LevelFilter::Debug;
         let (config, _, record) = load_and_warn(path.as_deref())?;
+        set_level(&config, is_verbose);
         // First of all: the children are started while we have the power to.
         let notices = match config_file(path.as_deref()) {
             Some(file) if !dry_run => Notices::start(&config, file, &record)?,
+            Some(_) if needs(&config, Role::Lookups) => {
+                warn!(target: TARGET, "a dry run looks no names up and does not ask ignorecommand");
+                Notices::default()
+            }
             Some(_) | None => Notices::default(),
         };
         drop(record);
@@ -85,7 +95,7 @@ impl Daemon {
         let control = if dry_run { None } else { requests::open(&config)? };
         let mut tail = Tail::new()?;
         let jails = Jails::new(&config);
-        let mut guard = new_guard(&config)?;
+        let mut guard = new_guard(&config, !dry_run)?;
         let utc = clock::utc().map_err(|source| Fault::new("cannot read the clock", source))?;
         let made = if dry_run {
             Vec::new()
@@ -127,6 +137,7 @@ impl Daemon {
             clock_set: ClockSet::new().ok(),
             since: now,
             reloads: 0,
+            is_verbose,
             powers,
         })
     }
@@ -255,7 +266,7 @@ impl Daemon {
         let (config, warnings, _) = load_and_warn(self.path.as_deref())?;
         let mut changes = config::changes(&self.config, &config);
         let jails = Jails::new(&config);
-        let guard = new_guard(&config)?;
+        let guard = new_guard(&config, true)?;
         let layout = |config: &Config| (config.firewall, config.ipv6prefix, config.maxbans);
         let laid_out_alike =
             jails.rules() == self.watch.jails().rules() && layout(&config) == layout(&self.config);
@@ -275,6 +286,7 @@ impl Daemon {
             changes.push(format!("bans that ended: {ended}"));
         }
         self.powers.look_again(&config, config_file(self.path.as_deref()));
+        set_level(&config, self.is_verbose);
         self.config = config;
         self.reloads = self.reloads.wrapping_add(1);
         Ok((changes, warnings))
@@ -306,6 +318,17 @@ fn load_and_warn(path: Option<&Path>) -> Result<(Config, Vec<Warning>, Record), 
     Ok((config, warnings, record))
 }
 
+/// `loglevel`.
+fn set_level(config: &Config, is_verbose: bool) {
+    log::set_max_level(match config.loglevel {
+        _ if is_verbose => LevelFilter::Debug,
+        Some(LogLevel::Error) => LevelFilter::Error,
+        Some(LogLevel::Warning) => LevelFilter::Warn,
+        Some(LogLevel::Info) | None => LevelFilter::Info,
+        Some(LogLevel::Debug) => LevelFilter::Debug,
+    });
+}
+
 /// Where the control socket stands.
 const RUN_DIRECTORY: &str = "/run/sipguard";
 
@@ -330,7 +353,8 @@ fn give_up(config: &Config, file: Option<&Path>, made: &[PathBuf], firewall: boo
     Plan::new(config, config_file(file), caps::uid() == 0).carry_out(&writable, firewall)
 }
 
-fn new_guard(config: &Config) -> Result<Guard, Fault> {
+/// `asks`: whether there is a child that can be asked about addresses.
+fn new_guard(config: &Config, asks: bool) -> Result<Guard, Fault> {
     let own = own::addresses().map_err(|source| Fault::new("cannot list our own addresses", source))?;
     let settings = Settings {
         ring: config.ring,
@@ -340,7 +364,15 @@ fn new_guard(config: &Config) -> Result<Guard, Fault> {
         own: Trust::new(own),
         seed: Seed(clock::random()),
     };
-    Ok(Guard::new(policies(config), settings))
+    let mut guard = Guard::new(policies(config), settings);
+    guard.limit_unproven(config.jails.iter().map(|jail| jail.unproven));
+    for (number, jail) in (0..).zip(&config.jails) {
+        if let Some(command) = jail.ignorecommand.as_ref().filter(|_| asks) {
+            let kept = command.cache.map(|cache| (cache.count, cache.seconds));
+            guard.ask_before_bans(JailId(number), kept);
+        }
+    }
+    Ok(guard)
 }
 
 fn open_firewall(config: &Config, jails: &Jails) -> Result<Firewall, Fault> {

@@ -13,9 +13,9 @@ use crate::action::message::Event;
 use crate::action::recent::Recent;
 use crate::action::{Does, Mailer, Role, needs, plan};
 use crate::config::Config;
-use crate::guard::{Ban, Guard, JailId, Verdict};
+use crate::guard::{Ban, Guard, JailId, Question, Verdict};
 use crate::limits::ACTIONS_STOP_SECONDS;
-use crate::notify::link::{Link, Source};
+use crate::notify::link::{Heard, Link, Source};
 use crate::notify::record::Record;
 use crate::sys::{Fault, clock, poll, program};
 use crate::time::{Mono, Wall};
@@ -46,7 +46,7 @@ impl Notices {
         let mut notices = Notices::default();
         // A child stands in another directory than we.
         let path = &std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        for role in [Role::Mail, Role::Commands] {
+        for role in Role::ALL {
             if !needs(config, role) {
                 continue;
             }
@@ -55,7 +55,7 @@ impl Notices {
                 &config.notifyuser,
                 path,
                 record,
-                (plan(config), config.jails.len()),
+                (plan(config, role), config.jails.len()),
             )
             .map_err(|source| Fault::new(format!("cannot start the {} child", role.name()), source))?;
             notices.links.push(link);
@@ -84,19 +84,20 @@ impl Notices {
 
     /// Takes over another configuration.
     pub(super) fn reload(&mut self, config: &Config) {
-        for role in [Role::Mail, Role::Commands] {
+        for role in Role::ALL {
             let has = self.links.iter().any(|link| link.role() == role);
             if needs(config, role) && !has {
                 let what = match role {
                     Role::Mail => "mails are sent",
                     Role::Commands => "commands are run",
+                    Role::Lookups => "names are looked up and ignorecommand is asked",
                 };
                 warn!(target: TARGET, "no {what} before the guard is restarted: it can start no child any more");
             }
         }
         self.adopt(config);
         for link in &mut self.links {
-            link.reload(plan(config), config.jails.len());
+            link.reload(plan(config, link.role()), config.jails.len());
         }
         warn_of_absent(config);
     }
@@ -107,8 +108,8 @@ impl Notices {
     }
 
     /// What is readable when a child says something.
-    pub(super) fn fds(&self) -> [Option<BorrowedFd<'_>>; 2] {
-        [0, 1].map(|number| self.links.get(number).and_then(Link::fd))
+    pub(super) fn fds(&self) -> [Option<BorrowedFd<'_>>; 3] {
+        [0, 1, 2].map(|number| self.links.get(number).and_then(Link::fd))
     }
 
     /// Takes what the children say.
@@ -150,7 +151,7 @@ impl Notices {
             match link.role() {
                 Role::Mail if mail => link.banned(event),
                 Role::Commands if commands => link.banned(event),
-                Role::Mail | Role::Commands => {}
+                Role::Mail | Role::Commands | Role::Lookups => {}
             }
         }
     }
@@ -160,6 +161,35 @@ impl Notices {
             let event = self.event(ban);
             self.links.iter_mut().for_each(|link| link.unbanned(event));
         }
+    }
+
+    /// Whether a question can be sent soon. `None`: nobody will ever answer.
+    pub(super) fn has_place_for_questions(&self) -> Option<bool> {
+        let mut links = self.links.iter().filter(|link| link.role() == Role::Lookups);
+        links.find_map(Link::has_place)
+    }
+
+    /// Asks whether an address is ignored.
+    pub(super) fn ask(&mut self, question: &Question) {
+        let JailId(jail) = question.jail;
+        let Wall(time) = self.utc;
+        let event = Event {
+            jail,
+            net: IpNet::from(question.addr),
+            failures: question.failures,
+            bantime: None,
+            time,
+            restored: false,
+        };
+        let lookups = self.links.iter_mut().find(|link| link.role() == Role::Lookups);
+        if let Some(link) = lookups {
+            link.ask(event);
+        }
+    }
+
+    /// The next thing that the lookups child has found out.
+    pub(super) fn next_heard(&mut self) -> Option<Heard> {
+        self.links.iter_mut().find_map(Link::next_heard)
     }
 
     /// Sends what the children have room for.
@@ -240,6 +270,10 @@ impl Source for Known<'_> {
         self.recent
             .into_iter()
             .flat_map(move |recent| recent.lines(net, jail))
+    }
+
+    fn name(&self, _: u16) -> &[u8] {
+        b""
     }
 
     fn ban_from(&self, jail: JailId, mut from: u32) -> Option<(u32, Event)> {

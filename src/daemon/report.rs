@@ -97,8 +97,8 @@ pub(super) fn unbanned_by_hand(ban: &Ban, jail: &str, now: Mono, uid: u32) {
 }
 
 /// A ban should not have been made.
-pub(super) fn not_to_be_banned(ban: &Ban, jail: &str) {
-    warn!(target: TARGET, "unbanned {}: it is the box's own address, gateway or resolver jail={jail}", Net(ban));
+pub(super) fn not_to_be_banned(ban: &Ban, why: &str, jail: &str) {
+    warn!(target: TARGET, "unbanned {}: {why} jail={jail}", Net(ban));
 }
 
 /// Something happened to a log file. Nobody misses one that was only guessed.

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use super::watch::Watch;
 use crate::config::{self, Config};
 use crate::control::View;
-use crate::control::listing::{Clock, File, Jail, Whole};
+use crate::control::listing::{Clock, File, Jail, Name, Whole};
 use crate::firewall::Enforce;
 use crate::guard::{Ban, JailId};
 use crate::sys::memory;
@@ -83,6 +83,15 @@ impl View for Status<'_> {
             },
             offset: file.position.map(|position| position.offset),
             lines: file.counts.lines,
+        })
+    }
+
+    fn name(&self, jail: JailId, place: usize) -> Option<Name<'_>> {
+        let name = self.watch.jails().names().of(jail).nth(place)?;
+        Some(Name {
+            name: &name.name,
+            addresses: name.addresses.as_deref(),
+            is_failing: name.is_failing,
         })
     }
 

@@ -1,5 +1,6 @@
 //! One turn of the loop: lines in, verdicts, and changes to the kernel.
 
+mod answers;
 mod kernel;
 #[cfg(test)]
 mod tests;
@@ -71,6 +72,7 @@ pub struct Watch<K = Firewall, D = Directory> {
     removed: Telling,
     table_full: Telling,
     displaced: Telling,
+    unasked: Telling,
     /// Why the kernel last refused something.
     trouble: String,
     /// Our rules could not be made again.
@@ -150,6 +152,7 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
             removed: Telling::default(),
             table_full: Telling::default(),
             displaced: Telling::default(),
+            unasked: Telling::default(),
             trouble: String::new(),
             broken: false,
         }
@@ -269,7 +272,13 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
     }
 
     /// Puts another configuration in force. The bans of jails that are still there go on. Returns how many ended.
-    pub fn replace(&mut self, jails: Jails, mut guard: Guard, now: Mono) -> u32 {
+    pub fn replace(&mut self, mut jails: Jails, mut guard: Guard, now: Mono) -> u32 {
+        jails.names_mut().inherit(self.jails.names_mut());
+        for jail in jails.all() {
+            if let Some(trust) = jails.names().trust(jail) {
+                guard.set_trust(jail, trust);
+            }
+        }
         let ended = guard.inherit(&mut self.guard, |jail| jails.named(self.jails.name(jail)));
         if ended > 0 {
             info!(target: TARGET, "bans that end with the old configuration: {ended}");
@@ -358,6 +367,8 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
 
     /// Brings the kernel to what the guard wants, then tells what was decided.
     pub(super) fn end_turn(&mut self) {
+        self.take_answers();
+        self.ask();
         while let Some(ban) = self.guard.expire(self.now) {
             report::unbanned(&ban, self.jails.name(ban.jail), self.now);
             self.notices.unbanned(&ban);
@@ -379,11 +390,7 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
         let wrong = self.guard.set_own(Trust::new(own));
         self.settle();
         for ban in wrong {
-            if let Some(state) = &mut self.state {
-                state.unban(&ban, &self.guard, &self.jails, (self.now, self.utc));
-            }
-            report::not_to_be_banned(&ban, self.jails.name(ban.jail));
-            self.notices.unbanned(&ban);
+            self.lifted(&ban, "it is the box's own address, gateway or resolver");
         }
     }
 
@@ -410,20 +417,25 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
                 continue;
             }
             let outcome = self.guard.observe(jail, source, failure, self.now);
-            if matches!(outcome, Outcome::Counted(_) | Outcome::Joined | Outcome::Ban(_)) {
+            if matches!(outcome, Outcome::Counted(_) | Outcome::Joined | Outcome::Held | Outcome::Ban(_)) {
                 self.notices.line(jail, failure.addr, line.bytes);
             }
             debug!(target: TARGET, "{} {} {outcome:?} jail={}", failure.addr, failure.kind, self.jails.name(jail));
             if let Some(state) = &mut self.state {
                 state.failures_changed(self.now, self.utc);
             }
-            let Some(Verdict { ban, why, .. }) = self.judge(&outcome) else {
-                continue;
-            };
-            for jail in self.jails.all() {
-                if let Some(outcome) = self.guard.observe_ban(jail, &ban, &why, self.now) {
-                    self.judge(&outcome);
-                }
+            self.judge_all(&outcome);
+        }
+    }
+
+    /// What follows from what became of a failure, in the jails that count bans, too.
+    fn judge_all(&mut self, outcome: &Outcome) {
+        let Some(Verdict { ban, why, .. }) = self.judge(outcome) else {
+            return;
+        };
+        for jail in self.jails.all() {
+            if let Some(outcome) = self.guard.observe_ban(jail, &ban, &why, self.now) {
+                self.judge(&outcome);
             }
         }
     }

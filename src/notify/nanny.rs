@@ -44,8 +44,11 @@ pub(super) fn run(role: Role, notifyuser: &str, path: &OsStr) -> io::Result<u8> 
         ends: Children::new()?,
     };
     program::adopt_orphans()?;
-    if role == Role::Mail {
-        become_user(notifyuser)?;
+    if !role.is_root() {
+        become_user(role, notifyuser)?;
+    }
+    if role == Role::Lookups {
+        caps::no_new_privileges()?;
     }
     let (mut pause, mut again) = (1, false);
     loop {
@@ -141,20 +144,21 @@ impl Nanny {
 }
 
 /// Becomes this user for good, without any capability. What could be gained by running a set-user-id program stays
-/// possible: mail programs are such.
-fn become_user(name: &str) -> io::Result<()> {
+/// possible here: mail programs are such.
+fn become_user(role: Role, name: &str) -> io::Result<()> {
     // Who is not root has nothing to give up.
     if caps::uid() != 0 {
         return Ok(());
     }
     let passwd = fs::read("/etc/passwd")?;
     let user = accounts::user(&passwd, name).ok_or_else(|| {
-        let text = format!("no mails are sent: there is no user {name} (notifyuser) in /etc/passwd");
+        let role = role.name();
+        let text = format!("the {role} child does nothing: there is no user {name} (notifyuser) in /etc/passwd");
         io::Error::new(io::ErrorKind::NotFound, text)
     })?;
     let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     if !map.is_empty() && !is_mapped(&map, user.uid) {
-        warn!(target: TARGET, "mails are sent as root: this user namespace has no {name}");
+        warn!(target: TARGET, "the {} child stays root: this user namespace has no {name}", role.name());
         return Ok(());
     }
     caps::become_user(user.uid, user.gid, &[user.gid])?;
