@@ -503,3 +503,6 @@ pub const LOG_NAMES_KEPT_SECONDS: u64 = 300;
 
 /// What one child reports in one turn of the loop; the rest waits for the next.
 pub const REPORTS_PER_TURN: usize = 128;
+
+/// Lines with one name that count when its addresses are known; with more, most jails have banned it long before.
+pub const LOG_NAME_LINES_MAX: u32 = 100;

@@ -94,10 +94,15 @@ fn a_phone_with_a_changing_name_is_never_cut_off_for_long() {
         guard.wait_for(" banned 198.51.100.67");
         assert!(ask("ban 2001:db8::9").contains("it is in ignoreip of jail asterisk"));
         let json = ask("status --json");
-        assert!(json.contains("\"addresses\":[\"203.0.113.9\",\"2001:db8::9\"]"), "{json}");
+        assert!(
+            json.contains("\"addresses\":[\"203.0.113.9\",\"2001:db8::9\"]"),
+            "{json}"
+        );
         let log = guard.kill();
         for trusted in ["198.51.100.1 ", "198.51.100.20", "2001:db8:7:"] {
-            let banned = log.iter().any(|line| line.contains(&format!(" banned {trusted}")));
+            let banned = log
+                .iter()
+                .any(|line| line.contains(&format!(" banned {trusted}")));
             assert!(!banned, "{trusted}: {log:#?}");
         }
     });
@@ -149,7 +154,10 @@ fn the_child_has_no_power_and_is_started_again() {
         fresh_machine();
         let dns = Dns::start();
         dns.has("a.example", &["198.51.100.1"]);
-        program("friend", "grep -E '^(Uid|Groups|CapEff|CapPrm|NoNewPrivs):' /proc/self/status; exit 9");
+        program(
+            "friend",
+            "grep -E '^(Uid|Groups|CapEff|CapPrm|NoNewPrivs):' /proc/self/status; exit 9",
+        );
         let mut log = jail("ignoreip = a.example\nignorecommand = friend <ip>");
         let mut guard = Guard::start(&CONFIG);
         guard.wait_for("never banned: a.example is");
@@ -165,7 +173,11 @@ fn the_child_has_no_power_and_is_started_again() {
         }
         fail_twice(&mut log, "198.51.100.3");
         let said = guard.wait_for("ignorecommand says neither 0 nor 1 about 198.51.100.3");
-        for part in ["Uid:\\t65534\\t65534", "CapPrm:\\t0000000000000000", "NoNewPrivs:\\t1"] {
+        for part in [
+            "Uid:\\t65534\\t65534",
+            "CapPrm:\\t0000000000000000",
+            "NoNewPrivs:\\t1",
+        ] {
             assert!(said.contains(part), "{said}");
         }
         guard.wait_for_in_any_order(" banned 198.51.100.3");
@@ -178,44 +190,50 @@ fn the_child_has_no_power_and_is_started_again() {
 
 #[test]
 fn who_is_ignored_by_the_command_is_not_banned_and_others_are() {
-    isolated("who_is_ignored_by_the_command_is_not_banned_and_others_are", || {
-        fresh_machine();
-        program(
-            "friend",
-            "echo $1 >>/mnt/asked; case $1 in 198.51.100.1) exit 0;; 198.51.100.8) sleep 4321;; *) exit 1;; esac",
-        );
-        let mut log = jail("ignorecommand = friend <ip>\nignorecache = key=\"<ip>\"");
-        let mut guard = Guard::start(&CONFIG);
-        fail_twice(&mut log, "198.51.100.1");
-        guard.wait_for("198.51.100.1 is not banned: ignorecommand ignores it jail=asterisk");
-        fail_twice(&mut log, "198.51.100.2");
-        let banned = guard.wait_for(" banned 198.51.100.2");
-        assert!(banned.contains("2 failures"), "{banned}");
-        assert!(is_banned("198.51.100.2") && !is_banned("198.51.100.1"));
-        // The answer is kept.
-        fail_twice(&mut log, "198.51.100.1");
-        // A command that hangs delays the bans of its jail, and prevents none.
-        fail_twice(&mut log, "198.51.100.8");
-        wait_until("it hangs", || try_run("pgrep -f sleep.4321").status.success());
-        fail_twice(&mut log, "198.51.100.9");
-        guard.wait_for(" banned 198.51.100.8");
-        guard.wait_for(" banned 198.51.100.9");
-        assert!(!try_run("pgrep -f sleep.4321").status.success());
-        let asked = fs::read_to_string("/mnt/asked").unwrap();
-        assert_eq!(asked, "198.51.100.1\n198.51.100.2\n198.51.100.8\n198.51.100.9\n");
-        // By hand nobody is asked.
-        assert!(ask("ban 198.51.100.1").contains("banned 198.51.100.1"));
-        guard.signal("TERM");
-        assert_eq!(guard.wait(), 0);
-        wait_until("nothing is left", || children("").is_empty());
-    });
+    isolated(
+        "who_is_ignored_by_the_command_is_not_banned_and_others_are",
+        || {
+            fresh_machine();
+            program(
+                "friend",
+                "echo $1 >>/mnt/asked; case $1 in 198.51.100.1) exit 0;; 198.51.100.8) sleep 4321;; *) exit 1;; esac",
+            );
+            let mut log = jail("ignorecommand = friend <ip>\nignorecache = key=\"<ip>\"");
+            let mut guard = Guard::start(&CONFIG);
+            fail_twice(&mut log, "198.51.100.1");
+            guard.wait_for("198.51.100.1 is not banned: ignorecommand ignores it jail=asterisk");
+            fail_twice(&mut log, "198.51.100.2");
+            let banned = guard.wait_for(" banned 198.51.100.2");
+            assert!(banned.contains("2 failures"), "{banned}");
+            assert!(is_banned("198.51.100.2") && !is_banned("198.51.100.1"));
+            // The answer is kept.
+            fail_twice(&mut log, "198.51.100.1");
+            // A command that hangs delays the bans of its jail, and prevents none.
+            fail_twice(&mut log, "198.51.100.8");
+            wait_until("it hangs", || try_run("pgrep -f sleep.4321").status.success());
+            fail_twice(&mut log, "198.51.100.9");
+            guard.wait_for(" banned 198.51.100.8");
+            guard.wait_for(" banned 198.51.100.9");
+            assert!(!try_run("pgrep -f sleep.4321").status.success());
+            let asked = fs::read_to_string("/mnt/asked").unwrap();
+            assert_eq!(asked, "198.51.100.1\n198.51.100.2\n198.51.100.8\n198.51.100.9\n");
+            // By hand nobody is asked.
+            assert!(ask("ban 198.51.100.1").contains("banned 198.51.100.1"));
+            guard.signal("TERM");
+            assert_eq!(guard.wait(), 0);
+            wait_until("nothing is left", || children("").is_empty());
+        },
+    );
 }
 
 #[test]
 fn questions_outlive_the_child_and_a_reload() {
     isolated("questions_outlive_the_child_and_a_reload", || {
         fresh_machine();
-        program("friend", "echo $1 >>/mnt/asked; test -e /mnt/answer || sleep 4321; exit 1");
+        program(
+            "friend",
+            "echo $1 >>/mnt/asked; test -e /mnt/answer || sleep 4321; exit 1",
+        );
         let mut log = jail("ignorecommand = friend <ip>");
         let mut guard = Guard::start(&CONFIG);
         fail_twice(&mut log, "198.51.100.1");
@@ -251,8 +269,103 @@ fn a_storm_is_not_held_up_by_the_command() {
         }
         log.line(storm.trim_end());
         guard.wait_for("made without asking ignorecommand: too many wait for its answer");
-        wait_until("all are banned", || {
-            ask("status").contains("1000 bans in force")
-        });
+        wait_until("all are banned", || ask("status").contains("1000 bans in force"));
+    });
+}
+
+const NAMED: &str = "failregex = ^x from <HOST>$";
+
+#[test]
+fn a_name_in_a_log_bans_nobody_alone_unless_that_is_asked_for() {
+    isolated(
+        "a_name_in_a_log_bans_nobody_alone_unless_that_is_asked_for",
+        || {
+            fresh_machine();
+            let dns = Dns::start();
+            dns.has("a.example", &["198.51.100.1"]);
+            dns.has("b.example", &["198.51.100.2", "198.51.100.3", "127.0.0.1"]);
+            dns.says("c.example", Says::Nothing);
+            let mut log = jail(&format!("{NAMED}\nusedns = warn\nignoreip = 198.51.100.3"));
+            let mut guard = Guard::start(&CONFIG);
+            for _ in 0..9 {
+                log.line("x from a.example");
+            }
+            let said =
+                guard.wait_for("1 name looked up for the log (usedns = warn), last a.example: 198.51.100.1");
+            assert!(said.contains("they only support other evidence"), "{said}");
+            log.line("x from c.example");
+            fail_twice(&mut log, "198.51.100.9");
+            guard.wait_for(" banned 198.51.100.9");
+            assert!(!is_banned("198.51.100.1"));
+            // As fail2ban does it.
+            jail(&format!("{NAMED}\nusedns = yes\nignoreip = 198.51.100.3"));
+            guard.signal("HUP");
+            guard.wait_for("configuration read again");
+            log.line("x from b.example");
+            log.line(
+                "x from b.example\nx from $(touch /mnt/owned).example\nx from -h\nx from a.example;reboot",
+            );
+            let banned = guard.wait_for(" banned 198.51.100.2");
+            assert!(banned.contains("proof blind"), "{banned}");
+            // What is known counts at once.
+            log.line("x from b.example\nx from a.example\nx from a.example");
+            guard.wait_for(" banned 198.51.100.1");
+            assert!(!is_banned("198.51.100.3"));
+            assert!(!fs::exists("/mnt/owned").unwrap());
+        },
+    );
+}
+
+#[test]
+fn names_in_logs_count_for_nobody_where_nobody_asked() {
+    isolated("names_in_logs_count_for_nobody_where_nobody_asked", || {
+        fresh_machine();
+        let dns = Dns::start();
+        dns.has("a.example", &["198.51.100.1"]);
+        let mut log = jail(NAMED);
+        let mut guard = Guard::start(&CONFIG);
+        for _ in 0..9 {
+            log.line("x from a.example");
+        }
+        fail_twice(&mut log, "198.51.100.9");
+        guard.wait_for(" banned 198.51.100.9");
+        assert_eq!((children("").len(), dns.asked("a.example")), (0, 0));
+    });
+}
+
+/// What a name server says reaches nobody but as an address, or as a reason that is escaped.
+#[test]
+fn whatever_a_name_server_says_is_an_address_or_nothing() {
+    isolated("whatever_a_name_server_says_is_an_address_or_nothing", || {
+        fresh_machine();
+        let dns = Dns::start();
+        let hostile = b"\x00\x01\x00\x09\x00\x00\x00\x00\x05$(id)\x1b[2J\r\n~!\xc0\x0c\xff\xff";
+        dns.says("a.example", Says::Raw(hostile.to_vec()));
+        let many: Vec<String> = (0..28).map(|host| format!("203.0.113.{host}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        dns.has("b.example", &many);
+        dns.has(
+            "c.example",
+            &[
+                "0.0.0.0",
+                "255.255.255.255",
+                "::1",
+                "ff02::1",
+                "::ffff:198.51.100.4",
+            ],
+        );
+        let mut log = jail("ignoreip = a.example b.example c.example");
+        let mut guard = Guard::start(&CONFIG);
+        guard.wait_for_in_any_order("the addresses of a.example (ignoreip) cannot be found");
+        guard.wait_for_in_any_order("never banned: b.example is 203.0.113.0 203.0.113.1 ");
+        guard.wait_for_in_any_order("never banned: c.example is");
+        fail_twice(&mut log, "198.51.100.4");
+        fail_twice(&mut log, "203.0.113.27");
+        fail_twice(&mut log, "198.51.100.9");
+        guard.wait_for(" banned 198.51.100.9");
+        assert!(!is_banned("198.51.100.4") && !is_banned("203.0.113.27"));
+        for line in guard.kill() {
+            assert!(!line.contains(char::is_control), "{line:?}");
+        }
     });
 }

@@ -73,7 +73,9 @@ impl NamesLane {
     }
 
     fn found(&mut self, number: usize, found: Result<Vec<IpAddr>, String>, out: &mut Out) {
-        let Some(kept) = self.kept.get_mut(number) else { return };
+        let Some(kept) = self.kept.get_mut(number) else {
+            return;
+        };
         let addresses = match found {
             Ok(addresses) => {
                 kept.failed = 0;
@@ -119,7 +121,7 @@ impl Lane for NamesLane {
             }
             (Told::Resolve(mut lines), Some(number)) => {
                 let name = lines.next().and_then(|name| core::str::from_utf8(name).ok());
-                let name = name.filter(|name| is_name(name)).map(str::to_owned);
+                let name = name.filter(|name| addr::is_name(name)).map(str::to_owned);
                 match name {
                     Some(name) => return self.asked.push_back((number, name)),
                     None => out.done.push(number),
@@ -155,7 +157,9 @@ impl Lane for NamesLane {
     }
 
     fn ended(&mut self, ended: &Ended, out: &mut Out) {
-        let Some(current) = self.current.take() else { return };
+        let Some(current) = self.current.take() else {
+            return;
+        };
         if !self.works {
             return;
         }
@@ -182,17 +186,6 @@ impl Lane for NamesLane {
     }
 
     fn hurry(&mut self) {}
-}
-
-/// Whether such a name can be looked up: letters, digits and what host names have beside them.
-#[must_use]
-pub fn is_name(name: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    !name.is_empty()
-        && name.len() <= crate::limits::NAME_BYTES_MAX
-        && !name.starts_with('-')
-        && name.bytes().all(plain)
-        && name.bytes().any(|byte| byte.is_ascii_alphabetic())
 }
 
 /// The addresses that a lookup printed, sorted.

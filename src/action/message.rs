@@ -10,9 +10,7 @@ use ipnet::IpNet;
 
 use crate::addr;
 use crate::guard::Answer;
-use crate::limits::{
-    MATCHES_BYTES_MAX, MESSAGE_BYTES_MAX, NAME_ADDRESSES_MAX, NAME_BYTES_MAX,
-};
+use crate::limits::{MATCHES_BYTES_MAX, MESSAGE_BYTES_MAX, NAME_ADDRESSES_MAX, NAME_BYTES_MAX};
 
 /// Bytes of the fixed part.
 const FIXED: usize = 48;

@@ -134,7 +134,13 @@ fn usedns(reading: &mut Reading<'_>, section: &str, reads: Option<&expressions::
         return UseDns::No;
     }
     match word {
-        Some("yes") => UseDns::Yes,
+        Some("yes") => {
+            let what = "usedns = yes: whoever owns a name in a line chooses whose address is banned; match addresses \
+                with <ADDR>, or write usedns = warn";
+            let place = reading.value(section, "usedns").map(|value| value.place());
+            reading.warn(place, what.to_owned());
+            UseDns::Yes
+        }
         Some("warn") => UseDns::Warn,
         _ => UseDns::No,
     }

@@ -5,7 +5,6 @@ use core::net::{IpAddr, Ipv4Addr};
 use ipnet::IpNet;
 
 use crate::addr;
-use crate::limits::NAME_BYTES_MAX;
 
 /// A span of time in seconds, as fail2ban reads it: terms of a number and a unit that add up, `1d12h`,
 /// `1h 30m`, `1.5h`; without a unit, seconds. Months and years are the Julian year and a twelfth of it.
@@ -99,12 +98,7 @@ pub(super) fn ignored(text: &str) -> Option<Ignored<'_>> {
     if let Some(path) = text.strip_prefix("file:").filter(|path| path.starts_with('/')) {
         return Some(Ignored::File(path));
     }
-    let named = length.is_none()
-        && text.len() <= NAME_BYTES_MAX
-        && text.bytes().any(|byte| byte.is_ascii_alphabetic())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    let named = length.is_none() && addr::is_name(text);
     named.then_some(Ignored::Named)
 }
 

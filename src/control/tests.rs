@@ -304,7 +304,10 @@ fn names_that_are_never_banned_are_shown_with_their_addresses() {
     }
     let json: JsonValue = fake.show(Some(0), true).parse().unwrap();
     let names = &json["jails"][0]["names"];
-    assert_eq!(names[0]["addresses"][1], JsonValue::from("2001:db8::1".to_owned()));
+    assert_eq!(
+        names[0]["addresses"][1],
+        JsonValue::from("2001:db8::1".to_owned())
+    );
     assert_eq!(names[1]["failing"], JsonValue::from(true));
     assert_eq!(names[2]["found"], JsonValue::from(false));
 }

@@ -130,7 +130,11 @@ impl Write for Text {
                     let before = if number == 0 { ": " } else { ", " };
                     let _ = out.write_fmt(format_args!("{before}{address}"));
                 }
-                let now = if name.is_failing { " (not found at the moment)" } else { "" };
+                let now = if name.is_failing {
+                    " (not found at the moment)"
+                } else {
+                    ""
+                };
                 line(out, format_args!("{now}"));
             }
             None if name.is_failing => line(out, format_args!(": NOT FOUND, its addresses may be banned")),

@@ -4,19 +4,21 @@ use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
+use super::log_names::LogNames;
 use super::names::Names;
-use crate::config::{self, Config, FilterName, Warning};
+use crate::config::{self, Config, FilterName, UseDns, Warning};
 use crate::filter::asterisk::Asterisk;
 use crate::filter::custom::{Custom, Definition};
 use crate::filter::dropbear::Dropbear;
 use crate::filter::sshd::Sshd;
 use crate::filter::{Context, Filter, Lens, Reading, Trail};
 use crate::firewall::JailRule;
-use crate::guard::{JailId, Policy, Trust};
+use crate::guard::{JailId, Policy, Source, Trust};
 use crate::limits::{CONFIG_BYTES_MAX, FILES_MAX, JAILS_MAX};
 use crate::notify::record::Record;
 use crate::sys::file;
 use crate::tail::Line;
+use crate::time::Mono;
 
 /// Where the configuration is looked for if the command line names none.
 const DEFAULT_PATH: &str = "/etc/sipguard/jail.local";
@@ -58,6 +60,7 @@ pub struct Jails {
     /// Places where a log may be, of which one is enough.
     guesses: Vec<String>,
     names_ignored: Names,
+    log_names: LogNames,
 }
 
 /// One filter, and the jails that it reads for: a line is read once for all of them.
@@ -65,6 +68,8 @@ struct Reader {
     name: FilterName,
     lens: Lens,
     definition: Option<Rc<Definition>>,
+    /// Whether names in its lines are wanted.
+    names: bool,
     jails: u32,
     /// What it remembers of each file.
     trails: Vec<Trail>,
@@ -83,6 +88,7 @@ impl Jails {
             readers: Vec::new(),
             guesses: Vec::new(),
             names_ignored: Names::new(config),
+            log_names: LogNames::new(config),
         };
         for (number, jail) in config.jails.iter().enumerate() {
             let bit = 1_u32 << number;
@@ -126,6 +132,15 @@ impl Jails {
         &self.names_ignored
     }
 
+    /// The names in their logs that are looked up.
+    pub(super) fn log_names(&self) -> &LogNames {
+        &self.log_names
+    }
+
+    pub(super) fn log_names_mut(&mut self) -> &mut LogNames {
+        &mut self.log_names
+    }
+
     pub(super) fn names_mut(&mut self) -> &mut Names {
         &mut self.names_ignored
     }
@@ -157,26 +172,35 @@ impl Jails {
     pub(super) fn read(
         &mut self,
         line: &Line<'_>,
-        context: &Context,
+        (now, context): (Mono, &Context),
         each: &mut dyn FnMut(Reading, JailBits),
     ) {
         for reader in &mut self.readers {
             let jails = reader.jails & line.readers;
-            if jails != 0 {
-                each(
-                    reader.read(line.bytes, usize::from(line.file.0), context),
-                    JailBits(jails),
-                );
+            if jails == 0 {
+                continue;
             }
+            let reading = reader.read(line.bytes, usize::from(line.file.0), context);
+            // What had a name when a line was written long ago may be somebody else's by now.
+            if reading == Reading::Nothing && reader.names && !line.backlog {
+                let source = Source(line.file.0);
+                let names = &mut self.log_names;
+                reader
+                    .lens
+                    .name(|name| names.saw(name, JailBits(jails), source, now));
+            }
+            each(reading, JailBits(jails));
         }
     }
 }
 
 impl Reader {
     fn new(jail: &config::Jail, lens: Lens, jails: u32) -> Reader {
+        let names = jail.usedns != UseDns::No;
         Reader {
             name: jail.filter.clone(),
-            lens,
+            names,
+            lens: if names { lens.with_names() } else { lens },
             definition: jail.own.clone(),
             jails,
             trails: vec![Trail::default(); FILES_MAX],
@@ -184,7 +208,8 @@ impl Reader {
     }
 
     fn is_for(&self, jail: &config::Jail) -> bool {
-        (&self.name, &self.definition) == (&jail.filter, &jail.own)
+        let names = jail.usedns != UseDns::No;
+        (&self.name, &self.definition, self.names) == (&jail.filter, &jail.own, names)
     }
 
     fn read(&mut self, line: &[u8], file: usize, context: &Context) -> Reading {

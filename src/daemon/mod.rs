@@ -3,6 +3,7 @@
 
 mod by_hand;
 mod jails;
+mod log_names;
 mod names;
 mod notices;
 mod report;

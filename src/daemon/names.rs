@@ -58,7 +58,11 @@ impl Names {
         }
         let nets = config.jails.iter().map(|jail| jail.ignoreip.clone());
         Names {
-            nets: if names.is_empty() { Vec::new() } else { nets.collect() },
+            nets: if names.is_empty() {
+                Vec::new()
+            } else {
+                nets.collect()
+            },
             names,
         }
     }
@@ -93,7 +97,9 @@ impl Names {
         names.peek()?;
         let nets = self.nets.get(usize::from(jail.0)).into_iter().flatten().copied();
         let addresses = names.flat_map(|name| name.addresses.iter().flatten());
-        Some(Trust::new(nets.chain(addresses.map(|address| IpNet::from(*address)))))
+        Some(Trust::new(
+            nets.chain(addresses.map(|address| IpNet::from(*address))),
+        ))
     }
 
     /// The names of a jail.
@@ -149,7 +155,10 @@ mod tests {
     #[test]
     fn the_addresses_of_a_name_count_in_its_jails() {
         let mut names = names(TWO);
-        assert_eq!(found(&mut names, "b.example", Some(&["192.0.2.1"])), Some(vec![0, 1]));
+        assert_eq!(
+            found(&mut names, "b.example", Some(&["192.0.2.1"])),
+            Some(vec![0, 1])
+        );
         assert_eq!(
             found(&mut names, "a.example", Some(&["192.0.2.9", "2001:db8::9"])),
             Some(vec![0])

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use log::warn;
 
 use super::TARGET;
+use super::log_names::LogNames;
 use crate::action::message::Event;
 use crate::action::recent::Recent;
 use crate::action::{Does, Mailer, Role, needs, plan};
@@ -187,17 +188,26 @@ impl Notices {
         }
     }
 
+    /// Asks for the addresses of the name of this number.
+    pub(super) fn resolve(&mut self, number: u16) {
+        let lookups = self.links.iter_mut().find(|link| link.role() == Role::Lookups);
+        if let Some(link) = lookups {
+            link.resolve(number);
+        }
+    }
+
     /// The next thing that the lookups child has found out.
     pub(super) fn next_heard(&mut self) -> Option<Heard> {
         self.links.iter_mut().find_map(Link::next_heard)
     }
 
     /// Sends what the children have room for.
-    pub(super) fn flush(&mut self, guard: &Guard) {
+    pub(super) fn flush(&mut self, guard: &Guard, names: &LogNames) {
         let source = Known {
             recent: self.recent.as_ref(),
             jails: &self.jails,
             guard,
+            names,
             now: self.now,
             utc: self.utc,
         };
@@ -207,7 +217,7 @@ impl Notices {
     }
 
     /// Has the children stop what the actions began, and waits for them: the guard does nothing else any more.
-    pub(super) fn stop(&mut self, guard: &Guard) -> io::Result<()> {
+    pub(super) fn stop(&mut self, guard: &Guard, names: &LogNames) -> io::Result<()> {
         let end = clock::boottime()?.plus_seconds(ACTIONS_STOP_SECONDS);
         self.links.iter_mut().for_each(Link::stop);
         loop {
@@ -215,6 +225,7 @@ impl Notices {
                 recent: self.recent.as_ref(),
                 jails: &self.jails,
                 guard,
+                names,
                 now: self.now,
                 utc: self.utc,
             };
@@ -261,6 +272,7 @@ struct Known<'a> {
     recent: Option<&'a Recent>,
     jails: &'a [Needs],
     guard: &'a Guard,
+    names: &'a LogNames,
     now: Mono,
     utc: Wall,
 }
@@ -272,8 +284,8 @@ impl Source for Known<'_> {
             .flat_map(move |recent| recent.lines(net, jail))
     }
 
-    fn name(&self, _: u16) -> &[u8] {
-        b""
+    fn name(&self, place: u16) -> &[u8] {
+        self.names.name(place).unwrap_or_default().as_bytes()
     }
 
     fn ban_from(&self, jail: JailId, mut from: u32) -> Option<(u32, Event)> {

@@ -73,6 +73,8 @@ pub struct Watch<K = Firewall, D = Directory> {
     table_full: Telling,
     displaced: Telling,
     unasked: Telling,
+    named: Telling,
+    names_lost: Telling,
     /// Why the kernel last refused something.
     trouble: String,
     /// Our rules could not be made again.
@@ -153,6 +155,8 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
             table_full: Telling::default(),
             displaced: Telling::default(),
             unasked: Telling::default(),
+            named: Telling::default(),
+            names_lost: Telling::default(),
             trouble: String::new(),
             broken: false,
         }
@@ -345,10 +349,11 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
             jails,
             context,
             found,
+            now,
             ..
         } = self;
         found.clear();
-        jails.read(line, context, &mut |reading, jails| {
+        jails.read(line, (*now, context), &mut |reading, jails| {
             if reading != Reading::Nothing {
                 found.push((reading, jails));
             }
@@ -377,7 +382,7 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
         if self.own_at.is_some_and(|at| at <= self.now) {
             self.look_at_own();
         }
-        self.notices.flush(&self.guard);
+        self.notices.flush(&self.guard, self.jails.log_names());
     }
 
     /// Lifts bans of what has become one of our own addresses, gateways or resolvers since the start: a router
@@ -398,7 +403,7 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
     pub fn stop(&mut self, onstop: OnStop) -> Result<(), Fault> {
         let bans = Count(self.guard.ban_count().into(), "ban");
         // What an action leaves behind when this fails, it would leave behind in any case.
-        let _ = self.notices.stop(&self.guard);
+        let _ = self.notices.stop(&self.guard, self.jails.log_names());
         match (self.firewall.as_mut(), onstop) {
             (Some(firewall), OnStop::Remove) => {
                 firewall.teardown()?;
@@ -417,7 +422,10 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
                 continue;
             }
             let outcome = self.guard.observe(jail, source, failure, self.now);
-            if matches!(outcome, Outcome::Counted(_) | Outcome::Joined | Outcome::Held | Outcome::Ban(_)) {
+            if matches!(
+                outcome,
+                Outcome::Counted(_) | Outcome::Joined | Outcome::Held | Outcome::Ban(_)
+            ) {
                 self.notices.line(jail, failure.addr, line.bytes);
             }
             debug!(target: TARGET, "{} {} {outcome:?} jail={}", failure.addr, failure.kind, self.jails.name(jail));

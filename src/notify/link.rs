@@ -271,7 +271,8 @@ impl Link {
         let place = self.underway.iter().position(|(sent, _)| *sent == number);
         if let Some((_, Message::Ask(event))) = place.and_then(|place| self.underway.remove(place)) {
             let jail = JailId(event.jail);
-            self.heard.push_back(Heard::Answer(event.net.addr(), jail, answer));
+            self.heard
+                .push_back(Heard::Answer(event.net.addr(), jail, answer));
         }
     }
 

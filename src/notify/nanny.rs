@@ -153,7 +153,8 @@ fn become_user(role: Role, name: &str) -> io::Result<()> {
     let passwd = fs::read("/etc/passwd")?;
     let user = accounts::user(&passwd, name).ok_or_else(|| {
         let role = role.name();
-        let text = format!("the {role} child does nothing: there is no user {name} (notifyuser) in /etc/passwd");
+        let text =
+            format!("the {role} child does nothing: there is no user {name} (notifyuser) in /etc/passwd");
         io::Error::new(io::ErrorKind::NotFound, text)
     })?;
     let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();

@@ -350,7 +350,10 @@ impl Worker {
     fn tell(&mut self) {
         let out = core::mem::take(&mut self.out);
         let found = out.found.into_iter().map(Report::Found);
-        let answers = out.answers.into_iter().map(|(number, answer)| Report::Answer(number, answer));
+        let answers = out
+            .answers
+            .into_iter()
+            .map(|(number, answer)| Report::Answer(number, answer));
         let done = out.done.into_iter().map(Report::Done);
         let again = out.again.into_iter().map(Report::Again);
         self.unsent.extend(found.chain(answers).chain(done).chain(again));

@@ -38,7 +38,11 @@ impl Dns {
     /// Starts it, and has this machine ask it and nobody else.
     pub fn start() -> Dns {
         run("mount -t tmpfs tmpfs /media");
-        fs::write("/media/resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n").unwrap();
+        fs::write(
+            "/media/resolv.conf",
+            "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n",
+        )
+        .unwrap();
         fs::write("/media/nsswitch.conf", "hosts: files dns\n").unwrap();
         fs::write("/media/hosts", "127.0.0.1 localhost\n").unwrap();
         for file in ["resolv.conf", "nsswitch.conf", "hosts"] {

@@ -122,7 +122,10 @@ fn names_in_lines_matter_only_where_a_filter_can_find_them() {
     check("usedns = yes", UseDns::No);
     check("usedns = warn\nfailregex = ^x from <ADDR>$", UseDns::No);
     check("usedns = warn\nfailregex = ^x from <HOST>$", UseDns::Warn);
-    check("usedns = yes\nfailregex = ^x from <HOST>$", UseDns::Yes);
+    let (config, warnings) =
+        read("[asterisk]\nenabled = 1\nusedns = yes\nfailregex = ^x from <HOST>$\n").unwrap();
+    assert_eq!(config.jails[0].usedns, UseDns::Yes);
+    assert!(warned(&warnings).starts_with("jail.local:3: usedns = yes: whoever owns a name"));
     check("usedns = raw\nfailregex = ^x from <HOST>$", UseDns::No);
     check("failregex = ^x from <HOST>$", UseDns::No);
 }

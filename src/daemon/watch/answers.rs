@@ -1,6 +1,6 @@
 //! What the lookups child finds out: addresses of names that are never banned, and whom `ignorecommand` ignores.
 
-use log::{info, warn};
+use log::{debug, info, warn};
 
 use super::super::TARGET;
 use super::super::names::Listed;
@@ -35,6 +35,15 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
             }
             self.follow(settled);
         }
+        // A line whose name is known is counted in its own turn.
+        while let Some((jail, source, failure)) = self.jails.log_names_mut().next_failure() {
+            let outcome = self.guard.observe(jail, source, &failure, self.now);
+            debug!(target: TARGET, "{} {} {outcome:?} jail={}", failure.addr, failure.kind, self.jails.name(jail));
+            if let Some(state) = &mut self.state {
+                state.failures_changed(self.now, self.utc);
+            }
+            self.judge_all(&outcome);
+        }
     }
 
     /// Asks what is to be asked, as far as there is room.
@@ -57,12 +66,35 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
                 .answered(question.addr, question.jail, Answer::None, self.now);
             self.follow(settled);
         }
+        self.ask_for_names();
         let unasked = self.guard.take_unasked();
         if let Some(count) = (unasked > 0)
             .then(|| self.unasked.add(unasked, self.now))
             .flatten()
         {
             warn!(target: TARGET, "{} made without asking ignorecommand: too many wait for its answer", Count(count, "ban"));
+        }
+    }
+
+    fn ask_for_names(&mut self) {
+        loop {
+            match self.notices.has_place_for_questions() {
+                Some(true) => {}
+                Some(false) => break,
+                None => {
+                    self.jails.log_names_mut().give_up();
+                    break;
+                }
+            }
+            let Some(number) = self.jails.log_names_mut().next_question() else {
+                break;
+            };
+            self.notices.resolve(number);
+        }
+        let lost = self.jails.log_names_mut().take_lost();
+        if let Some(count) = (lost > 0).then(|| self.names_lost.add(lost, self.now)).flatten() {
+            let lines = Count(count, "line");
+            warn!(target: TARGET, "{lines} with names (usedns) left out: too many wait for their addresses");
         }
     }
 
@@ -80,11 +112,21 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
     /// A name of `ignoreip` has these addresses.
     fn found(&mut self, found: Found) {
         let name = found.name.clone();
+        let addresses = found.addresses.as_deref();
+        let warned = self.jails.log_names_mut().found(&name, addresses, self.now);
+        if let Some((jail, count)) = warned.and_then(|jail| Some((jail, self.named.count(self.now)?))) {
+            let (names, jail) = (Count(count, "name"), self.jails.name(jail));
+            let listed = Listed(addresses.unwrap_or_default());
+            warn!(target: TARGET, "{names} looked up for the log (usedns = warn), last {name}: {listed}; whoever owns a \
+                name chooses its addresses, so they only support other evidence jail={jail}");
+        }
         let Some(change) = self.jails.names_mut().found(found) else {
             return;
         };
         let known = self.jails.names().get(&name);
-        let addresses = known.and_then(|name| name.addresses.as_deref()).unwrap_or_default();
+        let addresses = known
+            .and_then(|name| name.addresses.as_deref())
+            .unwrap_or_default();
         match &change.before {
             None => info!(target: TARGET, "never banned: {name} is {}", Listed(addresses)),
             Some(before) => {

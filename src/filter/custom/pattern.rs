@@ -45,7 +45,7 @@ pub(super) struct Match<'t> {
     /// `<F-CONTENT>`
     pub(super) content: Option<&'t str>,
     /// Who did it, if the expression found that.
-    pub(super) taken: Option<Taken>,
+    pub(super) taken: Option<Taken<'t>>,
     /// `<F-NOFAIL>`: it is no failure.
     pub(super) no_fail: bool,
 }
@@ -182,10 +182,11 @@ impl Pattern {
 }
 
 /// Two groups of one expression: if they do not agree, neither is believed.
-fn both(one: Taken, other: Taken) -> Taken {
+fn both<'t>(one: Taken<'t>, other: Taken<'t>) -> Taken<'t> {
     match (one, other) {
-        (Taken::Address(address), Taken::Address(also)) if address == also => one,
-        (Taken::Nobody, found) | (found, Taken::Nobody) => found,
+        (one, other) if one == other => one,
+        // An address is not made doubtful by a name beside it.
+        (Taken::Nobody | Taken::Name(_), found) | (found, Taken::Nobody | Taken::Name(_)) => found,
         (Taken::Address(_) | Taken::Part, Taken::Address(_) | Taken::Part) => Taken::Part,
     }
 }
