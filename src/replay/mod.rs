@@ -64,6 +64,8 @@ pub struct Rules {
     pub jails: Vec<(String, Policy)>,
     /// What is the same for all jails.
     pub settings: Settings,
+    /// `bantime.unproven` of each jail.
+    pub unproven: Vec<Option<u64>>,
     /// Whether lines that look like a failure and are none are handed out, too.
     pub missed: bool,
 }
@@ -127,9 +129,11 @@ impl<R: Read> Replay<R> {
     #[must_use]
     pub fn new(rules: Rules) -> Replay<R> {
         let policies = rules.jails.iter().map(|(_, policy)| policy.clone()).collect();
+        let mut guard = Guard::new(policies, rules.settings.clone());
+        guard.limit_unproven(rules.unproven.iter().copied());
         let judge = Judge {
             attempts: Attempts::new(rules.settings.seed),
-            guard: Guard::new(policies, rules.settings.clone()),
+            guard,
             timeline: Timeline::default(),
             tally: Tally::new(rules.settings.seed),
             ipv6prefix: rules.settings.ipv6prefix,
