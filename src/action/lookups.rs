@@ -287,7 +287,7 @@ impl Lane for QuestionsLane {
         let answer = match ended.end {
             End::Exit(0) => Answer::Ignored,
             End::Exit(1) => Answer::NotIgnored,
-            _ => {
+            End::Exit(_) | End::Signal(_) | End::TooLong | End::NotStarted(_) => {
                 let said = ended.output.trim_ascii();
                 let address = event.net.addr();
                 out.said.push(Say::Warn(format!(

@@ -103,7 +103,7 @@ impl Lens {
         Lens {
             filter: match self.filter {
                 Filter::Custom(custom) => Filter::Custom(custom.with_names()),
-                other => other,
+                built_in @ (Filter::Asterisk(_) | Filter::Sshd(_) | Filter::Dropbear(_)) => built_in,
             },
             own: self.own.map(custom::Custom::with_names),
         }

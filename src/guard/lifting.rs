@@ -125,9 +125,12 @@ mod tests {
     fn a_ban_that_could_be_spoofed_ends_early_where_that_is_wanted() {
         let mut guard = guard();
         guard.limit_unproven([None, Some(60)]);
-        let mut until = |jail, addr, proof| match fail(&mut guard, jail, addr, proof) {
-            Outcome::Ban(verdict) => verdict.ban.until,
-            other => panic!("{other:?}"),
+        let mut until = |jail, addr, proof| {
+            let outcome = fail(&mut guard, jail, addr, proof);
+            let Outcome::Ban(verdict) = outcome else {
+                panic!("{outcome:?}");
+            };
+            verdict.ban.until
         };
         assert_eq!(until(JAIL, "192.0.2.1", Proof::Blind), Some(Mono(61_000)));
         assert_eq!(until(JAIL, "192.0.2.2", Proof::Transport), Some(Mono(601_000)));

@@ -6,7 +6,6 @@
 use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::io;
-use std::net::IpAddr;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::process::Child;
@@ -14,12 +13,16 @@ use std::process::Child;
 use ipnet::IpNet;
 use log::{error, warn};
 
+mod questions;
+
+pub use questions::Heard;
+
 use super::record::Record;
 use super::{TARGET, WORD};
 use crate::action::Role;
-use crate::action::message::{self, Event, Found, Lines, Message, Report};
+use crate::action::message::{self, Event, Lines, Message, Report};
 use crate::action::script::shown;
-use crate::guard::{Answer, JailId};
+use crate::guard::JailId;
 use crate::limits::{
     MESSAGE_BYTES_MAX, NOTICES_UNDERWAY_MAX, NOTICES_UNDERWAY_PER_JAIL_MAX, NOTICES_WAITING_MAX,
     REPORT_BYTES_MAX, REPORTS_PER_TURN,
@@ -53,15 +56,6 @@ enum State {
     There,
     /// It has another configuration, and gets nothing.
     Foreign,
-}
-
-/// What a lookups child has found out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
-    /// The addresses of a name.
-    Found(Found),
-    /// What `ignorecommand` says.
-    Answer(IpAddr, JailId, Answer),
 }
 
 /// A child.
@@ -145,28 +139,6 @@ impl Link {
         if self.role == Role::Commands {
             self.wait(Message::Unban(event));
         }
-    }
-
-    /// Whether one more question can wait here. `None`: nobody will ever answer.
-    #[must_use]
-    pub fn has_place(&self) -> Option<bool> {
-        let alive = self.socket.is_some() && self.state != State::Foreign;
-        alive.then(|| self.waiting.len() < NOTICES_WAITING_MAX)
-    }
-
-    /// Asks whether the address of this event is ignored.
-    pub fn ask(&mut self, event: Event) {
-        self.wait(Message::Ask(event));
-    }
-
-    /// Asks for the addresses of a name; `place` is where it is found when it is sent.
-    pub fn resolve(&mut self, place: u16) {
-        self.wait(Message::Resolve(place, Lines::default()));
-    }
-
-    /// The next thing that was found out.
-    pub fn next_heard(&mut self) -> Option<Heard> {
-        self.heard.pop_front()
     }
 
     /// Tells again which bans are in force.
@@ -264,16 +236,6 @@ impl Link {
             }
         }
         true
-    }
-
-    /// What is not under way was asked under another configuration.
-    fn take_answer(&mut self, number: u32, answer: Answer) {
-        let place = self.underway.iter().position(|(sent, _)| *sent == number);
-        if let Some((_, Message::Ask(event))) = place.and_then(|place| self.underway.remove(place)) {
-            let jail = JailId(event.jail);
-            self.heard
-                .push_back(Heard::Answer(event.net.addr(), jail, answer));
-        }
     }
 
     fn greet(&mut self, plan: u64, again: bool) {

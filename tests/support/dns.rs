@@ -7,7 +7,7 @@
 )]
 #![allow(missing_docs, reason = "they are here, where they help")]
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::{IpAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
@@ -30,7 +30,7 @@ pub enum Says {
 /// The server; it ends with the test.
 #[derive(Clone)]
 pub struct Dns {
-    names: Arc<Mutex<HashMap<String, Says>>>,
+    names: Arc<Mutex<BTreeMap<String, Says>>>,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
