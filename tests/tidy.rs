@@ -281,3 +281,25 @@ fn every_rule_has_tests_and_they_are_there() {
         "named in ARCHITECTURE.md and not there: {missing:?}"
     );
 }
+
+#[test]
+fn every_key_is_in_the_table_of_what_becomes_of_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let settings = fs::read_to_string(root.join("src/config/settings.rs")).unwrap();
+    let table = fs::read_to_string(root.join("docs/fail2ban.md")).unwrap();
+    let (_, list) = settings.split_once("SETTINGS: &[Setting] = &[").unwrap();
+    let (list, _) = list.split_once("\n];").unwrap();
+    let mut keys = 0;
+    for maker in ["jail(", "program(", "otherwise(", "needed("] {
+        let maker = format!("    {maker}");
+        let calls = list.split(&maker).skip(1);
+        for key in calls.filter_map(|call| call.trim_start().strip_prefix('"')?.split('"').next()) {
+            keys += 1;
+            assert!(
+                table.contains(&format!("`{key}`")),
+                "docs/fail2ban.md says nothing of {key}"
+            );
+        }
+    }
+    assert!(keys > 80, "{keys} keys were found");
+}

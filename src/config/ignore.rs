@@ -134,14 +134,15 @@ pub(super) fn command(reading: &mut Reading<'_>, section: &str) -> Option<Ignore
     None
 }
 
-/// A tag that fail2ban would have replaced, and we do not.
+/// What looks like a tag and is none of ours: fail2ban would have replaced it, and a shell would read from a file.
 fn foreign_tag(text: &str) -> Option<&str> {
     text.match_indices('<').find_map(|(at, _)| {
         let rest = text.get(at..)?;
         let tag = rest.get(..=rest.find('>')?)?;
         let name = tag.get(1..tag.len() - 1)?;
-        let looks = name.starts_with("F-") || name == "ip-host" || name == "HOST" || name == "raw-ticket";
-        looks.then_some(tag)
+        let plain = |char: char| char.is_ascii_alphanumeric() || "-_./".contains(char);
+        let looks = !name.is_empty() && name.chars().all(plain);
+        (looks && Tag::named(name).is_none()).then_some(tag)
     })
 }
 

@@ -84,6 +84,10 @@ fn what_cannot_be_asked_is_refused() {
             "3:17: ignorecommand: <F-USER> is not known here; <ip> has the address",
         ),
         (
+            "ignorecommand = a <family>",
+            "3:17: ignorecommand: <family> is not known here; <ip> has the address",
+        ),
+        (
             "ignorecommand = a <matches>",
             "3:17: ignorecommand: <matches> is not known here; <ip> has the address",
         ),
