@@ -10,8 +10,8 @@ BINARY   = target/$(TARGET)/release/sipguard
 ARGS    ?=
 DESTDIR ?=
 PREFIX  ?= /usr/local
-# What the tests look at the kernel with, play the network with, and send mail with.
-PACKAGES = nftables ipset iptables iproute2 strace util-linux acl procps exim4-daemon-light bsd-mailx whois
+# What the tests look at the kernel with, play the network with, send mail with, and compare with.
+PACKAGES = nftables ipset iptables iproute2 strace util-linux acl procps exim4-daemon-light bsd-mailx whois fail2ban
 # What packages are made and looked at with, and the machines they are installed on.
 PACKAGES += debootstrap shellcheck lintian xz-utils busybox python3-minimal
 

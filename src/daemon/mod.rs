@@ -33,8 +33,8 @@ use report::Count;
 use requests::Control;
 
 pub(crate) use jails::lens;
-pub use jails::{config_file, load};
 pub(crate) use jails::read_bounded;
+pub use jails::{config_file, load};
 pub(crate) use notices::absent;
 
 // What of the loop runs without a system, for the simulator in tests/.
