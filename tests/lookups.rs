@@ -159,6 +159,9 @@ fn the_child_has_no_power_and_is_started_again() {
             "grep -E '^(Uid|Groups|CapEff|CapPrm|NoNewPrivs):' /proc/self/status; exit 9",
         );
         let mut log = jail("ignoreip = a.example\nignorecommand = friend <ip>");
+        let shown = ask("check --config /mnt/jail.local");
+        let child = "\nchild: lookups    nobody, no capability, no new privileges: names, ignorecommand\n";
+        assert!(shown.contains(child), "{shown}");
         let mut guard = Guard::start(&CONFIG);
         guard.wait_for("never banned: a.example is");
         for process in ["nanny.lookups", "worker.lookups"] {

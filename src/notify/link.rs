@@ -155,7 +155,7 @@ impl Link {
     /// Has the child take over another configuration, if its plan is another.
     pub fn reload(&mut self, plan: u64, jails: usize) {
         if plan == self.plan && self.state != State::Foreign {
-            if self.role == Role::Lookups && self.started {
+            if self.role == Role::Lookups && self.started && !self.waiting.contains(&Message::Start) {
                 // So that it looks all names up again.
                 self.wait(Message::Start);
             }

@@ -150,3 +150,21 @@ fn the_level_of_the_log_is_fail2bans() {
     check("HEAVYDEBUG", LogLevel::Debug);
     assert!(wrong("[DEFAULT]\nloglevel = LOUD").contains("loglevel: \"LOUD\" is none of"));
 }
+
+#[test]
+fn the_description_says_who_is_asked_what() {
+    let text = "[asterisk]\nenabled = true\nignoreip = 10.0.0.1 a.example\nignorecommand = friend <ip>\n\
+        ignorecache = key=\"<ip>\"\nusedns = warn\nfailregex = ^x from <HOST>$\nbantime.unproven = 5m\n";
+    let (config, _) = read(text).unwrap();
+    let shown = describe(&config).to_string();
+    for line in [
+        "  bantime.unproven at most 5m                               jail.local:8",
+        "  ignoreip    10.0.0.1/32                              jail.local:3",
+        "  ignoreip    a.example, looked up every 5m            jail.local:3",
+        "  ignorecommand asked before a ban, as nobody, at most 10 s: jail.local:4\n    friend <ip>",
+        "  ignorecache 100 answers, for 5m                      jail.local:5",
+        "  usedns      names in lines support other evidence    jail.local:6",
+    ] {
+        assert!(shown.contains(&format!("\n{line}\n")), "{line}\n{shown}");
+    }
+}

@@ -185,8 +185,10 @@ impl Pattern {
 fn both<'t>(one: Taken<'t>, other: Taken<'t>) -> Taken<'t> {
     match (one, other) {
         (one, other) if one == other => one,
+        (Taken::Name(_), Taken::Name(_)) => Taken::Nobody,
+        (Taken::Nobody, found) | (found, Taken::Nobody) => found,
         // An address is not made doubtful by a name beside it.
-        (Taken::Nobody | Taken::Name(_), found) | (found, Taken::Nobody | Taken::Name(_)) => found,
+        (Taken::Name(_), found) | (found, Taken::Name(_)) => found,
         (Taken::Address(_) | Taken::Part, Taken::Address(_) | Taken::Part) => Taken::Part,
     }
 }

@@ -639,6 +639,11 @@ fn names_are_handed_out_where_they_are_asked_for_and_only_whole() {
     check(loose, "fail from $(reboot)", None);
     check(loose, &format!("fail from {}", "a".repeat(300)), None);
     check("^fail from <ADDR>$", "fail from a.example", None);
+    check(
+        "^fail from (?P<host>\\S+) or (?P<dns>\\S+)$",
+        "fail from a.example or b.example",
+        None,
+    );
     // What was kept of the line before is gone.
     let custom = custom(loose).with_names();
     let _ = custom.read(b"fail from a.example", &Context::default());
