@@ -38,14 +38,14 @@ lint:
 # Everybody's numbers beside ours: 20 minutes on an idle machine. Results are in target/bench.
 PEERS = fail2ban python3-pyinotify sshguard ripgrep nftables ipset iptables util-linux
 bench: PACKAGES = $(PEERS)
-bench: packages
+bench: build packages
 	@test -x target/peers/bin/fail2ban-rs || cargo install --quiet --locked --root target/peers fail2ban-rs
-	cargo bench --locked --bench table
+	SIPGUARD_PROGRAM=$(abspath $(BINARY)) cargo bench --locked --bench table
 
 # Instructions for each line and each ban, by callgrind: as good on a busy machine as on an idle one.
 counts: PACKAGES = valgrind
 counts: build packages
-	SIPGUARD_PROGRAM=$(BINARY) cargo test --locked --test instructions -- --ignored --nocapture
+	SIPGUARD_PROGRAM=$(abspath $(BINARY)) cargo test --locked --test instructions -- --ignored --nocapture
 
 # Needs a nightly compiler. Each target runs so long; what it finds new stays in fuzz/corpus.
 FUZZ_SECONDS ?= 600

@@ -5,6 +5,7 @@ use std::fs;
 use std::process::Command;
 
 use crate::report::Report;
+use crate::subjects::sipguard;
 
 struct Package {
     kib: f64,
@@ -14,7 +15,7 @@ struct Package {
 }
 
 pub(crate) fn measure(report: &mut Report) {
-    let ours = fs::metadata(env!("CARGO_BIN_EXE_sipguard")).unwrap().len();
+    let ours = fs::metadata(sipguard()).unwrap().len();
     report.add("sipguard nftables", "installed, MB", ours as f64 / 1e6);
     report.add("sipguard nftables", "installed, files", 1.0);
     let peer = concat!(env!("CARGO_MANIFEST_DIR"), "/target/peers/bin/fail2ban-rs");

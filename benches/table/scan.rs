@@ -19,6 +19,7 @@ use sipguard::lines::Splitter;
 use sipguard::time::Wall;
 
 use crate::generated::{Plan, Written, write_log};
+use crate::subjects::sipguard;
 
 const TURNS: usize = 5;
 
@@ -215,7 +216,7 @@ fn run_ripgrep(path: &Path, patterns: &[&str], written: &Written) -> f64 {
 /// CPU seconds of `sipguard test`.
 fn run_test(path: &Path) -> f64 {
     let before = cpu(UsageWho::RUSAGE_CHILDREN);
-    let mut command = Command::new(PathBuf::from(env!("CARGO_BIN_EXE_sipguard")));
+    let mut command = Command::new(sipguard());
     let status = command
         .arg("test")
         .arg(path)

@@ -211,6 +211,11 @@ fn stamp() -> Wall {
     Wall(utc.0 + i64::from(clock::zone().offset(utc)))
 }
 
+/// The static binary that `make bench` names, or Cargo's.
+pub(crate) fn sipguard() -> String {
+    std::env::var("SIPGUARD_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_sipguard").to_owned())
+}
+
 /// Where `make bench` has Cargo install it.
 fn fail2ban_rs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers/bin/fail2ban-rs")
