@@ -77,6 +77,9 @@ pub(super) struct Ledger<D> {
     pub(super) record_bytes: u64,
 }
 
+/// The length of a record with a short jail name, in bytes, while nothing better is known.
+const RECORD_BYTES: u64 = 160;
+
 impl<D: Disk> Ledger<D> {
     /// Reads the file; `each` gets everything that counts.
     pub(super) fn open(
@@ -91,7 +94,7 @@ impl<D: Disk> Ledger<D> {
         let loaded = restore::load(&mut journal, buffer, boot, now, each);
         let wants_rewrite = loaded.damaged > 0 || loaded.boots > STORE_BOOTS_REWRITE;
         Ledger {
-            record_bytes: journal.size().checked_div(loaded.records).unwrap_or(0).max(64),
+            record_bytes: journal.size().checked_div(loaded.records).unwrap_or(RECORD_BYTES),
             journal,
             part,
             boot,

@@ -230,6 +230,24 @@ fn a_clock_from_the_future_does_not_hold_the_others_there() {
 }
 
 #[test]
+fn a_clock_that_begins_with_the_year_of_the_firmware_does_not_confuse_what_is_older() {
+    let begin = 1_767_225_600 + 30 - WALL;
+    let disk = before(boot_at(100, 0));
+    // 2026-01-01 00:00:30, which can be right: a failure of two minutes ago was in a year that cannot.
+    let now = boot_at(5, begin);
+    let (mut store, mut truth) = open(&disk, NEXT, now);
+    let fresh = ban(50, Some(3 * HOUR), now);
+    disk.refuse_sync(Some(std::io::ErrorKind::Other));
+    store.ban(&fresh, now);
+    truth.bans.insert(fresh.net, fresh);
+    store.end_turn(now, &truth);
+    disk.refuse_sync(None);
+    store.stop(boot_at(40, begin + 35), &truth);
+    assert!(!store.is_failing());
+    assert_eq!(open(&disk, NEXT, boot_at(50, begin + 45)).1, truth);
+}
+
+#[test]
 fn a_lost_clock_record_takes_no_ban_with_it() {
     let disk = Memory::new();
     for (boot, now) in [

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 
 use super::*;
+use crate::limits::STORE_SLICE_BYTES;
 use crate::store::disk::Name;
 
 /// Bans one more for ever, and ends the turn.
@@ -109,6 +110,45 @@ fn a_file_that_somebody_removed_is_written_again() {
     settle(&mut store, &truth, at(3));
     disk.restart(&mut none);
     assert_eq!(open(&disk, BOOT, at(4)).1.bans, truth.bans);
+}
+
+#[test]
+fn a_large_file_is_written_anew_in_slices_while_the_loop_goes_on() {
+    let disk = Memory::new();
+    let (mut store, mut truth) = open(&disk, BOOT, at(1));
+    for number in 0..8_000 {
+        let ban = ban(number, None, at(2));
+        store.ban(&ban, at(2));
+        truth.bans.insert(ban.net, ban);
+    }
+    store.end_turn(at(2), &truth);
+    // Two thirds end; the file grows by that alone.
+    for number in 0..6_000 {
+        store.unban(&truth.bans.remove(&net(number)).unwrap(), at(3));
+    }
+    store.flush_urgent();
+    let (mut now, mut turns, full) = (at(3), 0, disk.bytes(Name::Live).unwrap().len());
+    while turns == 0 || disk.bytes(Name::New).is_some() {
+        // Life goes on meanwhile.
+        let ban = ban(9_000 + turns, None, now);
+        store.ban(&ban, now);
+        truth.bans.insert(ban.net, ban);
+        store.flush_urgent();
+        let before = disk.written();
+        store.end_turn(now, &truth);
+        let written = disk.written() - before;
+        assert!(
+            written <= STORE_SLICE_BYTES as u64 + 1_000,
+            "{written} bytes in turn {turns}"
+        );
+        assert_eq!(store.next_deadline().is_some(), disk.bytes(Name::New).is_some());
+        now.mono.0 += 10;
+        turns += 1;
+    }
+    assert!(disk.bytes(Name::Live).unwrap().len() < full / 4);
+    assert!(turns >= 2, "{turns}");
+    disk.restart(&mut none);
+    assert_eq!(open(&disk, BOOT, at(5)).1.bans, truth.bans);
 }
 
 #[test]
