@@ -130,7 +130,8 @@ impl World {
             for _ in 0..=self.random.below(3) {
                 let proven = self.random.below(2) == 0;
                 let stamp = self.wall();
-                self.note(&format_args!("{addr} fails in {path}"));
+                let number = self.files.borrow().lines.len();
+                self.note(&format_args!("{number}: {addr} fails in {path}"));
                 self.files
                     .borrow_mut()
                     .write(Written { addr, path, stamp }, proven);

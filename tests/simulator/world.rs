@@ -239,7 +239,11 @@ impl World {
             same_boot,
             short_gone,
         };
-        self.note(&format_args!("started, {} bans", started.bans.len()));
+        self.note(&format_args!(
+            "started, {} bans, read {:?}",
+            started.bans.len(),
+            started.read
+        ));
         let done = self.model.started(started, self.now());
         done.unwrap_or_else(|error| panic!("{error}"));
     }
@@ -295,6 +299,9 @@ impl World {
         running.more = running.watch.turn(&mut running.tail, heard, (now, utc));
         let healthy = !running.watch.is_state_failing();
         let given = std::mem::take(&mut running.tail.given);
+        for given in &given {
+            self.note(&format_args!("reads {given:?}"));
+        }
         self.turns += 1;
         if corrects {
             assert!(given.is_empty(), "all lines were read before");
