@@ -203,7 +203,7 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
     }
 
     /// A log was opened: a crash must not make the next start begin behind what is written to it by then.
-    pub(super) fn log_opened(&mut self) {
+    pub fn log_opened(&mut self) {
         if let Some(state) = &mut self.state {
             state.positions_changed();
         }

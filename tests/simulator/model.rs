@@ -80,7 +80,11 @@ pub(crate) struct Model {
 /// What a guard holds after a start.
 pub(crate) struct Started {
     pub(crate) bans: BTreeMap<Key, Option<i64>>,
+    /// Bans that it knows only from the kernel.
+    pub(crate) adopted: BTreeSet<Key>,
     pub(crate) failures: BTreeMap<Key, Vec<i64>>,
+    /// What it has read is surely on the medium.
+    pub(crate) synced: bool,
     /// How many lines of each path it takes for read, and whether it knows that.
     pub(crate) read: Vec<(usize, bool)>,
     /// What the kernel held before the start, and the guard could see.
@@ -301,14 +305,20 @@ impl Model {
     pub(crate) fn started(&mut self, started: Started, now: i64) -> Result<(), String> {
         let mut bans = BTreeMap::new();
         for (key, end) in &started.bans {
-            let ban = self.find(key, *end, &started, now)?;
+            let mut ban = self.find(key, *end, &started, now)?;
+            if started.adopted.contains(key) {
+                if self.is_on_disk(key, &started) {
+                    return Err(format!("known only from the kernel: {key:?} {ban:?}"));
+                }
+                // Nobody knows when it began: what is left of it decides whether it has to outlive a reboot.
+                (ban.since, ban.durable) = (now, false);
+            }
             bans.insert(key.clone(), Ban { end: *end, ..ban });
         }
         for (key, ban) in &self.bans {
             let over = ban.truth.is_some_and(|end| end - self.slack.early <= now);
             let configured = self.jails.iter().any(|jail| jail.name == key.0);
-            let durable = ban.durable && (is_long(ban) || !started.short_gone);
-            let must = durable
+            let must = self.is_on_disk(key, &started)
                 || (started.same_boot && started.held.contains_key(key) && !self.lifted.contains(key));
             if must && !over && configured && !bans.contains_key(key) {
                 return Err(format!("lost at a start: {key:?} {ban:?}"));
@@ -329,9 +339,18 @@ impl Model {
         self.bans = bans;
         self.failures = started.failures;
         self.read = started.read.iter().map(|(read, _)| *read).collect();
-        self.snapshots = snapshot.into_iter().collect();
+        if started.synced {
+            self.snapshots.clear();
+        }
+        self.snapshots.extend(snapshot);
         self.take_snapshot();
         Ok(())
+    }
+
+    /// Whether a start has to find this ban in a file.
+    fn is_on_disk(&self, key: &Key, started: &Started) -> bool {
+        let durable = |ban: &Ban| ban.durable && (is_long(ban) || !started.short_gone);
+        self.bans.get(key).is_some_and(durable)
     }
 
     /// The state of which this ban is what is left.

@@ -141,11 +141,10 @@ impl World {
 
     fn rotate(&mut self) {
         let path = self.random.index(PATHS);
-        // Of two rotations within one flush the lines between are lost, if the guard dies.
-        if self.is_troubled() || self.now() - self.rotated < 130_000 {
+        if self.is_troubled() || self.rotated {
             return;
         }
-        self.rotated = self.now();
+        self.rotated = true;
         if self.random.below(3) == 0 {
             let read = self.model.read[path];
             self.note(&format_args!("truncates {path}"));
