@@ -152,11 +152,13 @@ fn tell(record: &Record<'_>, chain: &mut Chain, now: Moment, each: &mut dyn FnMu
                 proof,
                 count,
             };
-            in_force_or_over(ban, until.map(|until| times.tell_end(since, until)), now)
+            let until = until.map(|until| times.tell_end(since, until));
+            in_force_or_over(ban, (times.tell(since), until), now)
         }
         Record::Past { jail, net, at, bans } => {
             let Some(jail) = name(jail) else { return false };
             let ended = times.tell(at).min(now.mono());
+            each(Restored::Replaced { jail, net, at: ended });
             Restored::Past(Past {
                 jail,
                 net,
@@ -199,7 +201,7 @@ fn tell(record: &Record<'_>, chain: &mut Chain, now: Moment, each: &mut dyn FnMu
 }
 
 /// A ban until then, or what is left of one that is over.
-fn in_force_or_over(ban: Banned<'_>, until: Option<i64>, now: Moment) -> Restored<'_> {
+fn in_force_or_over(ban: Banned<'_>, (began, until): (i64, Option<i64>), now: Moment) -> Restored<'_> {
     match until {
         Some(ended) if ended <= now.mono() => Restored::Past(Past {
             jail: ban.jail,
@@ -207,10 +209,10 @@ fn in_force_or_over(ban: Banned<'_>, until: Option<i64>, now: Moment) -> Restore
             bans: ban.count.saturating_add(1),
             ended,
         }),
-        Some(_) | None => Restored::Ban(Banned {
-            until: until.map(mono),
-            ..ban
-        }),
+        Some(_) | None => {
+            let until = until.map(mono);
+            Restored::Ban(Banned { until, ..ban }, began)
+        }
     }
 }
 

@@ -323,8 +323,13 @@ impl<H> Table<H> {
     /// A rotated file that could not be read to its end, as long as nothing was read of its successor: reading goes on
     /// there after a restart.
     fn unread_of(&self, file: FileId, name: &Name) -> Option<&Stream<H>> {
-        let begun = self.stream_of(name).is_some_and(|stream| stream.cursor.has_data());
-        let mut old = self.streams.iter().filter(|stream| stream.old && stream.owner == file);
+        let begun = self
+            .stream_of(name)
+            .is_some_and(|stream| stream.cursor.has_data());
+        let mut old = self
+            .streams
+            .iter()
+            .filter(|stream| stream.old && stream.owner == file);
         old.find(|stream| stream.failed && !begun)
     }
 

@@ -78,7 +78,11 @@ fn guard_and_model_agree_whatever_happens() {
         if seconds.is_some_and(|seconds| began.elapsed() > Duration::from_secs(seconds)) {
             break;
         }
+        let one = Instant::now();
         lived += run(seed);
+        if one.elapsed() > Duration::from_secs(5) {
+            println!("seed {seed} took {:?}", one.elapsed());
+        }
         seeds += 1;
         if seeds % 100_000 == 0 {
             println!(

@@ -42,7 +42,7 @@ pub(crate) struct Slack {
 }
 
 /// A state that a crash may bring back, until everything is on the disk after this time.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Former {
     ban: Ban,
     until: i64,
@@ -87,8 +87,9 @@ pub(crate) struct Started {
     pub(crate) synced: bool,
     /// How many lines of each path it takes for read, and whether it knows that.
     pub(crate) read: Vec<(usize, bool)>,
-    /// What the kernel held before the start, and the guard could see.
+    /// What the kernel held before the start, and whether the guard could see all of it.
     pub(crate) held: BTreeMap<Key, Option<i64>>,
+    pub(crate) visible: bool,
     /// It is the same boot.
     pub(crate) same_boot: bool,
     /// The files for short bans and failures are gone with the boot.
@@ -157,7 +158,7 @@ impl Model {
     fn may_return(&mut self, key: Key, ban: Ban, until: i64) {
         let former = self.former.entry(key).or_default();
         former.push(Former { ban, until });
-        if former.len() > 16 {
+        if former.len() > 64 {
             former.remove(0);
         }
     }
@@ -292,7 +293,12 @@ impl Model {
             }
         }
         for (key, former) in &before.former {
-            self.former.entry(key.clone()).or_default().extend(former);
+            let known = self.former.entry(key.clone()).or_default();
+            for one in former {
+                if !known.contains(one) {
+                    known.push(*one);
+                }
+            }
         }
         for (key, turn) in &mut self.touched {
             if before.touched.get(key) != Some(turn) {
@@ -319,12 +325,15 @@ impl Model {
             let over = ban.truth.is_some_and(|end| end - self.slack.early <= now);
             let configured = self.jails.iter().any(|jail| jail.name == key.0);
             let must = self.is_on_disk(key, &started)
-                || (started.same_boot && started.held.contains_key(key) && !self.lifted.contains(key));
+                || (started.same_boot
+                    && started.visible
+                    && started.held.contains_key(key)
+                    && !self.lifted.contains(key));
             if must && !over && configured && !bans.contains_key(key) {
                 return Err(format!("lost at a start: {key:?} {ban:?}"));
             }
         }
-        let snapshot = self.find_snapshot(&started, now)?;
+        let snapshots = self.find_snapshots(&started, now)?;
         for key in started.bans.keys().chain(self.bans.keys()) {
             if self.bans.get(key).map(|ban| ban.end) != started.bans.get(key).copied() {
                 // Which of the states it was is known; the disk may still have it so that another one comes.
@@ -342,7 +351,7 @@ impl Model {
         if started.synced {
             self.snapshots.clear();
         }
-        self.snapshots.extend(snapshot);
+        self.snapshots.extend(snapshots);
         self.take_snapshot();
         Ok(())
     }
@@ -365,8 +374,9 @@ impl Model {
         if let Some(ban) = candidates.find(|ban| self.fits(ban, end, now)) {
             return Ok(*ban);
         }
-        if started.held.get(key) == Some(&end) && !self.bans.contains_key(key) {
-            // Somebody put it into the kernel.
+        let no_file_has_it = started.adopted.contains(key) && !self.is_on_disk(key, started);
+        if started.held.get(key) == Some(&end) && no_file_has_it {
+            // Somebody put it into the kernel, or changed its end there before the guard died.
             return Ok(Ban {
                 since: now,
                 end,
@@ -397,11 +407,12 @@ impl Model {
         }
     }
 
-    fn find_snapshot(&self, started: &Started, now: i64) -> Result<Option<Snapshot>, String> {
+    /// All states that may be what is on the disk.
+    fn find_snapshots(&self, started: &Started, now: i64) -> Result<Vec<Snapshot>, String> {
         if started.read.iter().any(|(_, known)| !known) {
             let counts = started.failures.values().map(Vec::len).sum::<usize>();
             return if counts == 0 {
-                Ok(None)
+                Ok(Vec::new())
             } else {
                 Err("failures without a position".to_owned())
             };
@@ -418,13 +429,14 @@ impl Model {
                 .enumerate()
                 .all(|(path, read)| is_there(path, *read))
         };
-        for snapshot in self.snapshots.iter().rev().filter(fits) {
+        let mut found = Vec::new();
+        for snapshot in self.snapshots.iter().filter(fits) {
             match self.is_from(started, snapshot, now) {
-                Ok(()) => return Ok(Some(snapshot.clone())),
+                Ok(()) => found.push(snapshot.clone()),
                 Err(error) => why = error,
             }
         }
-        Err(why)
+        if found.is_empty() { Err(why) } else { Ok(found) }
     }
 
     fn is_from(&self, started: &Started, snapshot: &Snapshot, now: i64) -> Result<(), String> {

@@ -222,12 +222,6 @@ impl World {
         let (net, number) = (net_of(self.source()), self.random.index(self.model.jails.len()));
         let seconds = [Some(20), Some(900), Some(7_200), None][self.random.index(4)];
         let key = (self.model.jails[number].name.to_owned(), net);
-        let known = self.model.bans.get(&key).map(|ban| ban.end.unwrap_or(i64::MAX));
-        let end = seconds.map_or(i64::MAX, |seconds: i64| self.now() + seconds * 1000);
-        if known.is_some_and(|known| known >= end) {
-            // Open: a ban that was made shorter by hand gets its old end back at a start, when the shorter one is over.
-            return;
-        }
         self.note(&format_args!("bans {net} by hand in {number} for {seconds:?}"));
         let running = self.running.as_mut().unwrap();
         let lasting = Lasting(seconds.map(|seconds| seconds as u64));
@@ -295,7 +289,7 @@ impl World {
             return;
         }
         // A clock that is set within an hour of a boot, or of one whose time is not known, is believed.
-        let settled = self.booted < 0 || (self.now() - self.booted > 3_700_000 && !self.clock_is_doubtful);
+        let settled = self.boot == 1 || (self.now() - self.booted > 3_700_000 && !self.clock_is_doubtful);
         if self.wall_error == 0 && !settled {
             return;
         }

@@ -37,7 +37,7 @@ pub(crate) struct World {
     pub(crate) clock: Rc<Cell<i64>>,
     /// When this boot was, and which one it is.
     pub(crate) booted: i64,
-    boot: u128,
+    pub(crate) boot: u128,
     /// By how many seconds the wall clock is wrong.
     pub(crate) wall_error: i64,
     pub(crate) clock_was_set: bool,
@@ -238,7 +238,8 @@ impl World {
             failures: self.failures_of_guard(),
             synced: !self.running.as_ref().unwrap().watch.is_state_failing(),
             read,
-            held: if visible { held } else { BTreeMap::new() },
+            held,
+            visible,
             same_boot,
             short_gone,
         };
