@@ -354,7 +354,7 @@ pub(super) struct Times {
     /// The same for what was from before its boot already.
     old_base: i64,
     /// Whether the record is of this boot.
-    pub(super) of_this_boot: bool,
+    of_this_boot: bool,
 }
 
 impl Chain {
@@ -380,8 +380,13 @@ impl Chain {
 
 impl Times {
     /// Whether this was before the boot of the record.
-    pub(super) fn is_old(&self, stamp: Stamp) -> bool {
+    fn is_old(&self, stamp: Stamp) -> bool {
         stamp.millis() <= self.offset
+    }
+
+    /// Whether this was before the boot of now.
+    pub(super) fn is_before_this_boot(&self, stamp: Stamp) -> bool {
+        !self.of_this_boot || self.is_old(stamp)
     }
 
     /// A time that is over.

@@ -133,6 +133,15 @@ fn scan<D: Disk>(
 fn tell(record: &Record<'_>, chain: &mut Chain, now: Moment, each: &mut dyn FnMut(Restored<'_>)) -> bool {
     let times = chain.take(record);
     let name = |jail| core::str::from_utf8(jail).ok();
+    // Also if nobody knows how long the machine was away, what is from before this boot is older than the boot.
+    let over = |at| {
+        let latest = if times.is_before_this_boot(at) {
+            -1
+        } else {
+            now.mono()
+        };
+        times.tell(at).min(latest)
+    };
     let restored = match *record {
         Record::Head(_) | Record::Clock(_) | Record::Commit { .. } => return true,
         Record::Ban {
@@ -153,12 +162,16 @@ fn tell(record: &Record<'_>, chain: &mut Chain, now: Moment, each: &mut dyn FnMu
                 count,
             };
             let until = until.map(|until| times.tell_end(since, until));
-            in_force_or_over(ban, (times.tell(since), until), now)
+            in_force_or_over(ban, (over(since), until), now)
         }
         Record::Past { jail, net, at, bans } => {
             let Some(jail) = name(jail) else { return false };
             let ended = times.tell(at).min(now.mono());
-            each(Restored::Replaced { jail, net, at: ended });
+            each(Restored::Replaced {
+                jail,
+                net,
+                at: over(at),
+            });
             Restored::Past(Past {
                 jail,
                 net,
@@ -168,7 +181,7 @@ fn tell(record: &Record<'_>, chain: &mut Chain, now: Moment, each: &mut dyn FnMu
         }
         Record::Unban { jail, net, at } => {
             let Some(jail) = name(jail) else { return false };
-            let at = times.tell(at);
+            let at = over(at);
             Restored::Unban { jail, net, at }
         }
         Record::Failure {
@@ -188,7 +201,7 @@ fn tell(record: &Record<'_>, chain: &mut Chain, now: Moment, each: &mut dyn FnMu
                 proof,
                 attempt,
                 reports,
-                at: times.tell(at).min(now.mono()),
+                at: over(at),
             })
         }
         Record::Read { path, position } => {
@@ -218,9 +231,9 @@ fn in_force_or_over(ban: Banned<'_>, (began, until): (i64, Option<i64>), now: Mo
 
 /// When a ban began; before this boot is 0, and within it never 0.
 fn began(times: &Times, since: Stamp) -> Mono {
-    if times.of_this_boot && !times.is_old(since) {
-        mono(times.tell(since).max(1))
-    } else {
+    if times.is_before_this_boot(since) {
         Mono(0)
+    } else {
+        mono(times.tell(since).max(1))
     }
 }

@@ -68,6 +68,11 @@ pub(crate) struct Model {
     snapshots: Vec<Snapshot>,
     /// Who was unbanned once: the file says so, and a start believes it more than the kernel.
     lifted: BTreeSet<Key>,
+    /// How many failures of each were forgotten because they were older than findtime. The disk may still have them: if
+    /// findtime is longer by then, a restart counts them, as it should.
+    faded: BTreeMap<Key, usize>,
+    /// Jails whose findtime was made longer.
+    lengthened: BTreeSet<&'static str>,
     /// Jails that were gone for a while.
     doubtful: BTreeSet<&'static str>,
     /// How many lines of each path were read when it was truncated.
@@ -124,7 +129,9 @@ impl Model {
                 continue;
             }
             let failures = self.failures.entry(key.clone()).or_default();
+            let before = failures.len();
             failures.retain(|at| now <= at + jail.findtime * 1000);
+            *self.faded.entry(key.clone()).or_default() += before - failures.len();
             failures.push(now);
             if failures.len() >= jail.maxretry {
                 self.ban(key, jail.bantime, now);
@@ -197,7 +204,11 @@ impl Model {
                     self.bans.insert(key, Ban { end: *end, ..ban });
                 }
                 None => {
-                    let over = ban.truth.is_some_and(|truth| truth - self.slack.early <= now);
+                    // If it was one from before, that one is over.
+                    let former = self.former.get(&key).into_iter().flatten();
+                    let mut candidates = std::iter::once(&ban).chain(former.map(|former| &former.ban));
+                    let over =
+                        candidates.any(|ban| ban.truth.is_some_and(|truth| truth - self.slack.early <= now));
                     assert!(over, "{key:?} is over when the clock was set: {ban:?}");
                     self.bans.remove(&key);
                 }
@@ -231,6 +242,12 @@ impl Model {
         for key in gone {
             // If the jail comes back before they end, a restart brings them back.
             self.lift(&key, i64::MAX);
+        }
+        for jail in &jails {
+            let before = self.jails.iter().find(|before| before.name == jail.name);
+            if before.is_some_and(|before| before.findtime < jail.findtime) {
+                self.lengthened.insert(jail.name);
+            }
         }
         self.jails = jails;
     }
@@ -346,6 +363,10 @@ impl Model {
             }
         }
         self.bans = bans;
+        for (key, before) in std::mem::take(&mut self.failures) {
+            let kept = started.failures.get(&key).map_or(0, Vec::len);
+            *self.faded.entry(key).or_default() += before.len().saturating_sub(kept);
+        }
         self.failures = started.failures;
         self.read = started.read.iter().map(|(read, _)| *read).collect();
         if started.synced {
@@ -457,11 +478,18 @@ impl Model {
                     .filter(|at| **at + jail.findtime * 1000 >= now + slack)
                     .count()
             };
+            let faded = self
+                .faded
+                .get(key)
+                .filter(|_| self.lengthened.contains(jail.name));
+            let most = before.len() + faded.copied().unwrap_or(0);
             let touched = self.touched.get(key).is_some_and(|turn| *turn > snapshot.turn);
             let fits = if started.bans.contains_key(key) {
                 kept.is_empty()
             } else if touched {
-                kept.len() <= before.len()
+                kept.len() <= most
+            } else if most > before.len() {
+                (counts(self.slack.early)..=most).contains(&kept.len())
             } else if started.same_boot && self.slack.early == 0 {
                 kept.len() == counts(0) && before.ends_with(kept)
             } else {
