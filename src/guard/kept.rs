@@ -268,7 +268,8 @@ impl Guard {
     /// later may be known already, from another file.
     pub fn restore_unban(&mut self, net: IpNet, jail: JailId, at: Mono) {
         let key = Key::new(net, jail);
-        self.failures.forget_until(key, at);
+        // Of a banned source nothing is noted: what is of the same millisecond came after it.
+        self.failures.forget_until(key, Mono(at.0.saturating_sub(1)));
         if self
             .bans
             .standing(net, jail)

@@ -316,6 +316,12 @@ impl Present {
         now.has_plausible_wall().then(|| away.max(-self.first))
     }
 
+    /// Whether a start that knew nothing of this boot would take the machine to have been away for another time.
+    pub(super) fn is_misled_by(&self, now: Moment) -> bool {
+        self.away_by(now)
+            .is_some_and(|away| away.saturating_sub(self.away).saturating_abs() > JUMP)
+    }
+
     /// The wall clock may have been set. Returns how much longer the machine was away than was thought, in
     /// milliseconds: 0 unless this is the first time that the clock can be believed. A clock that could be believed
     /// at the boot is corrected in the first hour only: later it is a person's mistake, or the mending of one.

@@ -208,7 +208,9 @@ impl<D: Disk> Ledger<D> {
     /// be on the medium: by the clock before, all bans in the file would seem to be over, or never to be.
     pub(super) fn clock_was_set(&mut self, now: Moment) -> i64 {
         let longer = self.present.set(now);
-        if self.clock.is_some() && !self.journal.is_lost() {
+        // A file that does not know of this boot would have its bans end by a clock that is not believed.
+        let misleads = self.journal.size() > 0 && self.present.is_misled_by(now);
+        if (self.clock.is_some() || misleads) && !self.journal.is_lost() {
             (self.clock_set, self.urgent_commit) = (true, true);
         }
         longer

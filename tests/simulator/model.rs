@@ -211,6 +211,8 @@ impl Model {
                         candidates.any(|ban| ban.truth.is_some_and(|truth| truth - self.slack.early <= now));
                     assert!(over, "{key:?} is over when the clock was set: {ban:?}");
                     self.bans.remove(&key);
+                    // By another clock it may not be over.
+                    self.may_return(key, ban, i64::MAX);
                 }
             }
         }
@@ -485,7 +487,8 @@ impl Model {
             let most = before.len() + faded.copied().unwrap_or(0);
             let touched = self.touched.get(key).is_some_and(|turn| *turn > snapshot.turn);
             let fits = if started.bans.contains_key(key) {
-                kept.is_empty()
+                // One that was lifted is there again if that could not be written; what came after it stays.
+                kept.is_empty() || (!self.bans.contains_key(key) && kept.len() <= most)
             } else if touched {
                 kept.len() <= most
             } else if most > before.len() {

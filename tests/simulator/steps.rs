@@ -290,7 +290,8 @@ impl World {
         }
         // A clock that is set within an hour of a boot, or of one whose time is not known, is believed.
         let settled = self.boot == 1 || (self.now() - self.booted > 3_700_000 && !self.clock_is_doubtful);
-        if self.wall_error == 0 && !settled {
+        // That it was set wrong has to be written, or the next start believes it.
+        if self.wall_error == 0 && (!settled || self.disk_trouble) {
             return;
         }
         self.wall_error = if self.wall_error == 0 {

@@ -213,6 +213,11 @@ impl World {
         );
         let read = tail.follow(self.readers(), now);
         let held = self.held();
+        if self.verbose {
+            for ban in guard.bans() {
+                println!("restored {ban:?} now {now:?}");
+            }
+        }
         let firewall = Handle::open(&self.machine, jails.rules());
         let look_for_own = Box::new(|| Ok(own()));
         let mut watch = Watch::new(

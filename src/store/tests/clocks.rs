@@ -51,6 +51,40 @@ fn check(disk: &Memory, boot: BootId, now: Moment, want: Option<u64>) -> (Store<
 
 const NEXT: BootId = BootId(2);
 
+/// The file for long bans may have nothing of this boot, and the guard starts again while the clock is wrong.
+#[test]
+fn a_clock_that_a_person_set_wrong_ends_no_ban_of_a_file_that_nothing_was_written_to() {
+    let (long, short) = (Memory::new(), Memory::new());
+    let moment = |mono: u64, wall: i64| Moment {
+        mono: Mono(mono * 1000),
+        wall: Wall(1_795_351_367 + wall),
+    };
+    let open = |boot: u128, now| {
+        let mut truth = Truth::default();
+        let store = Store::open(
+            long.clone(),
+            Some(short.clone()),
+            BootId(boot),
+            now,
+            &mut |restored| {
+                truth.restore(restored);
+            },
+        );
+        (store, truth)
+    };
+    let (mut store, mut truth) = open(1, moment(10, 0));
+    let lasting = ban(1, Some(86_400), moment(10, 0));
+    store.ban(&lasting, moment(10, 0));
+    truth.bans.insert(lasting.net, lasting);
+    store.stop(moment(11, 1), &truth);
+    let (mut store, mut truth) = open(2, moment(10, 100));
+    assert_eq!(store.clock_was_set(moment(10_000, 10_090 + 200_000)), None);
+    store.end_turn(moment(10_000, 10_090 + 200_000), &truth);
+    truth.failures.clear();
+    let (_, back) = open(2, moment(10_001, 10_091 + 200_000));
+    assert_eq!(back.nets(), truth.nets());
+}
+
 #[test]
 fn within_a_boot_the_wall_clock_does_not_matter() {
     for (first, second) in [
