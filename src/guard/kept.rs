@@ -242,19 +242,18 @@ impl Guard {
         }
     }
 
-    /// Enters bans of before the restart that are over: they count for the time of the next one. Failures of before
-    /// the last one's end count no more.
+    /// Enters bans of before the restart that are over: they count for the time of the next one.
     pub fn restore_past(&mut self, net: IpNet, jail: JailId, bans: u32, until: Mono) {
         let key = Key::new(net, jail);
-        self.failures.forget_until(key, until);
         // Another file may have told of a later one.
         let known = self.history.bans(key, until);
         self.history.note(key, bans.max(known), Some(until));
     }
 
-    /// Forgets a ban of before the restart that gave way to another one at this time. The kernel may have the other one,
-    /// also if no file told of it.
+    /// Forgets a ban of before the restart that gave way to another one at this time, and failures of before. The kernel
+    /// may have the other one, also if no file told of it.
     pub fn restore_replaced(&mut self, net: IpNet, jail: JailId, at: Mono) {
+        self.failures.forget_until(Key::new(net, jail), at);
         if self
             .bans
             .standing(net, jail)

@@ -97,6 +97,7 @@ pub enum Restored<'a> {
     /// before this boot: milliseconds of the boot clock.
     Ban(Banned<'a>, i64),
     /// If there is a ban that did not begin after this, it has given way to another one, which is told, too, or was lost.
+    /// Failures that are not younger count no more.
     Replaced {
         /// The jail's name.
         jail: &'a str,
@@ -105,8 +106,7 @@ pub enum Restored<'a> {
         /// When: milliseconds of the boot clock, negative before the boot.
         at: i64,
     },
-    /// Bans that are over, as of the last of them: for the history. Failures that are not younger count no more. A
-    /// ban in force that came before it is not touched.
+    /// Bans that are over, as of the last of them: for the history.
     Past(Past<'a>),
     /// A ban was ended by hand at this time: if one came that is not younger, it is over, and its history forgotten.
     Unban {

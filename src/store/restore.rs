@@ -162,6 +162,11 @@ fn tell(record: &Record<'_>, chain: &mut Chain, now: Moment, each: &mut dyn FnMu
                 count,
             };
             let until = until.map(|until| times.tell_end(since, until));
+            if until.is_some_and(|until| until <= now.mono()) {
+                // It may have been lifted before its end: what came after that counts.
+                let at = over(since);
+                each(Restored::Replaced { jail, net, at });
+            }
             in_force_or_over(ban, (over(since), until), now)
         }
         Record::Past { jail, net, at, bans } => {

@@ -73,6 +73,15 @@ pub(crate) struct Model {
     faded: BTreeMap<Key, usize>,
     /// Jails whose findtime was made longer.
     lengthened: BTreeSet<&'static str>,
+    /// There is a file for short bans and failures, and one for long bans.
+    pub(crate) two_files: bool,
+    /// How many failures of each have brought long bans of which the file for them may know nothing any more: they ended
+    /// while it could not be written, and it was written anew then. The other file still has the failures, and they may
+    /// count again until they are older than findtime.
+    revived: BTreeMap<Key, usize>,
+    unhealthy: bool,
+    /// What brought a ban.
+    reasons: BTreeMap<Key, usize>,
     /// Jails that were gone for a while.
     doubtful: BTreeSet<&'static str>,
     /// How many lines of each path were read when it was truncated.
@@ -140,7 +149,9 @@ impl Model {
     }
 
     pub(crate) fn ban(&mut self, key: Key, seconds: Option<i64>, now: i64) {
-        self.failures.remove(&key);
+        if let Some(failures) = self.failures.remove(&key) {
+            *self.reasons.entry(key.clone()).or_default() += failures.len();
+        }
         self.touched.insert(key.clone(), self.turn);
         let end = seconds.map(|seconds| now + seconds * 1000);
         let ban = Ban {
@@ -163,6 +174,10 @@ impl Model {
     }
 
     fn may_return(&mut self, key: Key, ban: Ban, until: i64) {
+        if self.two_files && self.unhealthy && is_long(&ban) {
+            let reasons = self.reasons.get(&key).copied().unwrap_or(0);
+            self.revived.insert(key.clone(), reasons);
+        }
         let former = self.former.entry(key).or_default();
         former.push(Former { ban, until });
         if former.len() > 64 {
@@ -257,6 +272,7 @@ impl Model {
     /// A turn is over. `healthy`: what the guard wants on the disk is there.
     pub(crate) fn end_turn(&mut self, now: i64, healthy: bool) {
         self.expire(now);
+        self.unhealthy = !healthy;
         if healthy {
             for ban in self.bans.values_mut() {
                 ban.durable |= ban.end.is_none_or(|end| end - ban.since >= 3_600_000);
@@ -484,11 +500,12 @@ impl Model {
                 .faded
                 .get(key)
                 .filter(|_| self.lengthened.contains(jail.name));
-            let most = before.len() + faded.copied().unwrap_or(0);
+            let revived = self.revived.get(key);
+            let most = before.len() + faded.copied().unwrap_or(0) + revived.copied().unwrap_or(0);
             let touched = self.touched.get(key).is_some_and(|turn| *turn > snapshot.turn);
             let fits = if started.bans.contains_key(key) {
                 // One that was lifted is there again if that could not be written; what came after it stays.
-                kept.is_empty() || (!self.bans.contains_key(key) && kept.len() <= most)
+                kept.is_empty() || ((!touched || !self.bans.contains_key(key)) && kept.len() <= most)
             } else if touched {
                 kept.len() <= most
             } else if most > before.len() {

@@ -77,11 +77,12 @@ impl World {
             .collect();
         let machine = Machine::new(kind, Rc::clone(&clock), disks, random.below(u64::MAX));
         let trusted = ["192.0.2.0/24", "203.0.113.1/32", "2001:db8:ff::1/128"];
-        let model = Model::new(
+        let mut model = Model::new(
             jails(&mut random),
             trusted.map(|net| net.parse().unwrap()).to_vec(),
             PATHS,
         );
+        model.two_files = short.is_some();
         World {
             random,
             clock,

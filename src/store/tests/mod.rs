@@ -105,12 +105,11 @@ impl Truth {
             }
             Restored::Past(past) => {
                 let net = past.net;
-                self.failures
-                    .retain(|failed| failed.net != net || failed.at > past.ended);
                 let known = self.past.get(&net).map_or(0, |(bans, _)| *bans);
                 self.past.insert(net, (past.bans.max(known), past.ended));
             }
             Restored::Replaced { net, at, .. } => {
+                self.failures.retain(|failed| failed.net != net || failed.at > at);
                 self.bans
                     .retain(|other, ban| *other != net || ban.since.0 as i64 > at);
             }
