@@ -133,15 +133,7 @@ fn scan<D: Disk>(
 fn tell(record: &Record<'_>, chain: &mut Chain, now: Moment, each: &mut dyn FnMut(Restored<'_>)) -> bool {
     let times = chain.take(record);
     let name = |jail| core::str::from_utf8(jail).ok();
-    // Also if nobody knows how long the machine was away, what is from before this boot is older than the boot.
-    let over = |at| {
-        let latest = if times.is_before_this_boot(at) {
-            -1
-        } else {
-            now.mono()
-        };
-        times.tell(at).min(latest)
-    };
+    let over = |at| times.tell(at).min(now.mono());
     let restored = match *record {
         Record::Head(_) | Record::Clock(_) | Record::Commit { .. } => return true,
         Record::Ban {
@@ -171,12 +163,8 @@ fn tell(record: &Record<'_>, chain: &mut Chain, now: Moment, each: &mut dyn FnMu
         }
         Record::Past { jail, net, at, bans } => {
             let Some(jail) = name(jail) else { return false };
-            let ended = times.tell(at).min(now.mono());
-            each(Restored::Replaced {
-                jail,
-                net,
-                at: over(at),
-            });
+            let ended = over(at);
+            each(Restored::Replaced { jail, net, at: ended });
             Restored::Past(Past {
                 jail,
                 net,

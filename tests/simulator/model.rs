@@ -71,6 +71,8 @@ pub(crate) struct Model {
     /// How many failures of each were forgotten because they were older than findtime. The disk may still have them: if
     /// findtime is longer by then, a restart counts them, as it should.
     faded: BTreeMap<Key, usize>,
+    /// How many failures there were of each when the wall clock was set right.
+    aged: BTreeMap<Key, usize>,
     /// Jails whose findtime was made longer.
     lengthened: BTreeSet<&'static str>,
     /// There is a file for short bans and failures, and one for long bans.
@@ -230,6 +232,10 @@ impl Model {
                     self.may_return(key, ban, i64::MAX);
                 }
             }
+        }
+        // Of those from before the boot the guard may not know that they are older than it thought; a restart does.
+        for (key, times) in &failures {
+            self.aged.insert(key.clone(), times.len());
         }
         self.failures = failures;
     }
@@ -496,6 +502,8 @@ impl Model {
                     .filter(|at| **at + jail.findtime * 1000 >= now + slack)
                     .count()
             };
+            let aged = self.aged.get(key).copied().unwrap_or(0);
+            let least = counts(self.slack.early).saturating_sub(aged);
             let faded = self
                 .faded
                 .get(key)
@@ -509,11 +517,11 @@ impl Model {
             } else if touched {
                 kept.len() <= most
             } else if most > before.len() {
-                (counts(self.slack.early)..=most).contains(&kept.len())
+                (least..=most).contains(&kept.len())
             } else if started.same_boot && self.slack.early == 0 {
                 kept.len() == counts(0) && before.ends_with(kept)
             } else {
-                (counts(self.slack.early)..=before.len()).contains(&kept.len())
+                (least..=before.len()).contains(&kept.len())
             };
             if !fits {
                 return Err(format!(
