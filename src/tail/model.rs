@@ -326,7 +326,7 @@ fn a_rotated_file_that_cannot_be_read_for_minutes_is_read_when_it_can() {
         };
         let mut buffer = vec![0; END_BYTES + 1];
         table.read(&mut buffer, &mut read_at, &mut |line| {
-            lines.push(line.bytes.to_vec())
+            lines.push(line.bytes.to_vec());
         });
         table.settle(Mono(now), |_| false);
         let position = table.status().next().and_then(|status| status.position);
