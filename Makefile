@@ -62,7 +62,7 @@ fuzz:
 # As many seeds of the simulator as that takes: SOAK_SECONDS, or SOAK_SEEDS from SOAK_FIRST on.
 soak: export SOAK_SECONDS ?= 3600
 soak:
-	cargo test --locked --profile soak --test simulator guard_and_model -- --ignored --nocapture
+	cargo test --locked --profile soak --test simulator guard_and_model -- --nocapture
 
 # What each needs stands in the scripts; cross/toolchain fetches compilers (180 MB) into ~/.cache once.
 dist:

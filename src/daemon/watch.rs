@@ -207,8 +207,15 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
         (self.guard.whole_tally().leaving > 0).then_some(self.trouble.as_str())
     }
 
-    /// Notes a ban that a person asked for.
-    pub(super) fn note_ban(&mut self, net: IpNet, jail: JailId, displaced: Option<&Ban>) {
+    /// Notes a ban that a person asked for, and which ones it took the place of: of the same network, and in the full
+    /// table.
+    pub(super) fn note_ban(
+        &mut self,
+        net: IpNet,
+        jail: JailId,
+        replaced: Option<&Ban>,
+        displaced: Option<&Ban>,
+    ) {
         let made = self.guard.standing(net, jail).map(|(ban, _)| *ban);
         if let Some(displaced) = displaced {
             self.notices.unbanned(displaced);
@@ -217,6 +224,9 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
             self.notices.banned_by_hand(ban);
         }
         if let (Some(state), Some(ban)) = (&mut self.state, made) {
+            if let Some(replaced) = replaced {
+                state.replaced(replaced, &self.guard, &self.jails, (self.now, self.utc));
+            }
             let bans = [(&ban, displaced)].into_iter();
             state.bans(bans, &self.guard, &self.jails, (self.now, self.utc));
         }
@@ -233,7 +243,7 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
     }
 
     /// A log was opened: a crash must not make the next start begin behind what is written to it by then.
-    pub(super) fn log_opened(&mut self) {
+    pub fn log_opened(&mut self) {
         if let Some(state) = &mut self.state {
             state.positions_changed();
         }

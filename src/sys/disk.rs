@@ -18,6 +18,8 @@ const DIRECTORY_MODE: u32 = 0o750;
 pub struct Directory {
     paths: [PathBuf; 3],
     files: [Option<File>; 3],
+    /// Why the journal can only be read (an errno), if it is so.
+    read_only: Option<i32>,
 }
 
 impl Directory {
@@ -32,6 +34,7 @@ impl Directory {
         Directory {
             paths: [with(""), with(".new"), with(".damaged")],
             files: [None, None, None],
+            read_only: None,
         }
     }
 
@@ -48,11 +51,28 @@ impl Directory {
     /// The file, opened if it is not yet.
     fn file(&mut self, name: Name) -> io::Result<&mut File> {
         if !self.files.get(name as usize).is_some_and(Option::is_some) {
-            let file = open(self.path_of(name), false)?;
+            let path = self.path_of(name);
+            let file = match open(path, OpenOptions::new().append(true)) {
+                Err(error) if is_read_only(&error) => {
+                    let file = open(path, &mut OpenOptions::new())?;
+                    self.read_only = error.raw_os_error();
+                    file
+                }
+                other => other?,
+            };
             self.hold(name, Some(file));
         }
         let file = self.files.get_mut(name as usize).and_then(Option::as_mut);
         file.ok_or(io::ErrorKind::NotFound.into())
+    }
+
+    /// The same, to be changed.
+    fn writable(&mut self, name: Name) -> io::Result<&mut File> {
+        self.file(name)?;
+        match self.read_only.filter(|_| name == Name::Live) {
+            Some(errno) => Err(io::Error::from_raw_os_error(errno)),
+            None => self.file(name),
+        }
     }
 
     fn hold(&mut self, name: Name, file: Option<File>) {
@@ -62,26 +82,28 @@ impl Directory {
     }
 }
 
-fn open(path: &Path, create_new: bool) -> io::Result<File> {
-    let file = OpenOptions::new()
+/// Whether a file may still be read that cannot be opened for writing.
+fn is_read_only(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
+    )
+}
+
+/// Opens a regular file for reading, and for what the options say. Anything else is refused, and opening it has not
+/// hung.
+fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = options
         .read(true)
-        .append(true)
-        .create_new(create_new)
         .mode(FILE_MODE)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(path);
-    let file = match file {
-        // It can be read where it cannot be written.
-        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem && !create_new => OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
-            .open(path)?,
-        other => other?,
-    };
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        .custom_flags(flags)
+        .open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
     }
-    Ok(file)
 }
 
 /// Makes a directory for state files; its parents are not made. `false`: it was there.
@@ -130,13 +152,16 @@ impl Disk for Directory {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
-        let file = open(path, true)?;
+        let file = open(path, OpenOptions::new().append(true).create_new(true))?;
         self.hold(name, Some(file));
+        if name == Name::Live {
+            self.read_only = None;
+        }
         Ok(())
     }
 
     fn append(&mut self, name: Name, bytes: &[u8]) -> io::Result<()> {
-        let file = self.file(name)?;
+        let file = self.writable(name)?;
         // Somebody removed it: what is written into it now is gone when it is closed.
         if file.metadata()?.nlink() == 0 {
             return Err(io::Error::new(io::ErrorKind::NotFound, "somebody removed it"));
@@ -145,7 +170,7 @@ impl Disk for Directory {
     }
 
     fn truncate(&mut self, name: Name, size: u64) -> io::Result<()> {
-        self.file(name)?.set_len(size)
+        self.writable(name)?.set_len(size)
     }
 
     fn sync(&mut self, name: Name) -> io::Result<()> {
@@ -156,6 +181,7 @@ impl Disk for Directory {
         fs::rename(self.path_of(Name::New), self.path_of(Name::Live))?;
         let [live, new, _] = &mut self.files;
         *live = new.take();
+        self.read_only = None;
         Ok(())
     }
 

@@ -65,6 +65,7 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
                 proof: Proof::Blind,
                 by_hand: false,
             };
+            guard.forget_failures(net, jail, now);
             if guard.restore_ban(ban, 1, now) {
                 adopted.push(ban);
             } else {
