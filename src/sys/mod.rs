@@ -6,6 +6,7 @@ pub mod clock_set;
 pub mod disk;
 mod fault;
 pub mod file;
+pub mod group;
 pub mod instance;
 mod kernel;
 pub mod landlock;
