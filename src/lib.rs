@@ -17,6 +17,7 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod escape;
+pub mod feed;
 pub mod filter;
 pub mod firewall;
 pub mod glob;

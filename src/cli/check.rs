@@ -11,7 +11,7 @@ use crate::advice::{self, Directory, advise};
 use crate::firewall::{Firewall, IpsetOffer, Offer, Protection};
 use crate::limits::{ASTERISK_CONFIG_BYTES_MAX, DIRECTORY_ENTRIES_MAX};
 use crate::power::Plan;
-use crate::{config, daemon};
+use crate::{config, daemon, feed};
 
 /// show what would run, where each setting comes from, what the kernel offers, and what Asterisk's log leaves
 /// out
@@ -42,6 +42,9 @@ impl Check {
         }
         let file = daemon::config_file(self.config.as_deref());
         for line in Plan::new(&config, file, true).describe() {
+            say(&line)?;
+        }
+        for line in feed::describe(&config) {
             say(&line)?;
         }
         let directory = self

@@ -173,15 +173,14 @@ pub(super) const SETTINGS: &[Setting] = &[
     not_yet("ignorecache", &[""]),
     not_yet("ignoreself", YES),
     not_yet("maxlines", &[]),
-    // We follow files, with inotify; every one of these words asks for no more.
-    not_yet("backend", &["auto", "pyinotify", "gamin", "polling"]),
+    jail("backend", "auto", ByItself),
+    jail("journalmatch", "", ByItself),
     // Names in a log are never resolved: whoever owns a name would choose who is banned.
     not_yet("usedns", &["no"]),
     not_yet("logencoding", &["auto", "utf-8"]),
     not_yet("logtimezone", &[]),
     not_yet("datepattern", &[]),
     not_yet("prefregex", &[]),
-    not_yet("journalmatch", &[]),
     not_yet("systemd_if_nologs", &[]),
     not_yet("skip_if_nologs", &[]),
     not_yet("blocktype", &["DROP", "drop"]),

@@ -18,16 +18,17 @@ use std::process::ExitCode;
 use log::LevelFilter;
 
 use crate::action::Role;
+use crate::feed;
 use crate::sys::log::{self as own_log, Destination};
 use crate::sys::{caps, program};
 
 pub mod link;
-mod nanny;
+pub(crate) mod nanny;
 pub mod record;
 mod worker;
 
 /// The name on every line of the log.
-const TARGET: &str = "sipguard";
+pub(crate) const TARGET: &str = "sipguard";
 
 /// The word that makes this program a child.
 pub const WORD: &str = "notify-child";
@@ -42,6 +43,16 @@ pub fn main(words: &[OsString]) -> ExitCode {
         .iter()
         .map(|word| word.to_str().unwrap_or_default())
         .collect();
+    if let [does @ ("nanny" | "worker"), name, rest @ ..] = text.as_slice() {
+        if let Some(kind) = feed::Kind::named(name) {
+            let _ = own_log::start(LevelFilter::Info, Destination::inherited());
+            let done = match (*does, rest) {
+                ("nanny", [notifyuser, ..]) => feed::nanny(kind, notifyuser),
+                _ => feed::work(kind),
+            };
+            return ended(done);
+        }
+    }
     let role = |name: &str| match name {
         "mail" => Role::Mail,
         _ => Role::Commands,
@@ -61,6 +72,10 @@ pub fn main(words: &[OsString]) -> ExitCode {
             "this is for sipguard itself",
         )),
     };
+    ended(done)
+}
+
+fn ended(done: io::Result<u8>) -> ExitCode {
     match done {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
@@ -80,7 +95,7 @@ fn confined(words: &[OsString]) -> io::Error {
 }
 
 /// The socket to the guard.
-fn socket() -> io::Result<OwnedFd> {
+pub(crate) fn socket() -> io::Result<OwnedFd> {
     io::stdin().as_fd().try_clone_to_owned()
 }
 

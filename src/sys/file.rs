@@ -301,8 +301,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("sipguard-pipe-{}", std::process::id()));
         nix::unistd::mkfifo(&path, Mode::S_IRWXU).unwrap();
         let pipe = LogFile::open(&path).unwrap();
-        let write =
-            |writer: &mut File, text: &str| std::io::Write::write_all(writer, text.as_bytes()).unwrap();
+        let write = |writer: &mut File, text: &str| io::Write::write_all(writer, text.as_bytes()).unwrap();
         let open = || OpenOptions::new().write(true).open(&path).unwrap();
         let read = |offset, room: usize| {
             let mut buffer = vec![0; room];

@@ -19,6 +19,7 @@ pub mod program;
 pub mod seccomp;
 pub mod seqpacket;
 pub mod signals;
+pub mod stream;
 pub mod uapi;
 pub mod unix;
 pub mod watch;

@@ -109,7 +109,6 @@ fn what_is_accepted_and_not_in_force_is_said() {
     );
     let keys = [
         "ignorecommand",
-        "backend",
         "usedns",
         "datepattern",
         "bantime.unproven",
