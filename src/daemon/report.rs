@@ -36,7 +36,7 @@ pub(super) fn started(config: &Config, watch: &Watch) {
             Lasting(jail.bantime),
             match &jail.feed {
                 Feed::Files => Escaped(jail.logpaths.join(" ").as_bytes()).to_string(),
-                feed => feed.name(),
+                feed @ (Feed::Journal(_) | Feed::Logread) => feed.name(),
             }
         );
     }

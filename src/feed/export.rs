@@ -64,9 +64,10 @@ impl Field {
 
     /// One byte more than a message may have, so that one that is too long is found out.
     fn bytes_max(self) -> usize {
-        match self {
-            Field::Message => LINE_BYTES_MAX + 1,
-            _ => JOURNAL_FIELD_BYTES_MAX,
+        if self == Field::Message {
+            LINE_BYTES_MAX + 1
+        } else {
+            JOURNAL_FIELD_BYTES_MAX
         }
     }
 }

@@ -46,7 +46,7 @@ pub(super) struct Follow {
 
 enum Form {
     Journal {
-        export: Export,
+        export: Box<Export>,
         begun: Clocks,
         line: Vec<u8>,
     },
@@ -175,7 +175,7 @@ const _: () = assert!(LINE_BYTES_MAX < READ_BUFFER_BYTES);
 fn form(kind: Kind, position: Position, clocks: Clocks) -> Form {
     match kind {
         Kind::Journal => Form::Journal {
-            export: Export::default(),
+            export: Box::default(),
             begun: clocks,
             line: Vec::new(),
         },
