@@ -4,6 +4,8 @@
 //! logread stands in, which prints a file and what is appended to it.
 #![allow(
     clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::zombie_processes,
     clippy::unwrap_used,
     clippy::expect_used,
     unreachable_pub
