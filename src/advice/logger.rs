@@ -43,7 +43,7 @@ pub(super) fn judge(config: &Config, places: &Places, hostname: &str, inquiry: &
             .filter(|channel| matches!(channel.target, Target::Syslog));
         let gets = syslog.map(|channel| channel.levels).reduce(Levels::with);
         let gets = gets.map(|levels| (levels.notice, levels.security));
-        syslog::judge(gets, &logs.origin(), lost(places), inquiry);
+        syslog::judge(gets, &logs.origin(), syslog::lost(places), inquiry);
         return Shown::default();
     }
     logs.security(places, inquiry);
@@ -314,7 +314,7 @@ impl<'c> Logs<'c> {
             let what = format!(
                 "{} gets the security events and no jail follows it: without them {}; name it in logpath",
                 shown(&file.path),
-                lost(places)
+                syslog::lost(places)
             );
             inquiry.say(Weight::Unseen, self.conf.at(channel.entry.place), what);
         } else if !heard.security {
@@ -327,7 +327,7 @@ impl<'c> Logs<'c> {
             let what = format!(
                 "no file gets `security`: {}; `security.log => security` under [logfiles]{follow}, then \
                  `logger reload`",
-                lost(places)
+                syslog::lost(places)
             );
             inquiry.say(Weight::Unseen, self.origin(), what);
         } else if let Some(origin) = places.noload("res_security_log") {
@@ -479,15 +479,6 @@ fn components(value: &[u8]) -> (&[u8], &[u8]) {
         Some((inside.get(..end)?, inside.get(end + 1..)?))
     });
     bracketed.unwrap_or((b"default", value))
-}
-
-/// What is lost without SECURITY events.
-fn lost(places: &Places) -> &'static str {
-    if places.runs("chan_sip") {
-        "password guessing by INVITE shows no address, and no address is proven"
-    } else {
-        "tries over TCP, TLS or WebSocket prove no more than one spoofed packet"
-    }
 }
 
 fn shown(path: &str) -> String {

@@ -1,5 +1,7 @@
-//! What a jail hears that reads the journal or logd: there is only what Asterisk writes to syslog.
+//! What a jail hears that reads the journal or logd: there is only what Asterisk writes to syslog. And what nobody
+//! hears without security events.
 
+use super::places::Places;
 use super::{Inquiry, Weight};
 
 /// The line of logger.conf that is wanted.
@@ -24,5 +26,14 @@ pub(super) fn judge(gets: Option<(bool, bool)>, origin: &str, lost: &str, inquir
                 ));
             }
         }
+    }
+}
+
+/// What is lost without SECURITY events.
+pub(super) fn lost(places: &Places) -> &'static str {
+    if places.runs("chan_sip") {
+        "password guessing by INVITE shows no address, and no address is proven"
+    } else {
+        "tries over TCP, TLS or WebSocket prove no more than one spoofed packet"
     }
 }

@@ -35,8 +35,9 @@ unit=/lib/systemd/system/sipguard.service
 systemd-analyze verify "$unit" >said 2>&1 || fail "$(cat said)"
 [ ! -s said ] || fail "$(cat said)"
 
-echo "== and confined: an exposure of at most 2.6"
-systemd-analyze security --no-pager --threshold=26 sipguard || fail "it is more exposed"
+# Without what its children need, which mail and run commands, it would be 2.6.
+echo "== and confined: an exposure of at most 3.0"
+systemd-analyze security --no-pager --threshold=30 sipguard || fail "it is more exposed"
 
 echo "== an attacker is banned"
 sed -i 's/^maxretry = .*/maxretry = 2/; s/^bantime = .*/bantime = -1/' /etc/sipguard/jail.local
@@ -69,12 +70,12 @@ bantime = -1
 action = %(action_)s
          mine
 EOF
-sipguard check | grep -q 'journal: read by journalctl -f in a child, as nobody' || fail "$(sipguard check)"
+sipguard check >said
+grep -q 'journal: read by journalctl -f in a child, as nobody' said || fail "$(cat said)"
 systemctl restart sipguard
 soon said info '^reading journal: _SYSTEMD_UNIT=asterisk.service'
 # attack ADDRESS: what the unit asterisk.service says as Asterisk's syslog channel does.
 attack() {
-	systemctl stop asterisk.service 2>/dev/null || true
 	cat >attack <<-EOF
 		for number in 1 2; do
 			echo "NOTICE[42]: chan_sip.c:28468 in handle_request_register: Registration from" \\
@@ -83,7 +84,9 @@ attack() {
 		done
 		sleep 100
 	EOF
-	systemd-run --quiet --collect --unit=asterisk -p SyslogIdentifier=asterisk sh "$PWD/attack"
+	printf '[Service]\nSyslogIdentifier=asterisk\nExecStart=sh %s\n' "$PWD/attack" >/run/systemd/system/asterisk.service
+	systemctl daemon-reload
+	systemctl restart asterisk
 }
 attack 192.0.2.77
 soon said info 'banned 192.0.2.77'
@@ -99,6 +102,7 @@ sleep 3
 systemctl start sipguard
 soon said info 'banned 192.0.2.79'
 ! said err . || fail "$(journalctl --no-pager -u sipguard -p err -o cat)"
+systemctl stop asterisk
 cp before /etc/sipguard/jail.local
 rm -r /etc/sipguard/action.d
 systemctl restart sipguard
