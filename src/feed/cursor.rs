@@ -1,7 +1,9 @@
 //! A place in the journal, as a text for journalctl and as a position for the state file.
 //!
 //! Of a cursor that journalctl prints, `s` and `i` name an entry in the files of one journal, and `t` is when it was
-//! written, in microseconds since 1970: by that a place is found whose entry is gone.
+//! written, in microseconds since 1970: by that a place is found whose entry is gone. (After a power cut on a machine
+//! without a clock of its own, whose journal is in memory only, what is written before the time is set is older than
+//! that place, and is left out until then.)
 #![forbid(unsafe_code)]
 #![deny(
     clippy::indexing_slicing,

@@ -4,7 +4,8 @@
 //! ring is in memory: after a reboot all in it is new. In the same boot a place in it is the time of the last line
 //! that was read, and how many with that time were: those up to it are left out, and what follows it is new, whatever
 //! its time. Two limits: what the ring has lost meanwhile is lost, and if the clock was set back while nobody read,
-//! lines with a later time than the last one are read again.
+//! lines with a later time than the last one are read again. logread itself asks for all again when logd was restarted
+//! (`main` in ubox' `log/logread.c`); the ring is empty then, and what it prints is new.
 #![forbid(unsafe_code)]
 #![deny(
     clippy::indexing_slicing,
