@@ -11,7 +11,7 @@ ARGS    ?=
 DESTDIR ?=
 PREFIX  ?= /usr/local
 # What the tests look at the kernel with, play the network with, send mail with, and compare with.
-PACKAGES = nftables ipset iptables iproute2 strace util-linux acl procps exim4-daemon-light bsd-mailx whois fail2ban
+PACKAGES = systemd nftables ipset iptables iproute2 strace util-linux acl procps exim4-daemon-light bsd-mailx whois fail2ban
 # What packages are made and looked at with, and the machines they are installed on.
 PACKAGES += debootstrap shellcheck lintian xz-utils busybox python3-minimal
 

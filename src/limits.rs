@@ -330,9 +330,9 @@ pub const ACCEPTS_PER_TURN: usize = 32;
 pub const ACCEPT_RETRY_SECONDS: u64 = 1;
 
 /// Descriptors that the loop waits for: signals, logs, the kernel, the clock, the control socket and its clients, and
-/// three children.
-pub const DESCRIPTORS_MAX: usize = 16;
-const _: () = assert!(CLIENTS_MAX + 8 <= DESCRIPTORS_MAX);
+/// five children.
+pub const DESCRIPTORS_MAX: usize = 20;
+const _: () = assert!(CLIENTS_MAX + 10 <= DESCRIPTORS_MAX);
 
 /// Longest answer that a client of ours reads: the largest table, listed as JSON.
 pub const CLIENT_ANSWER_BYTES_MAX: u64 = 256 * MAXBANS_MAX as u64;
@@ -454,3 +454,40 @@ pub const ACTIONS_STOP_SECONDS: u64 = 10;
 
 /// Longest pause before a child that dies again and again is started again, in seconds.
 pub const CHILD_PAUSE_SECONDS_MAX: u64 = 60;
+
+/// Places beside files that lines are read from: parts of the journal, and logd. Each is a process.
+pub const FEEDS_MAX: usize = 8;
+
+/// The number of the first feed among the files. Attempts are told apart by the last four bits of these numbers: the
+/// first eight files and all feeds differ in them.
+pub const FEEDS_FROM: usize = FILES_MAX + 8;
+const _: () = assert!(FEEDS_FROM % 16 == 8 && FEEDS_MAX <= 8);
+
+/// Numbers of files and feeds.
+pub const LOGS_MAX: usize = FEEDS_FROM + FEEDS_MAX;
+
+/// Words of one `journalmatch`.
+pub const JOURNALMATCH_TERMS_MAX: usize = 32;
+/// Bytes of one `journalmatch`.
+pub const JOURNALMATCH_BYTES_MAX: usize = 1_024;
+
+/// Bytes of one message between the guard and a child that reads the journal or logd. It holds a line of the longest
+/// kind with what goes with it, and a dozen messages fit into a socket.
+pub const FEED_MESSAGE_BYTES_MAX: usize = 16 * 1024;
+const _: () = assert!(LINE_BYTES_MAX + 256 <= FEED_MESSAGE_BYTES_MAX);
+const _: () = assert!(JOURNALMATCH_BYTES_MAX + 256 <= FEED_MESSAGE_BYTES_MAX);
+
+/// Messages taken from one such child before everything else has its turn.
+pub const FEED_MESSAGES_PER_TURN: usize = READ_BYTES_PER_TURN / FEED_MESSAGE_BYTES_MAX;
+
+/// Bytes of a field of the journal that are kept, beside those of the message: names of hosts and programs.
+pub const JOURNAL_FIELD_BYTES_MAX: usize = 256;
+
+/// Longest pause before journalctl or logread is started again, in seconds.
+pub const FEED_PAUSE_SECONDS_MAX: u64 = 60;
+
+/// How long logread takes at most to print what logd has kept, in seconds: what comes later is new.
+pub const LOGREAD_BACKLOG_SECONDS: u64 = 10;
+
+/// Lines asked of logd when logread is started: more than its ring has, of whatever size.
+pub const LOGREAD_LINES: u32 = 10_000_000;

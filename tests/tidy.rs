@@ -6,16 +6,22 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Files and folders of `src/` that touch the system. Everything else is pure.
-const RIM: [&str; 11] = [
-    "main.rs", "cli", "control", "daemon", "firewall", "notify", "power", "store", "sys", "tail", "lib.rs",
+const RIM: [&str; 12] = [
+    "main.rs", "cli", "control", "daemon", "feed", "firewall", "notify", "power", "store", "sys", "tail",
+    "lib.rs",
 ];
 /// The pure files inside a folder of the rim.
-const PURE_INSIDE_RIM: [&str; 19] = [
+const PURE_INSIDE_RIM: [&str; 24] = [
     "control/client.rs",
     "control/json.rs",
     "control/listing.rs",
     "control/request.rs",
     "control/text.rs",
+    "feed/cursor.rs",
+    "feed/export.rs",
+    "feed/follow.rs",
+    "feed/message.rs",
+    "feed/ring.rs",
     "power/access.rs",
     "power/accounts.rs",
     "power/bpf.rs",

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::firewall::{Firewall, IpsetOffer, Offer, Protection};
 use crate::limits::{ASTERISK_CONFIG_BYTES_MAX, DIRECTORY_ENTRIES_MAX};
 use crate::power::Plan;
-use crate::{config, daemon};
+use crate::{config, daemon, feed};
 
 /// show what would run, where each setting comes from, what the kernel offers, and what Asterisk's log leaves
 /// out
@@ -46,7 +46,7 @@ impl Check {
         for line in Plan::new(&config, file, true).describe() {
             say(&line)?;
         }
-        for line in children(&config) {
+        for line in children(&config).into_iter().chain(feed::describe(&config)) {
             say(&line)?;
         }
         let directory = self

@@ -30,6 +30,7 @@ fn keys_of_jail(old: &Jail, new: &Jail) -> Vec<&'static str> {
         name: _,
         filter,
         own,
+        feed,
         logpaths,
         logpaths_guessed: _,
         maxretry,
@@ -51,6 +52,7 @@ fn keys_of_jail(old: &Jail, new: &Jail) -> Vec<&'static str> {
     differing(&[
         ("filter", *filter != old.filter),
         ("failregex", *own != old.own),
+        ("backend", *feed != old.feed),
         ("logpath", *logpaths != old.logpaths),
         ("maxretry", *maxretry != old.maxretry),
         ("findtime", *findtime != old.findtime),

@@ -3,7 +3,8 @@
 use core::fmt;
 
 use super::{
-    Block, Config, FilterName, IgnoreCache, IgnoreCommand, Jail, LogLevel, OnStop, Origins, Protocol, UseDns,
+    Block, Config, Feed, FilterName, IgnoreCache, IgnoreCommand, Jail, LogLevel, OnStop, Origins, Protocol,
+    UseDns,
 };
 use crate::action::{Commands, Does, Letter, Role};
 use crate::escape::Escaped;
@@ -113,6 +114,14 @@ fn write_jail(f: &mut fmt::Formatter<'_>, jail: &Jail, notifyuser: &str) -> fmt:
             "ignoreregex",
             &format_args!("{} of its own", own.ignore.len()),
         )?;
+    }
+    match &jail.feed {
+        Feed::Files => {}
+        Feed::Journal(terms) => {
+            line(f, origins, "backend", &"systemd: the journal, by journalctl")?;
+            line(f, origins, "journalmatch", &terms.join(" "))?;
+        }
+        Feed::Logread => line(f, origins, "backend", &"logread: logd, by logread -f")?,
     }
     for path in &jail.logpaths {
         line(f, origins, "logpath", &Escaped(path.as_bytes()))?;

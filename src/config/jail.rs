@@ -4,7 +4,7 @@ use super::action::{self, Actions};
 use super::filter::{self, Named};
 use super::ini::{DEFAULT, Place};
 use super::reading::{Reading, shown};
-use super::{FilterName, Jail, UseDns, escalation, expressions, ignore};
+use super::{Feed, FilterName, Jail, UseDns, escalation, expressions, feed, ignore};
 use crate::action::Role;
 use crate::limits::{FILES_MAX, JAIL_NAME_BYTES_MAX};
 
@@ -12,7 +12,11 @@ use crate::limits::{FILES_MAX, JAIL_NAME_BYTES_MAX};
 pub(super) fn jail(reading: &mut Reading<'_>, name: &str, place: Option<Place>) -> Option<Jail> {
     name_is_sound(reading, name, place)?;
     let named = filter::named(reading, name)?;
-    let (logpaths, logpaths_guessed) = logpaths(reading, name, &named).unwrap_or_default();
+    let feed = feed::feed(reading, name, &named);
+    let (logpaths, logpaths_guessed) = match &feed {
+        Some(Feed::Files) => logpaths(reading, name, &named).unwrap_or_default(),
+        Some(Feed::Journal(_) | Feed::Logread) | None => Default::default(),
+    };
     let maxretry = reading.number(name, "maxretry");
     let findtime = reading.seconds(name, "findtime").flatten();
     let bantime = reading.seconds(name, "bantime");
@@ -42,6 +46,7 @@ pub(super) fn jail(reading: &mut Reading<'_>, name: &str, place: Option<Place>) 
         name: name.to_owned(),
         filter: reads.filter,
         own: reads.own,
+        feed: feed?,
         logpaths,
         logpaths_guessed,
         maxretry: maxretry?,

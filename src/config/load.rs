@@ -10,10 +10,10 @@ use super::interpolate::Value;
 use super::reading::{Reading, shown};
 use super::settings::{self, Reads, SETTINGS, Scope, Setting};
 use super::{
-    Backend, Config, DBFILE_DEFAULT, FilterName, Jail, LogLevel, OnStop, Protocol, ReadLogs, SOCKET_DEFAULT,
-    jail,
+    Backend, Config, DBFILE_DEFAULT, Feed, FilterName, Jail, LogLevel, OnStop, Protocol, ReadLogs,
+    SOCKET_DEFAULT, jail,
 };
-use crate::limits::{FILES_MAX, JAILS_MAX, NAMES_MAX, RING_MIN, SOCKET_PATH_BYTES_MAX};
+use crate::limits::{FEEDS_MAX, FILES_MAX, JAILS_MAX, NAMES_MAX, RING_MIN, SOCKET_PATH_BYTES_MAX};
 
 /// fail2ban.conf's section; its keys may stand in jail.local, too.
 const DEFINITION: &str = "Definition";
@@ -275,6 +275,18 @@ impl<'i> Reading<'i> {
         if paths > FILES_MAX {
             self.whole_wrong(&format!(
                 "{paths} log files in all jails; {FILES_MAX} are the limit"
+            ));
+        }
+        let mut feeds: Vec<&Feed> = Vec::new();
+        for jail in &config.jails {
+            if jail.feed != Feed::Files && !feeds.contains(&&jail.feed) {
+                feeds.push(&jail.feed);
+            }
+        }
+        if feeds.len() > FEEDS_MAX {
+            self.whole_wrong(&format!(
+                "{} different parts of the journal; {FEEDS_MAX} are the limit",
+                feeds.len()
             ));
         }
         let ring_is_read = config.ring >= RING_MIN;

@@ -4,7 +4,8 @@
 //! names file, line and key. From the text inwards: `parse` is the grammar, [`ini`] and `include` the files
 //! in layers, [`interpolate`] resolves `%(name)s`, `settings` is the table of keys, `value` and `ports`
 //! read one value and `reading` says what is wrong with it, `action` is the list of actions, `letter` those that
-//! mail and `command` those of `action.d`, `ignore` is who is never banned, `filter` finds a filter, `tags` the values of either and `expressions` reads them, `options` are those of either, `jail` puts a
+//! mail and `command` those of `action.d`, `ignore` is who is never banned, `filter` finds a filter, `tags` the values of either and `expressions` reads them, `options` are those of either, `feed` is where lines come from,
+//! `jail` puts a
 //! jail together, `load` the whole, and [`mod@describe`] shows what came out.
 #![forbid(unsafe_code)]
 #![deny(
@@ -33,6 +34,7 @@ pub mod describe;
 pub mod error;
 mod escalation;
 mod expressions;
+mod feed;
 mod filter;
 mod ignore;
 mod include;
@@ -54,6 +56,7 @@ mod value;
 pub use changes::changes;
 pub use describe::describe;
 pub use error::{Error, Origin, Warning};
+pub(crate) use feed::is_match;
 pub use value::seconds;
 
 /// A whole configuration, resolved: no names, no interpolation, no inheritance left.
@@ -102,7 +105,9 @@ pub struct Jail {
     /// The jail's own `failregex` and `ignoreregex` beside a built-in filter; with a filter of the user's own
     /// they are part of that.
     pub own: Option<Rc<Definition>>,
-    /// `logpath`: files and glob patterns, absolute.
+    /// `backend` and `journalmatch`: where its lines come from.
+    pub feed: Feed,
+    /// `logpath`: files and glob patterns, absolute; none if its lines come from elsewhere.
     pub logpaths: Vec<String>,
     /// Whether `logpaths` are built in: places where the log may be, of which one is enough.
     pub logpaths_guessed: bool,
@@ -175,6 +180,17 @@ pub enum LogLevel {
     Info,
     /// `DEBUG` and what is below.
     Debug,
+}
+
+/// Where the lines of a jail come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Feed {
+    /// Files, or pipes: `logpath`.
+    Files,
+    /// systemd's journal: what these words of `journalmatch` match, as journalctl(1) takes them.
+    Journal(Vec<String>),
+    /// OpenWrt's logd: all that `logread -f` prints.
+    Logread,
 }
 
 /// Where settings are written, by key; what is not in it is built in.
@@ -333,6 +349,7 @@ impl Config {
             name: "asterisk".to_owned(),
             filter: FilterName::Asterisk,
             own: None,
+            feed: Feed::Files,
             logpaths: settings::ASTERISK_LOGS.split('\n').map(str::to_owned).collect(),
             logpaths_guessed: true,
             maxretry: 5,

@@ -222,12 +222,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         &["1"],
         "lines are read one by one; match the one that has the address",
     ),
-    otherwise(
-        "backend",
-        &["auto", "pyinotify", "gamin", "polling", "%(default_backend)s"],
-        "files are followed, by inotify; systemd's journal is not read: let rsyslog write a file, and name it in \
-         logpath",
-    ),
+    jail("backend", "auto", ByItself),
+    jail("journalmatch", "", ByItself),
     otherwise(
         "logencoding",
         &["auto", "utf-8", "utf8", "ascii", "us-ascii"],
@@ -242,11 +238,6 @@ pub(super) const SETTINGS: &[Setting] = &[
         "prefregex",
         &[],
         "belongs into a filter: write filter.d/NAME.local with it, and filter = NAME",
-    ),
-    otherwise(
-        "journalmatch",
-        &[],
-        "systemd's journal is not read: let rsyslog write a file, and name it in logpath",
     ),
     // A log that is not there is waited for.
     otherwise("systemd_if_nologs", &["*"], ""),

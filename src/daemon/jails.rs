@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::log_names::LogNames;
 use super::names::Names;
-use crate::config::{self, Config, FilterName, UseDns, Warning};
+use crate::config::{self, Config, Feed, FilterName, UseDns, Warning};
 use crate::filter::asterisk::Asterisk;
 use crate::filter::custom::{Custom, Definition};
 use crate::filter::dropbear::Dropbear;
@@ -14,7 +14,7 @@ use crate::filter::sshd::Sshd;
 use crate::filter::{Context, Filter, Lens, Reading, Trail};
 use crate::firewall::JailRule;
 use crate::guard::{JailId, Policy, Source, Trust};
-use crate::limits::{CONFIG_BYTES_MAX, FILES_MAX, JAILS_MAX};
+use crate::limits::{CONFIG_BYTES_MAX, JAILS_MAX, LOGS_MAX};
 use crate::notify::record::Record;
 use crate::sys::file;
 use crate::tail::Line;
@@ -56,6 +56,8 @@ pub struct Jails {
     rules: Vec<JailRule>,
     /// The entries of all `logpath`s, each with a bit for every jail that reads it.
     patterns: Vec<(String, u32)>,
+    /// What is read beside files, as above.
+    feeds: Vec<(Feed, u32)>,
     readers: Vec<Reader>,
     /// Places where a log may be, of which one is enough.
     guesses: Vec<String>,
@@ -85,6 +87,7 @@ impl Jails {
             names: Vec::new(),
             rules: Vec::new(),
             patterns: Vec::new(),
+            feeds: Vec::new(),
             readers: Vec::new(),
             guesses: Vec::new(),
             names_ignored: Names::new(config),
@@ -106,6 +109,12 @@ impl Jails {
                     None => jails.patterns.push((pattern.clone(), bit)),
                 }
             }
+            if jail.feed != Feed::Files {
+                match jails.feeds.iter_mut().find(|(known, _)| *known == jail.feed) {
+                    Some((_, readers)) => *readers |= bit,
+                    None => jails.feeds.push((jail.feed.clone(), bit)),
+                }
+            }
             let Some(lens) = lens(jail) else { continue };
             match jails.readers.iter_mut().find(|reader| reader.is_for(jail)) {
                 Some(reader) => reader.jails |= bit,
@@ -120,6 +129,11 @@ impl Jails {
         self.patterns
             .iter()
             .map(|(pattern, readers)| (pattern.as_str(), *readers))
+    }
+
+    /// What is read beside files, each once, with the bits as above.
+    pub(super) fn feeds(&self) -> impl Iterator<Item = (&Feed, u32)> {
+        self.feeds.iter().map(|(feed, readers)| (feed, *readers))
     }
 
     /// Whether nobody asked for this file, so that nobody misses it.
@@ -203,7 +217,7 @@ impl Reader {
             lens: if names { lens.with_names() } else { lens },
             definition: jail.own.clone(),
             jails,
-            trails: vec![Trail::default(); FILES_MAX],
+            trails: vec![Trail::default(); LOGS_MAX],
         }
     }
 

@@ -4,6 +4,7 @@
 mod by_hand;
 mod jails;
 mod log_names;
+mod logs;
 mod names;
 mod notices;
 mod report;
@@ -29,8 +30,9 @@ use crate::sys::clock_set::ClockSet;
 use crate::sys::poll::{Interest, Place, Waiting};
 use crate::sys::signals::{Request, Signals};
 use crate::sys::{Fault, caps, clock, own};
-use crate::tail::{Start, Tail, What};
+use crate::tail::What;
 use crate::time::Mono;
+use logs::Logs;
 use notices::Notices;
 use report::Count;
 use requests::Control;
@@ -56,7 +58,7 @@ pub struct Daemon {
     path: Option<PathBuf>,
     config: Config,
     signals: Signals,
-    tail: Tail,
+    logs: Logs,
     watch: Watch,
     control: Option<Control>,
     /// Where it is heard that the wall clock was set; a kernel may lack it.
@@ -90,11 +92,11 @@ impl Daemon {
             Some(_) | None => Notices::default(),
         };
         drop(record);
+        let mut logs = Logs::start(&config)?;
         let signals = Signals::new().map_err(|source| Fault::new("cannot take signals", source))?;
         let now = clock::boottime().map_err(|source| Fault::new("cannot read the clock", source))?;
         // A dry run beside a running guard is no second one.
         let control = if dry_run { None } else { requests::open(&config)? };
-        let mut tail = Tail::new()?;
         let jails = Jails::new(&config);
         let mut guard = new_guard(&config, !dry_run)?;
         let utc = clock::utc().map_err(|source| Fault::new("cannot read the clock", source))?;
@@ -106,9 +108,9 @@ impl Daemon {
         let state = if dry_run {
             None
         } else {
-            State::open(&config, &jails, &mut guard, &mut tail, (now, utc))
+            State::open(&config, &jails, &mut guard, &mut logs, (now, utc))
         };
-        follow(&mut tail, &jails, now)?;
+        logs.follow(&jails, now)?;
         let firewall = if dry_run {
             None
         } else {
@@ -132,7 +134,7 @@ impl Daemon {
             path,
             config,
             signals,
-            tail,
+            logs,
             watch,
             control,
             clock_set: ClockSet::new().ok(),
@@ -151,7 +153,7 @@ impl Daemon {
         let ended = self
             .until_told()
             .map_err(|source| Fault::new("cannot wait for events", source));
-        self.watch.keep_all(&self.tail);
+        self.watch.keep_all(&self.logs);
         ended.and_then(|()| self.watch.stop(self.config.onstop))
     }
 
@@ -164,7 +166,9 @@ impl Daemon {
                 self.timeout(clock::boottime()?)
             };
             let mut waiting = Waiting::new(self.signals.as_fd());
-            let logs = waiting.add(self.tail.fd(), Interest::Read);
+            let logs = waiting.add(self.logs.tail.fd(), Interest::Read);
+            let feeds = self.logs.readers.fds();
+            let feeds = feeds.map(|fd| fd.map(|fd| waiting.add(fd, Interest::Read)));
             let kernel = self.watch.kernel_events();
             let kernel = kernel.map(|events| waiting.add(events, Interest::Read));
             let clock = self.clock_set.as_ref();
@@ -178,8 +182,12 @@ impl Daemon {
             if ready.has(Place::FIRST) && !self.obey(now)? {
                 return Ok(());
             }
-            if ready.has(logs) || self.tail.next_deadline().is_some_and(|deadline| deadline <= now) {
-                self.tail.wake(now);
+            let deadline = self.logs.tail.next_deadline();
+            if ready.has(logs) || deadline.is_some_and(|deadline| deadline <= now) {
+                self.logs.tail.wake(now);
+            }
+            if feeds.iter().flatten().any(|place| ready.has(*place)) {
+                self.logs.readers.wake();
             }
             if children.iter().flatten().any(|place| ready.has(*place)) {
                 self.watch.notices_mut().listen();
@@ -190,7 +198,7 @@ impl Daemon {
                 kernel_changed: kernel.is_some_and(|place| ready.has(place)),
                 clock_was_set: clock.is_some_and(|place| ready.has(place)) && self.hears_clock(),
             };
-            more = self.watch.turn(&mut self.tail, heard, (now, clock::utc()?));
+            more = self.watch.turn(&mut self.logs, heard, (now, clock::utc()?));
             // What was asked for may have changed what there is to read.
             more |= self.serve(ready, clients, now);
             self.tell_of_files();
@@ -199,11 +207,14 @@ impl Daemon {
 
     /// Says what happened to the logs.
     fn tell_of_files(&mut self) {
-        while let Some(notice) = self.tail.notice() {
+        while let Some(notice) = self.logs.tail.notice() {
             report::file(&notice, self.watch.jails());
             if matches!(notice.what, What::Opened(_) | What::Rotated) {
                 self.watch.log_opened();
             }
+        }
+        if self.logs.readers.take_news() {
+            self.watch.log_opened();
         }
     }
 
@@ -219,7 +230,11 @@ impl Daemon {
     /// How long nothing has to be done, in milliseconds; `None` is for ever.
     fn timeout(&self, now: Mono) -> Option<u64> {
         let control = self.control.as_ref().and_then(Control::next_deadline);
-        let deadlines = [self.watch.next_deadline(), self.tail.next_deadline(), control];
+        let deadlines = [
+            self.watch.next_deadline(),
+            self.logs.tail.next_deadline(),
+            control,
+        ];
         let next = deadlines.into_iter().flatten().min()?;
         Some(next.millis_since(now))
     }
@@ -271,16 +286,16 @@ impl Daemon {
         let layout = |config: &Config| (config.firewall, config.ipv6prefix, config.maxbans);
         let laid_out_alike =
             jails.rules() == self.watch.jails().rules() && layout(&config) == layout(&self.config);
-        let mut prepared = follow(&mut self.tail, &jails, now);
+        let mut prepared = self.logs.follow(&jails, now);
         if prepared.is_ok() && !laid_out_alike {
             prepared = self.watch.relayout(&config, &jails);
         }
         if let Err(fault) = prepared {
-            unfollow(&mut self.tail, &jails, self.watch.jails(), now);
-            follow(&mut self.tail, self.watch.jails(), now)?;
+            self.logs.unfollow(&jails, self.watch.jails(), now);
+            self.logs.follow(self.watch.jails(), now)?;
             return Err(fault.into());
         }
-        unfollow(&mut self.tail, self.watch.jails(), &jails, now);
+        self.logs.unfollow(self.watch.jails(), &jails, now);
         self.watch.notices_mut().reload(&config);
         let ended = self.watch.replace(jails, guard, now);
         if ended > 0 {
@@ -291,23 +306,6 @@ impl Daemon {
         self.config = config;
         self.reloads = self.reloads.wrapping_add(1);
         Ok((changes, warnings))
-    }
-}
-
-/// Follows the files of these jails; those that are followed already keep their place.
-fn follow(tail: &mut Tail, jails: &Jails, now: Mono) -> Result<(), Fault> {
-    for (pattern, readers) in jails.patterns() {
-        tail.follow(pattern, readers, Start::End, now)?;
-    }
-    Ok(())
-}
-
-/// Follows the files of these jails no more, but for those that the others read.
-fn unfollow(tail: &mut Tail, jails: &Jails, others: &Jails, now: Mono) {
-    for (pattern, _) in jails.patterns() {
-        if others.patterns().all(|(wanted, _)| wanted != pattern) {
-            tail.unfollow(pattern, now);
-        }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::action::message::Event;
 use crate::action::recent::Recent;
 use crate::action::{Does, Mailer, Role, needs, plan};
 use crate::config::Config;
+use crate::feed;
 use crate::guard::{Ban, Guard, JailId, Question, Verdict};
 use crate::limits::ACTIONS_STOP_SECONDS;
 use crate::notify::link::{Heard, Link, Source};
@@ -304,14 +305,14 @@ impl Source for Known<'_> {
     }
 }
 
-/// Says which programs the mails need and are not there.
+/// Says which programs the mails and feeds need and are not there.
 fn warn_of_absent(config: &Config) {
     for what in absent(config) {
         warn!(target: TARGET, "{what}");
     }
 }
 
-/// What is missing on this machine for the mails of this configuration, a line each.
+/// What is missing on this machine for the mails and feeds of this configuration, a line each.
 pub(crate) fn absent(config: &Config) -> Vec<String> {
     let letters = || {
         let actions = config.jails.iter().flat_map(|jail| &jail.actions);
@@ -342,5 +343,6 @@ pub(crate) fn absent(config: &Config) -> Vec<String> {
         .filter(|(name, needed, _)| *needed && program::find(name).is_none());
     absent
         .map(|(name, _, what)| format!("there is no program {name}: {what}"))
+        .chain(feed::absent(config))
         .collect()
 }

@@ -8,7 +8,7 @@ use super::TARGET;
 use super::jails::Jails;
 use super::watch::Watch;
 use crate::addr::HostOrNet;
-use crate::config::Config;
+use crate::config::{Config, Feed};
 use crate::escape::Escaped;
 use crate::firewall::{Enforce, Firewall};
 use crate::guard::{Ban, Verdict};
@@ -34,7 +34,10 @@ pub(super) fn started(config: &Config, watch: &Watch) {
             Count(jail.maxretry.into(), "failure"),
             Span(jail.findtime),
             Lasting(jail.bantime),
-            Escaped(jail.logpaths.join(" ").as_bytes())
+            match &jail.feed {
+                Feed::Files => Escaped(jail.logpaths.join(" ").as_bytes()).to_string(),
+                feed @ (Feed::Journal(_) | Feed::Logread) => feed.name(),
+            }
         );
     }
 }

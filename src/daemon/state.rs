@@ -9,12 +9,12 @@ use super::jails::Jails;
 use super::report::Count;
 use crate::config::Config;
 use crate::guard::{self, Ban, Guard};
-use crate::limits::FILES_MAX;
+use crate::limits::LOGS_MAX;
 use crate::store::{Banned, BootId, Disk, Failed, Kept, Live, Moment, Past, Restored, Store, What};
 use crate::sys::clock;
 use crate::sys::disk::{self, Directory};
+use crate::tail::Logs;
 use crate::tail::cursor::Position;
-use crate::tail::{Logs, Tail};
 use crate::time::{Mono, Wall};
 
 /// The state files of a running guard.
@@ -49,7 +49,7 @@ impl State {
         config: &Config,
         jails: &Jails,
         guard: &mut Guard,
-        tail: &mut Tail,
+        logs: &mut dyn Logs,
         (now, utc): (Mono, Wall),
     ) -> Option<State> {
         let long = Directory::new(Path::new(config.dbfile.as_deref()?));
@@ -65,7 +65,7 @@ impl State {
             boot,
             jails,
             guard,
-            tail,
+            logs,
             (now, utc),
         ))
     }
@@ -294,7 +294,7 @@ fn restore(
         }),
         Restored::Read { path, position } => {
             positions.retain(|(known, _)| known != path);
-            if positions.len() < FILES_MAX {
+            if positions.len() < LOGS_MAX {
                 positions.push((path.to_owned(), position));
             }
             true

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::os::unix::ffi::OsStrExt as _;
 
+use super::logs::Logs;
 use super::watch::Watch;
 use crate::config::{self, Config};
 use crate::control::View;
@@ -10,13 +11,13 @@ use crate::control::listing::{Clock, File, Jail, Name, Whole};
 use crate::firewall::Enforce;
 use crate::guard::{Ban, JailId};
 use crate::sys::memory;
-use crate::tail::{State, Tail};
+use crate::tail::State;
 use crate::time::Mono;
 
 /// The guard as it is at this moment.
 pub(super) struct Status<'d> {
     pub(super) config: &'d Config,
-    pub(super) tail: &'d Tail,
+    pub(super) logs: &'d Logs,
     pub(super) watch: &'d Watch,
     /// Since when it guards.
     pub(super) since: Mono,
@@ -71,7 +72,7 @@ impl View for Status<'_> {
 
     fn file(&self, jail: JailId, place: usize) -> Option<File<'_>> {
         let bit = 1_u32.checked_shl(jail.0.into()).unwrap_or(0);
-        let mut files = self.tail.files().filter(|file| file.readers & bit != 0);
+        let mut files = self.logs.files().filter(|file| file.readers & bit != 0);
         let file = files.nth(place)?;
         Some(File {
             path: file.path.as_os_str().as_bytes(),

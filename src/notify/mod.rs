@@ -20,17 +20,18 @@ use std::process::ExitCode;
 use log::LevelFilter;
 
 use crate::action::Role;
+use crate::feed;
 use crate::sys::log::{self as own_log, Destination};
 use crate::sys::{caps, program};
 
 pub mod link;
-mod nanny;
+pub(crate) mod nanny;
 pub mod record;
 mod resolve;
 mod worker;
 
 /// The name on every line of the log.
-const TARGET: &str = "sipguard";
+pub(crate) const TARGET: &str = "sipguard";
 
 /// The word that makes this program a child.
 pub const WORD: &str = "notify-child";
@@ -45,6 +46,16 @@ pub fn main(words: &[OsString]) -> ExitCode {
         .iter()
         .map(|word| word.to_str().unwrap_or_default())
         .collect();
+    if let [does @ ("nanny" | "worker"), name, rest @ ..] = text.as_slice() {
+        if let Some(kind) = feed::Kind::named(name) {
+            let _ = own_log::start(LevelFilter::Info, Destination::inherited());
+            let done = match (*does, rest) {
+                ("nanny", [notifyuser, ..]) => feed::nanny(kind, notifyuser),
+                _ => feed::work(kind),
+            };
+            return ended(done);
+        }
+    }
     let role = |name: &str| Role::named(name).unwrap_or(Role::Lookups);
     let done = match (text.as_slice(), words.get(3)) {
         (["confined", ..], _) => Err(confined(words.get(1..).unwrap_or_default())),
@@ -62,6 +73,10 @@ pub fn main(words: &[OsString]) -> ExitCode {
             "this is for sipguard itself",
         )),
     };
+    ended(done)
+}
+
+fn ended(done: io::Result<u8>) -> ExitCode {
     match done {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
@@ -92,7 +107,7 @@ fn confined(words: &[OsString]) -> io::Error {
 }
 
 /// The socket to the guard.
-fn socket() -> io::Result<OwnedFd> {
+pub(crate) fn socket() -> io::Result<OwnedFd> {
     io::stdin().as_fd().try_clone_to_owned()
 }
 

@@ -109,11 +109,6 @@ fn what_is_accepted_and_not_in_force_is_said() {
     );
     for (lines, what) in [
         (
-            "backend = systemd",
-            "backend: files are followed, by inotify; systemd's journal is not read: let rsyslog \
-          write a file, and name it in logpath",
-        ),
-        (
             "ignoreself = false",
             "ignoreself: our own addresses are never banned all the same: one forged packet \
           would cut us off",

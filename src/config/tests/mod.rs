@@ -3,6 +3,7 @@
 use super::*;
 
 mod actions;
+mod feeds;
 mod filters;
 mod grammar;
 mod ignore;
