@@ -71,6 +71,7 @@ impl World {
             bantime: BANTIME[jail],
             escalation: None,
             recidive: false,
+            reach_by_proof: false,
             trust: Trust::new(["10.0.0.0/8".parse().unwrap()]),
         };
         let settings = Settings {
@@ -291,6 +292,7 @@ fn a_full_table_displaces_what_ends_soonest_and_never_the_proven_for_the_blind()
         bantime,
         escalation: None,
         recidive: false,
+        reach_by_proof: false,
         trust: Trust::default(),
     };
     let settings = Settings {
@@ -351,6 +353,7 @@ fn a_ban_that_comes_back_while_it_is_being_lifted_needs_room_like_a_new_one() {
         bantime: None,
         escalation: None,
         recidive: false,
+        reach_by_proof: false,
         trust: Trust::default(),
     };
     let settings = Settings {

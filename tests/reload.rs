@@ -15,6 +15,7 @@ fn guard(ipv6prefix: u8, maxbans: u32, ignoreip: &[&str]) -> Guard {
         bantime: None,
         escalation: None,
         recidive: false,
+        reach_by_proof: false,
         trust: Trust::new(ignoreip.iter().map(|net| net.parse().unwrap())),
     };
     let settings = Settings {

@@ -8,7 +8,7 @@ use argh::FromArgs;
 
 use super::{Failed, say};
 use crate::advice::{self, Directory, advise};
-use crate::firewall::{Firewall, IpsetOffer, Offer, Protection};
+use crate::firewall::{Firewall, IpsetOffer, Offer, Protection, STATELESS};
 use crate::limits::{ASTERISK_CONFIG_BYTES_MAX, DIRECTORY_ENTRIES_MAX};
 use crate::power::Plan;
 use crate::{config, daemon};
@@ -89,7 +89,7 @@ impl advice::Files for Machine {
 }
 
 /// What the kernel offers, a line each.
-fn offer(offer: &Offer) -> [String; 2] {
+fn offer(offer: &Offer) -> [String; 3] {
     let nftables = match &offer.nftables {
         Ok(Protection::Kernel) => "yes, and others cannot remove our table".to_owned(),
         Ok(Protection::Watching) => "yes".to_owned(),
@@ -115,5 +115,9 @@ fn offer(offer: &Offer) -> [String; 2] {
     [
         format!("kernel: nftables  {nftables}"),
         format!("kernel: ipset     {ipset}"),
+        match offer.tracks {
+            true => "kernel: conntrack yes".to_owned(),
+            false => format!("kernel: conntrack no: {STATELESS}"),
+        },
     ]
 }

@@ -38,6 +38,7 @@ fn keys_of_jail(old: &Jail, new: &Jail) -> Vec<&'static str> {
         escalation,
         ignoreip,
         blocks,
+        reach,
         origins: _,
     } = new;
     differing(&[
@@ -50,6 +51,7 @@ fn keys_of_jail(old: &Jail, new: &Jail) -> Vec<&'static str> {
         ("bantime.increment", *escalation != old.escalation),
         ("ignoreip", *ignoreip != old.ignoreip),
         ("action", *blocks != old.blocks),
+        ("reach", *reach != old.reach),
     ])
 }
 

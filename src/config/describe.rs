@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::{Block, Config, FilterName, Jail, OnStop, Origins, Protocol};
+use super::{Block, Config, FilterName, Jail, OnStop, Origins, Protocol, Reach};
 use crate::escape::Escaped;
 use crate::filter::sshd;
 use crate::guard::Escalation;
@@ -132,6 +132,12 @@ fn write_jail(f: &mut fmt::Formatter<'_>, jail: &Jail) -> fmt::Result {
     for block in &jail.blocks {
         line(f, origins, "action", block)?;
     }
+    let reach = match (jail.reach, jail.reaches_by_proof()) {
+        (Reach::All, _) => "all: of forged sources, too",
+        (Reach::Proof, true) => "proof: if unproven, not what answers us",
+        (Reach::Proof, false) => "proof: all, no line can be forged",
+    };
+    line(f, origins, "reach", &reach)?;
     f.write_str("\n\n")
 }
 

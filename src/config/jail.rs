@@ -6,7 +6,7 @@ use super::filter::{self, Named};
 use super::ini::Place;
 use super::reading::{Reading, shown};
 use super::value::{Ignored, ignored};
-use super::{FilterName, Jail, action, escalation, expressions};
+use super::{FilterName, Jail, Reach, action, escalation, expressions};
 use crate::limits::{FILES_MAX, IGNOREIP_MAX, JAIL_NAME_BYTES_MAX};
 
 /// Reads an enabled jail; `None` after a mistake, or if we have no such filter.
@@ -19,6 +19,10 @@ pub(super) fn jail(reading: &mut Reading<'_>, name: &str, place: Option<Place>) 
     let bantime = reading.seconds(name, "bantime");
     let escalation = escalation::escalation(reading, name);
     let ignoreip = ignoreip(reading, name);
+    let reach = match reading.word(name, "reach") {
+        Some("all") => Reach::All,
+        _ => Reach::Proof,
+    };
     let blocks = action::blocks(reading, name);
     if blocks.is_empty() {
         let what = format!("[{name}] has no firewall action: it bans, but nothing is blocked");
@@ -39,8 +43,23 @@ pub(super) fn jail(reading: &mut Reading<'_>, name: &str, place: Option<Place>) 
         escalation,
         ignoreip,
         blocks,
+        reach,
         origins,
     })
+}
+
+impl Jail {
+    /// Whether its bans reach less far if they are not proven. Where no line can be forged, all are.
+    #[must_use]
+    pub fn reaches_by_proof(&self) -> bool {
+        let always_proven = match &self.filter {
+            FilterName::Sshd(_) | FilterName::Dropbear => true,
+            FilterName::Custom(definition) => definition.proof.is_proven(),
+            FilterName::Asterisk | FilterName::Recidive => false,
+        };
+        let own_proven = self.own.as_ref().is_none_or(|own| own.proof.is_proven());
+        self.reach == Reach::Proof && !(always_proven && own_proven)
+    }
 }
 
 /// The name becomes part of a kernel set's name, of log lines and of commands.

@@ -110,8 +110,31 @@ pub struct Jail {
     /// What its firewall actions block; empty if the jail has no firewall action. At most one block for
     /// each protocol, its ports sorted and merged, at most [`crate::limits::PORTS_MAX`] ranges in each.
     pub blocks: Vec<Block>,
+    /// `reach`: what of that a ban drops.
+    pub reach: Reach,
     /// Where these settings are written.
     pub origins: Origins,
+}
+
+/// `reach`: what bans drop of what the jail's actions block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// All, if it is proven that the source sent what it is banned for; else only what belongs to flows that the
+    /// source opened, so that whoever forges its address cannot cut us off from it.
+    Proof,
+    /// All, as fail2ban's bans do.
+    All,
+}
+
+impl Reach {
+    /// The name in the file.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Reach::Proof => "proof",
+            Reach::All => "all",
+        }
+    }
 }
 
 /// Where settings are written, by key; what is not in it is built in.
@@ -281,6 +304,7 @@ impl Config {
                 protocol: Protocol::TcpUdp,
                 ports: vec![(5060, 5061)],
             }],
+            reach: Reach::Proof,
             origins: Origins::default(),
         };
         Config {

@@ -152,6 +152,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     program("allowipv6", None, NotYet(&["auto", "yes", "on", "true", "1"])),
     program("stacksize", None, NotYet(&["0"])),
     // Ours, for jails.
+    jail("reach", "proof", Word(&["proof", "all"])),
     not_yet("bantime.unproven", &[]),
     // fail2ban's, for jails.
     jail("bantime.increment", "false", YesNo),

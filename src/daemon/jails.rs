@@ -80,6 +80,7 @@ impl Jails {
             jails.rules.push(JailRule {
                 name: jail.name.clone(),
                 blocks: jail.blocks.clone(),
+                by_proof: jail.reaches_by_proof(),
             });
             if jail.logpaths_guessed {
                 jails.guesses.extend(jail.logpaths.iter().cloned());
@@ -211,6 +212,7 @@ pub(crate) fn policies(config: &Config) -> Vec<Policy> {
         bantime: jail.bantime,
         escalation: jail.escalation.clone(),
         recidive: jail.filter == FilterName::Recidive,
+        reach_by_proof: jail.reaches_by_proof(),
         trust: Trust::new(jail.ignoreip.iter().copied()),
     };
     config.jails.iter().map(policy).collect()

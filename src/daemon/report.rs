@@ -10,7 +10,7 @@ use super::watch::Watch;
 use crate::addr::HostOrNet;
 use crate::config::Config;
 use crate::escape::Escaped;
-use crate::firewall::Firewall;
+use crate::firewall::{Firewall, STATELESS};
 use crate::guard::{Ban, Verdict};
 use crate::limits::KERNEL_ABSENT_SECONDS;
 use crate::tail::{Notice, What};
@@ -24,6 +24,9 @@ pub(super) fn started(config: &Config, watch: &Watch) {
     info!(target: TARGET, "sipguard {} guards with {backend}", env!("CARGO_PKG_VERSION"));
     if let Some(fault) = watch.firewall().and_then(Firewall::shortcoming) {
         warn!(target: TARGET, "{fault}");
+    }
+    if watch.firewall().is_some_and(Firewall::is_stateless) {
+        warn!(target: TARGET, "{STATELESS}");
     }
     if let Some(fault) = watch.firewall().and_then(Firewall::absence) {
         error!(target: TARGET, "no ban is in force, trying again every {KERNEL_ABSENT_SECONDS} seconds: {fault}");
@@ -86,6 +89,11 @@ pub(super) fn unbanned(ban: &Ban, jail: &str, now: Mono) {
         Net(ban),
         Span(now.seconds_since(ban.since))
     );
+}
+
+/// There is proof for a ban that had none.
+pub(super) fn proven(ban: &Ban, jail: &str) {
+    info!(target: TARGET, "the ban of {} is proven by now ({}) jail={jail}", Net(ban), ban.proof.name());
 }
 
 /// A ban was ended by somebody.

@@ -380,6 +380,10 @@ impl Watch {
                 }
                 None
             }
+            Outcome::Proven(ban) => {
+                self.proven(ban);
+                None
+            }
             Outcome::Trusted
             | Outcome::Joined
             | Outcome::Claimed

@@ -168,6 +168,7 @@ mod tests {
             bantime: Some(600),
             escalation: None,
             recidive: false,
+            reach_by_proof: false,
             trust: Trust::new([trusted.parse().unwrap()]),
         };
         let settings = Settings {

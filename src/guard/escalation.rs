@@ -130,6 +130,7 @@ mod tests {
                 overalljails,
             }),
             recidive: false,
+            reach_by_proof: false,
             trust: Trust::default(),
         };
         let recidive = Policy {
@@ -137,6 +138,7 @@ mod tests {
             bantime: None,
             escalation: None,
             recidive: true,
+            reach_by_proof: false,
             ..policy(false)
         };
         let settings = Settings {

@@ -287,6 +287,7 @@ mod tests {
             bantime: Some(600),
             escalation: None,
             recidive: false,
+            reach_by_proof: false,
             trust: Trust::new(["192.0.2.99/32".parse().unwrap()]),
         };
         let settings = Settings {

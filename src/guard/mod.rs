@@ -21,6 +21,7 @@ mod failures;
 mod history;
 mod index;
 mod kept;
+mod reach;
 mod reports;
 mod row;
 mod slab;
@@ -32,7 +33,7 @@ use core::net::IpAddr;
 use ipnet::IpNet;
 
 pub use by_hand::NotBanned;
-pub use effect::{Change, Effect, JailId, Slot};
+pub use effect::{Change, Effect, JailId, Reach, Slot};
 pub use escalation::Escalation;
 pub use failures::Summary;
 pub use index::Seed;
@@ -72,6 +73,8 @@ pub struct Policy {
     pub escalation: Option<Escalation>,
     /// It counts bans by other jails, not failures: fail2ban's `recidive`.
     pub recidive: bool,
+    /// Bans that are not proven drop only what belongs to flows that the source opened ([`Reach::Opened`]).
+    pub reach_by_proof: bool,
     /// `ignoreip`.
     pub trust: Trust,
 }
@@ -106,6 +109,8 @@ pub enum Outcome {
     Counted(u32),
     /// The source is banned already.
     Banned,
+    /// The source is banned already, and what was not proven is by now.
+    Proven(Ban),
     /// It brought a ban.
     Ban(Verdict),
     /// It would have brought a ban, and the table is full of bans that this one may not displace.
@@ -156,7 +161,7 @@ pub struct Guard {
     failures: Failures,
     bans: Bans,
     /// A banned source that was heard of although it should be cut off.
-    doubt: Option<(JailId, IpNet)>,
+    doubt: Option<(JailId, IpNet, Reach)>,
     history: History,
     /// How many bans were given a random part of their time.
     drawn: u64,
@@ -170,7 +175,7 @@ impl Guard {
     pub fn new(policies: Vec<Policy>, settings: Settings) -> Guard {
         Guard {
             failures: Failures::new(settings.ring, settings.seed),
-            bans: Bans::new(settings.maxbans, settings.seed),
+            bans: Bans::new(settings.maxbans, reach::by_proof(&policies), settings.seed),
             history: History::new(
                 policies.iter().any(|policy| policy.escalation.is_some()),
                 settings.purge_age,
@@ -196,6 +201,9 @@ impl Guard {
         }
         if self.bans.find(net, jail, now).is_some() {
             self.count(jail, |stats| &mut stats.while_banned);
+            if let Some(ban) = self.bans.prove(Key::new(net, jail), failure.proof) {
+                return Outcome::Proven(ban);
+            }
             self.heard_of_banned(net, jail, now);
             return Outcome::Banned;
         }
@@ -345,6 +353,8 @@ impl Guard {
             let net = net.filter(|net| !self.overlaps_trusted(*net, policy));
             if !net.is_some_and(|net| self.bans.extend(Ban { net, jail, ..*ban })) {
                 self.expel(Ban { jail, ..*ban });
+            } else {
+                self.settle_reach(ban.net, jail, old.bans.reach(ban));
             }
         }
         for (number, stats) in (0..).zip(&old.stats) {

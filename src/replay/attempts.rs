@@ -284,6 +284,7 @@ mod tests {
             bantime: None,
             escalation: None,
             recidive: false,
+            reach_by_proof: false,
             trust: Trust::default(),
         };
         let settings = Settings {

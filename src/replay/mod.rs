@@ -313,6 +313,7 @@ impl Judge {
             | Outcome::Claimed
             | Outcome::Counted(_)
             | Outcome::Banned
+            | Outcome::Proven(_)
             | Outcome::TableFull(_)
             | Outcome::Dropped => None,
         }

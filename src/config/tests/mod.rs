@@ -70,6 +70,7 @@ jail asterisk
   bantime     for ever                                 jail.local:2
   ignoreip    10.0.0.0/8                               jail.local:6
   action      drops tcp and udp to port 5060,5070-5080 jail.local:5
+  reach       proof: if unproven, not what answers us  built in
 
 all jails
   firewall    auto                                     built in

@@ -57,6 +57,16 @@ impl<'w, 'b> Rule<'w, 'b> {
         }
     }
 
+    /// `ct direction reply`: only packets of flows that the other side of them opened. What is not tracked has no
+    /// direction.
+    pub fn reply(&mut self) {
+        self.expression("ct", |w| {
+            w.be32(NFTA_CT_DREG, NFT_REG_1);
+            w.be32(NFTA_CT_KEY, NFT_CT_DIRECTION);
+        });
+        self.compare(NFT_CMP_EQ, &[IP_CT_DIR_REPLY]);
+    }
+
     /// `xt match NAME`: a match of iptables' (nft_compat), with its own structure in the machine's
     /// own byte order and padded as the machine pads.
     pub fn xt_match(&mut self, name: &str, revision: u32, structure: &[u8]) {
@@ -75,6 +85,11 @@ impl<'w, 'b> Rule<'w, 'b> {
     /// `drop`
     pub fn drop_packet(&mut self) {
         self.verdict(|w| w.attr(NFTA_VERDICT_CODE, &NF_DROP.to_be_bytes()));
+    }
+
+    /// `accept`: the end of this base chain, not of others.
+    pub fn accept_packet(&mut self) {
+        self.verdict(|w| w.attr(NFTA_VERDICT_CODE, &NF_ACCEPT.to_be_bytes()));
     }
 
     /// `jump chain`
@@ -245,6 +260,14 @@ mod tests {
         };
         check(|rule| rule.source4_in("a"), &[source(12, 4), lookup()]);
         check(|rule| rule.source6_in("a", 128), &[source(8, 16), lookup()]);
+    }
+
+    #[test]
+    fn replies_are_told_by_their_direction() {
+        let direction = expression(b"ct", &[&be32(1, 1), &be32(2, 1)]); // NFT_CT_DIRECTION
+        let data = attr(3 | NESTED, &[&attr(1, &[&[1]])]); // IP_CT_DIR_REPLY
+        let compare = expression(b"cmp", &[&be32(1, 1), &be32(2, 0), &data]);
+        check(|rule| rule.reply(), &[direction, compare]);
     }
 
     #[test]
