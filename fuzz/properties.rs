@@ -347,6 +347,7 @@ pub fn guard(bytes: &[u8]) {
         escalation: None,
         recidive: false,
         reach_by_proof: false,
+        bantime_unproven: None,
         trust: Trust::new(["10.0.0.0/8".parse().unwrap(), "2001:db8::/48".parse().unwrap()]),
     };
     let settings = Settings {

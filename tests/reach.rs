@@ -2,17 +2,15 @@
 
 #![allow(
     clippy::disallowed_methods,
-    reason = "tests run programs and wait for the kernel's clock"
-)]
-#![allow(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a test that cannot go on fails"
+    unreachable_pub
 )]
 
 #[path = "support/bans.rs"]
 mod bans;
 #[path = "support/host.rs"]
+#[allow(dead_code, reason = "nobody is killed here")]
 mod host;
 mod support;
 

@@ -16,6 +16,7 @@ fn guard(ipv6prefix: u8, maxbans: u32, ignoreip: &[&str]) -> Guard {
         escalation: None,
         recidive: false,
         reach_by_proof: false,
+        bantime_unproven: None,
         trust: Trust::new(ignoreip.iter().map(|net| net.parse().unwrap())),
     };
     let settings = Settings {

@@ -120,6 +120,10 @@ fn write_jail(f: &mut fmt::Formatter<'_>, jail: &Jail) -> fmt::Result {
         Some(seconds) => line(f, origins, "bantime", &Span(seconds))?,
         None => line(f, origins, "bantime", &"for ever")?,
     }
+    if let Some(seconds) = jail.bantime_unproven {
+        let most = format_args!("{} at most, if unproven", Span(seconds));
+        line(f, origins, "bantime.unproven", &most)?;
+    }
     if let Some(escalation) = &jail.escalation {
         line(f, origins, "bantime.increment", &Growing(escalation))?;
     }

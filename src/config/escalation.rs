@@ -96,7 +96,7 @@ fn formula(reading: &mut Reading<'_>, section: &str, factor: u64) -> Option<Vec<
 }
 
 /// A span that may be left out.
-fn optional_seconds(reading: &mut Reading<'_>, section: &str, key: &'static str) -> Option<u64> {
+pub(super) fn optional_seconds(reading: &mut Reading<'_>, section: &str, key: &'static str) -> Option<u64> {
     let empty = reading.value(section, key)?.text().trim().is_empty();
     if empty {
         None

@@ -17,6 +17,7 @@ pub(super) fn jail(reading: &mut Reading<'_>, name: &str, place: Option<Place>) 
     let maxretry = reading.number(name, "maxretry");
     let findtime = reading.seconds(name, "findtime").flatten();
     let bantime = reading.seconds(name, "bantime");
+    let bantime_unproven = escalation::optional_seconds(reading, name, "bantime.unproven");
     let escalation = escalation::escalation(reading, name);
     let ignoreip = ignoreip(reading, name);
     let reach = match reading.word(name, "reach") {
@@ -40,6 +41,7 @@ pub(super) fn jail(reading: &mut Reading<'_>, name: &str, place: Option<Place>) 
         maxretry: maxretry?,
         findtime: findtime?,
         bantime: bantime?,
+        bantime_unproven,
         escalation,
         ignoreip,
         blocks,

@@ -103,6 +103,8 @@ pub struct Jail {
     pub findtime: u64,
     /// `bantime`, in seconds; `None` is for ever (`-1`).
     pub bantime: Option<u64>,
+    /// `bantime.unproven`: a ban on unproven evidence lasts no longer than this, in seconds.
+    pub bantime_unproven: Option<u64>,
     /// `bantime.increment` and its family; `None` if every ban is as long as the first.
     pub escalation: Option<Escalation>,
     /// `ignoreip`: never banned.
@@ -298,6 +300,7 @@ impl Config {
             maxretry: 5,
             findtime: 600,
             bantime: Some(600),
+            bantime_unproven: None,
             escalation: None,
             ignoreip: Vec::new(),
             blocks: vec![Block {

@@ -153,7 +153,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     program("stacksize", None, NotYet(&["0"])),
     // Ours, for jails.
     jail("reach", "proof", Word(&["proof", "all"])),
-    not_yet("bantime.unproven", &[]),
+    jail("bantime.unproven", "", Seconds(SPAN_SECONDS_MAX)),
     // fail2ban's, for jails.
     jail("bantime.increment", "false", YesNo),
     jail("bantime.factor", "1", ByItself),

@@ -27,6 +27,7 @@ impl Fake {
             escalation: None,
             recidive: false,
             reach_by_proof: false,
+            bantime_unproven: None,
             trust: Trust::default(),
         };
         let own = ["127.0.0.0/8", "192.168.0.1/32", "::1/128"].map(|net| net.parse().unwrap());

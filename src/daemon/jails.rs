@@ -212,6 +212,7 @@ pub(crate) fn policies(config: &Config) -> Vec<Policy> {
         bantime: jail.bantime,
         escalation: jail.escalation.clone(),
         recidive: jail.filter == FilterName::Recidive,
+        bantime_unproven: jail.bantime_unproven,
         reach_by_proof: jail.reaches_by_proof(),
         trust: Trust::new(jail.ignoreip.iter().copied()),
     };

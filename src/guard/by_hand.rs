@@ -169,6 +169,7 @@ mod tests {
             escalation: None,
             recidive: false,
             reach_by_proof: false,
+            bantime_unproven: None,
             trust: Trust::new([trusted.parse().unwrap()]),
         };
         let settings = Settings {

@@ -4,7 +4,7 @@ use ipnet::IpNet;
 
 use super::index::Key;
 use super::{Ban, Guard, JailId, Outcome, Source, Summary};
-use crate::filter::Failure;
+use crate::filter::{Failure, Proof};
 use crate::limits::SPAN_SECONDS_MAX;
 use crate::time::Mono;
 
@@ -38,7 +38,16 @@ impl Escalation {
 
 impl Guard {
     /// How long a ban by a jail is to last, in seconds; `None` is for ever.
-    pub(super) fn lasting(&mut self, net: IpNet, jail: JailId, now: Mono) -> Option<u64> {
+    pub(super) fn lasting(&mut self, net: IpNet, jail: JailId, proof: Proof, now: Mono) -> Option<u64> {
+        let proven = self.lasting_if_proven(net, jail, now);
+        let policy = self.policies.get(usize::from(jail.0))?;
+        match policy.bantime_unproven.filter(|_| !proof.is_proven()) {
+            Some(most) => Some(proven.map_or(most, |seconds| seconds.min(most))),
+            None => proven,
+        }
+    }
+
+    fn lasting_if_proven(&mut self, net: IpNet, jail: JailId, now: Mono) -> Option<u64> {
         let policy = self.policies.get(usize::from(jail.0))?;
         let bantime = policy.bantime?;
         let Some(escalation) = &policy.escalation else {
@@ -81,7 +90,7 @@ impl Guard {
 mod tests {
     use super::super::{Policy, Seed, Settings, Trust, Verdict};
     use super::*;
-    use crate::filter::{Class, Kind, Proof, Service};
+    use crate::filter::{Class, Kind, Service};
 
     fn check(maxtime: Option<u64>, rndtime: u64, chance: u64, want: [u64; 5]) {
         let escalation = Escalation {
@@ -131,6 +140,7 @@ mod tests {
             }),
             recidive: false,
             reach_by_proof: false,
+            bantime_unproven: None,
             trust: Trust::default(),
         };
         let recidive = Policy {
@@ -139,6 +149,7 @@ mod tests {
             escalation: None,
             recidive: true,
             reach_by_proof: false,
+            bantime_unproven: None,
             ..policy(false)
         };
         let settings = Settings {

@@ -288,6 +288,7 @@ mod tests {
             escalation: None,
             recidive: false,
             reach_by_proof: false,
+            bantime_unproven: None,
             trust: Trust::new(["192.0.2.99/32".parse().unwrap()]),
         };
         let settings = Settings {

@@ -69,6 +69,8 @@ pub struct Policy {
     pub findtime: u64,
     /// How long a ban lasts, in seconds; `None` is for ever.
     pub bantime: Option<u64>,
+    /// A ban that is not proven lasts no longer than this, in seconds.
+    pub bantime_unproven: Option<u64>,
     /// `bantime.increment`: how the time grows.
     pub escalation: Option<Escalation>,
     /// It counts bans by other jails, not failures: fail2ban's `recidive`.
@@ -397,7 +399,7 @@ impl Guard {
             return Outcome::Dropped;
         };
         let until = self
-            .lasting(net, jail, now)
+            .lasting(net, jail, why.proof, now)
             .map(|bantime| now.plus_seconds(bantime));
         let ban = Ban {
             net,

@@ -176,6 +176,7 @@ mod tests {
             escalation: None,
             recidive: false,
             reach_by_proof,
+            bantime_unproven: None,
             trust: Trust::default(),
         }
     }
@@ -271,6 +272,30 @@ mod tests {
         kernel.settle(&mut guard, Mono(2_000));
         assert_eq!(kernel.has(net(2)), "");
         assert!(guard.standing(net(2), JAIL).is_none());
+    }
+
+    #[test]
+    fn an_unproven_ban_is_no_longer_than_it_may_be() {
+        let check = |bantime, most, proof, want: Option<u64>| {
+            let policy = Policy {
+                bantime,
+                bantime_unproven: most,
+                ..policy(true)
+            };
+            let Guard { settings, .. } = guard(true);
+            let mut guard = Guard::new(vec![policy], settings);
+            let Outcome::Ban(verdict) = fail(&mut guard, 1, proof, Mono(0)) else {
+                panic!("one failure is enough")
+            };
+            let want = want.map(|seconds| Mono(0).plus_seconds(seconds));
+            assert_eq!(verdict.ban.until, want, "{bantime:?} {most:?} {proof:?}");
+        };
+        check(None, Some(60), Proof::Blind, Some(60));
+        check(None, Some(60), Proof::Transport, None);
+        check(None, None, Proof::Blind, None);
+        check(Some(600), Some(60), Proof::Blind, Some(60));
+        check(Some(600), Some(60), Proof::Nonce, Some(600));
+        check(Some(30), Some(60), Proof::Blind, Some(30));
     }
 
     #[test]

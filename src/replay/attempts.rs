@@ -285,6 +285,7 @@ mod tests {
             escalation: None,
             recidive: false,
             reach_by_proof: false,
+            bantime_unproven: None,
             trust: Trust::default(),
         };
         let settings = Settings {

@@ -136,14 +136,7 @@ fn what_is_accepted_and_not_in_force_is_said() {
         "backend = auto\nignoreself = true\nusedns = no\nchain = FORWARD\nbantime.increment = false",
         SIP,
     );
-    let keys = [
-        "ignorecommand",
-        "backend",
-        "usedns",
-        "datepattern",
-        "bantime.unproven",
-        "logencoding",
-    ];
+    let keys = ["ignorecommand", "backend", "usedns", "datepattern", "logencoding"];
     for key in keys {
         check(
             "asterisk",
@@ -228,6 +221,34 @@ fn times_and_ignored_networks_reach_the_jail() {
     assert_eq!((sip.bantime, sip.ignoreip.len()), (None, 0));
     assert_eq!(sip.origins.get("bantime").unwrap().to_string(), "jail.local:9");
     assert_eq!(sip.origins.get("maxretry"), None);
+}
+
+#[test]
+fn what_unproven_evidence_brings_can_be_set() {
+    let check = |lines: &str, want: (Option<u64>, Reach, bool)| {
+        let (config, _) = read(&format!("[asterisk]\nenabled = 1\n{lines}\n")).unwrap();
+        let jail = &config.jails[0];
+        let got = (jail.bantime_unproven, jail.reach, jail.reaches_by_proof());
+        assert_eq!(got, want, "{lines}");
+    };
+    check("", (None, Reach::Proof, true));
+    check(
+        "bantime.unproven = 10m\nreach = all",
+        (Some(600), Reach::All, false),
+    );
+    check("reach = Proof", (None, Reach::Proof, true));
+    check("[sshd]\nenabled = 1", (None, Reach::Proof, true));
+    let (config, _) = read("[sshd]\nenabled = 1\n").unwrap();
+    assert!(
+        !config.jails[0].reaches_by_proof(),
+        "no line of sshd can be forged"
+    );
+    for wrong in ["reach = some", "bantime.unproven = -1", "bantime.unproven = soon"] {
+        assert!(
+            read(&format!("[asterisk]\nenabled = 1\n{wrong}\n")).is_err(),
+            "{wrong}"
+        );
+    }
 }
 
 #[test]

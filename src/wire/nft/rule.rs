@@ -267,7 +267,15 @@ mod tests {
         let direction = expression(b"ct", &[&be32(1, 1), &be32(2, 1)]); // NFT_CT_DIRECTION
         let data = attr(3 | NESTED, &[&attr(1, &[&[1]])]); // IP_CT_DIR_REPLY
         let compare = expression(b"cmp", &[&be32(1, 1), &be32(2, 0), &data]);
-        check(|rule| rule.reply(), &[direction, compare]);
+        let accept = attr(2 | NESTED, &[&attr(2 | NESTED, &[&be32(1, 1)])]); // NF_ACCEPT
+        let verdict = expression(b"immediate", &[&be32(1, 0), &accept]);
+        check(
+            |rule| {
+                rule.reply();
+                rule.accept_packet();
+            },
+            &[direction, compare, verdict],
+        );
     }
 
     #[test]
