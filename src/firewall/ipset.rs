@@ -204,7 +204,7 @@ impl Ipset {
             Err(NotInstalled::NoFamily) => {}
             Err(NotInstalled::Refused(fault)) => return Err(fault),
             Err(NotInstalled::Missing(fault)) => {
-                let tracks = !rules.opened.is_empty() && Nftables::tracks();
+                let tracks = !rules.opened.is_empty() && Nftables::tracks()?;
                 match Compat::install(&mut self.netlink, family, &rules, tracks) {
                     Ok(compat) => {
                         self.stateless |= !rules.opened.is_empty() && !tracks;

@@ -224,7 +224,7 @@ impl Firewall {
             maxbans,
         };
         let layout = match (&self.kernel, choice) {
-            (Kernel::Nftables(_), Backend::Auto | Backend::Nftables) => wish.layout_of_nftables(),
+            (Kernel::Nftables(_), Backend::Auto | Backend::Nftables) => wish.layout_of_nftables()?,
             (Kernel::Ipset(_), Backend::Auto | Backend::Ipset) => wish.layout(ipset::PREFIX, false),
             (Kernel::Absent(_), _) => {
                 // What is absent is set up as is wished then; until then, there is nothing to lay out.
@@ -365,15 +365,15 @@ impl Wish {
     }
 
     /// Connections are tracked only for who needs it: it has a price, and begins when the first rule asks for it.
-    fn layout_of_nftables(&self) -> Layout {
+    fn layout_of_nftables(&self) -> Result<Layout, Fault> {
         let layout = self.layout("", false);
-        let tracks = layout.has(Reach::Opened) && Nftables::tracks();
-        Layout { tracks, ..layout }
+        let tracks = layout.has(Reach::Opened) && Nftables::tracks()?;
+        Ok(Layout { tracks, ..layout })
     }
 
     fn set_up(&self) -> Result<(Layout, Kernel), Fault> {
         let nftables = || -> Result<(Layout, Kernel), Fault> {
-            let layout = self.layout_of_nftables();
+            let layout = self.layout_of_nftables()?;
             let kernel = Kernel::Nftables(Nftables::open(&layout)?);
             // The other part may hold bans of a run with other settings. They would outlast an unban.
             if has_ipset() {
@@ -467,7 +467,7 @@ impl Firewall {
             ipv6prefix,
             maxbans,
         };
-        let layout = wish.layout_of_nftables();
+        let layout = wish.layout_of_nftables().unwrap();
         Firewall {
             kernel: Kernel::Nftables(Nftables::open_plain(&layout).unwrap()),
             layout,

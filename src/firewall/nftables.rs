@@ -88,10 +88,8 @@ impl Nftables {
 
     /// Whether the kernel tracks connections for nf_tables: tried out with a table of another name that is removed in
     /// the same transaction.
-    pub(super) fn tracks() -> bool {
-        let Ok(mut netlink) = Netlink::open() else {
-            return false;
-        };
+    pub(super) fn tracks() -> Result<bool, Fault> {
+        let mut netlink = Netlink::open().map_err(|error| cannot("open a netfilter socket", error))?;
         let table = Table {
             family: NFPROTO_INET,
             name: "sipguard-probe",
@@ -100,7 +98,7 @@ impl Nftables {
             ruleset::write_tracking(steps, true);
             steps.step("remove").delete_table();
         });
-        tried.is_ok()
+        Ok(tried.is_ok())
     }
 
     /// Sets up the table; from one that an earlier run left it keeps the elements of the sets that stay.
@@ -725,7 +723,7 @@ mod tests {
         let name = "firewall::nftables::tests::\
                     unproven_bans_are_looked_at_behind_connection_tracking_if_there_is_any";
         isolated(name, || {
-            assert!(Nftables::tracks());
+            assert!(Nftables::tracks().unwrap());
             assert_eq!(run("nft list ruleset"), "", "the probe leaves nothing");
             let rule = JailRule {
                 name: "sip".to_owned(),

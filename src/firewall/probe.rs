@@ -55,7 +55,7 @@ pub struct IpsetOffer {
 pub(super) fn probe() -> Offer {
     Offer {
         nftables: nftables(),
-        tracks: Nftables::tracks() || Path::new(CONNTRACK).exists(),
+        tracks: Nftables::tracks().unwrap_or(false) || Path::new(CONNTRACK).exists(),
         ipset: ipset(),
     }
 }
