@@ -115,8 +115,10 @@ pub fn announced(lines: &[String]) -> Bans {
 pub fn empty_kernel(backend: &str) {
     if backend == "ipset" {
         for tables in ["iptables-legacy", "ip6tables-legacy"] {
-            run(&format!("{tables} -t raw -F"));
-            run(&format!("{tables} -t raw -X"));
+            for table in ["raw", "mangle"] {
+                run(&format!("{tables} -t {table} -F"));
+                run(&format!("{tables} -t {table} -X"));
+            }
         }
         run("ipset destroy");
     } else {
