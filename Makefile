@@ -2,6 +2,7 @@
 # make test    install what the tests need, and run them all
 # make         build the static binary and print its size
 # make deb     packages for Raspberry Pi OS and Debian; make openwrt: for routers
+# make dist    the same for routers: static musl binaries for ARM, MIPS, RISC-V and x86, in dist/
 #
 # TARGET may name any target that rustc has a standard library for; cross/ builds the routers' ones.
 TARGET  ?= $(shell uname -m)-unknown-linux-gnu
@@ -14,7 +15,10 @@ PACKAGES = nftables ipset iptables iproute2 strace util-linux acl
 # What packages are made and looked at with, and the machines they are installed on.
 PACKAGES += debootstrap shellcheck lintian xz-utils busybox python3-minimal
 
-.PHONY: build run test lint bench fuzz install deb openwrt packages clean
+# `sipguard version` names it.
+export SIPGUARD_COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+
+.PHONY: build run test lint bench fuzz soak dist bloat test-arm install deb openwrt packages clean
 
 build:
 	RUSTFLAGS="-Ctarget-feature=+crt-static" cargo build --release --locked --target $(TARGET)
@@ -46,6 +50,22 @@ fuzz:
 	  mkdir -p fuzz/corpus/$$target; \
 	  cargo +nightly fuzz run $$target fuzz/corpus/$$target $$seeds -- \
 	    -max_total_time=$(FUZZ_SECONDS) -max_len=9000 -timeout=10 -print_final_stats=1 || exit 1; done
+
+# As many seeds of the simulator as that takes: SOAK_SECONDS, or SOAK_SEEDS from SOAK_FIRST on.
+soak: export SOAK_SECONDS ?= 3600
+soak:
+	cargo test --locked --profile soak --test simulator guard_and_model -- --ignored --nocapture
+
+# What each needs stands in the scripts; cross/toolchain fetches compilers (180 MB) into ~/.cache once.
+dist:
+	cross/build
+
+bloat:
+	cross/bloat
+
+# Nothing to do if it passed with the same sources.
+test-arm:
+	cross/test changed
 
 install: build
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/sbin/sipguard

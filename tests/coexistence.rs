@@ -21,7 +21,7 @@ use std::process::{Command, Stdio};
 
 use bans::{Listed, add, apply_all, asterisk, jail, listed, open, ours, with_both};
 use sipguard::config::{Backend, Protocol};
-use sipguard::firewall::{Firewall, Protection, Watch};
+use sipguard::firewall::{Enforce as _, Firewall, Protection, Watch};
 use support::{isolated, run, try_run};
 
 #[test]

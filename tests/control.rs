@@ -328,6 +328,8 @@ fn a_ban_by_hand_finds_room_in_a_set_that_others_filled() {
     isolated("a_ban_by_hand_finds_room_in_a_set_that_others_filled", || {
         let _messages = machine("firewall = ipset\nmaxbans = 2");
         let _guard = start();
+        // It answers when it has taken over what the kernel held before.
+        assert!(sipguard("status").1.contains("all bans in force"));
         let stranger = |number: u32| {
             format!(
                 "ipset add sipguard-asterisk4 10.9.{}.{}",

@@ -25,7 +25,7 @@ use bans::{
     Listed, add, apply, apply_all, asterisk, check_time, delete, effect, jail, listed, open, with_both,
 };
 use sipguard::config::{Backend, Protocol};
-use sipguard::firewall::{Firewall, JailRule, Refusal};
+use sipguard::firewall::{Enforce as _, Firewall, JailRule, Refusal};
 use sipguard::guard::{Change, Effect};
 use support::{isolated, run};
 

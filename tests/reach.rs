@@ -20,7 +20,7 @@ use std::net::UdpSocket;
 use bans::{Listed, listed, ours};
 use host::{Guard, Log, Port, wait_until};
 use sipguard::config::{Backend, Protocol};
-use sipguard::firewall::{Firewall, JailRule};
+use sipguard::firewall::{Enforce as _, Firewall, JailRule};
 use sipguard::guard::{Change, Effect, JailId, Reach, Slot};
 use support::{Namespace, isolated, run};
 

@@ -329,6 +329,7 @@ fn idle(what: &str, guard: &Guard) {
     let before = now();
     thread::sleep(Duration::from_secs(60));
     let after = now();
+    println!("{what}: private {} KiB", private_kib(guard.pid()));
     let [wakes, to_disk, written, writes] = [0, 1, 2, 3].map(|at| after[at] - before[at]);
     println!(
         "{what}: idle for 60 s: {wakes} wake-ups, {to_disk} bytes to disk, {written} bytes in {writes} writes"
@@ -387,8 +388,9 @@ fn ten_million_failures_leave_memory_flat() {
             "{} failures read in {:?}, private KiB after each part {:?}, {} times status, the slowest {:?}",
             report.lines, report.reading, report.memory_kib, report.asked, report.slowest_status
         );
-        let [first, last] = [report.memory_kib[0], *report.memory_kib.last().unwrap()];
-        assert!(last <= first + 128);
+        // When the state file is written anew all failures that are kept are in memory once more, as text.
+        let first = report.memory_kib[0];
+        assert!(report.memory_kib.iter().all(|kib| *kib <= first + 2_048));
         let held = in_kernel("nftables");
         assert!(report.proven.iter().all(|ban| held.contains(ban)));
     });

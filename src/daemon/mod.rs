@@ -26,14 +26,19 @@ use crate::sys::signals::{Request, Signals};
 use crate::sys::{Fault, caps, clock, own};
 use crate::tail::{Start, Tail, What};
 use crate::time::Mono;
-use jails::Jails;
 use report::Count;
 use requests::Control;
-use state::State;
-use watch::Watch;
 
+pub(crate) use jails::lens;
 pub use jails::{config_file, load};
-pub(crate) use jails::{lens, policies};
+
+// What of the loop runs without a system, for the simulator in tests/.
+#[doc(hidden)]
+pub use jails::{Jails, policies};
+#[doc(hidden)]
+pub use state::State;
+#[doc(hidden)]
+pub use watch::{Heard, Watch};
 
 /// The name on every line of the log.
 const TARGET: &str = "sipguard";
@@ -87,7 +92,14 @@ impl Daemon {
         } else {
             Some(open_firewall(&config, &jails)?)
         };
-        let mut watch = Watch::new(jails, guard, firewall, state, clock::zone());
+        let mut watch = Watch::new(
+            jails,
+            guard,
+            firewall,
+            state,
+            clock::zone(),
+            Box::new(own::addresses),
+        );
         report::started(&config, &watch);
         watch.begin_turn(now, utc);
         watch.take_up();
@@ -142,16 +154,13 @@ impl Daemon {
             if ready.has(logs) || self.tail.next_deadline().is_some_and(|deadline| deadline <= now) {
                 self.tail.wake(now);
             }
-            self.watch.begin_turn(now, clock::utc()?);
-            if clock.is_some_and(|place| ready.has(place)) {
-                self.hear_clock();
-            }
-            self.watch
-                .look_at_kernel(kernel.is_some_and(|place| ready.has(place)));
-            more = self.tail.read(now, &mut |line| self.watch.line(&line));
-            self.watch.end_turn();
+            // A log that was opened is in the state file before it is read on.
             self.tell_of_files();
-            self.watch.keep(&self.tail);
+            let heard = Heard {
+                kernel_changed: kernel.is_some_and(|place| ready.has(place)),
+                clock_was_set: clock.is_some_and(|place| ready.has(place)) && self.hears_clock(),
+            };
+            more = self.watch.turn(&mut self.tail, heard, (now, clock::utc()?));
             // What was asked for may have changed what there is to read.
             more |= self.serve(ready, clients, now);
             self.tell_of_files();
@@ -168,13 +177,13 @@ impl Daemon {
         }
     }
 
-    /// The wall clock was set. A descriptor that cannot be read would wake us for ever.
-    fn hear_clock(&mut self) {
-        match self.clock_set.as_mut().map(ClockSet::take) {
-            Some(Ok(true)) => self.watch.clock_was_set(),
-            Some(Ok(false)) | None => {}
-            Some(Err(_)) => self.clock_set = None,
+    /// Whether the wall clock was set. A descriptor that cannot be read would wake us for ever.
+    fn hears_clock(&mut self) -> bool {
+        let heard = self.clock_set.as_mut().map(ClockSet::take);
+        if let Some(Err(_)) = heard {
+            self.clock_set = None;
         }
+        matches!(heard, Some(Ok(true)))
     }
 
     /// How long nothing has to be done, in milliseconds; `None` is for ever.

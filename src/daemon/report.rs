@@ -10,7 +10,7 @@ use super::watch::Watch;
 use crate::addr::HostOrNet;
 use crate::config::Config;
 use crate::escape::Escaped;
-use crate::firewall::{Firewall, STATELESS};
+use crate::firewall::{Enforce, Firewall, STATELESS};
 use crate::guard::{Ban, Verdict};
 use crate::limits::KERNEL_ABSENT_SECONDS;
 use crate::tail::{Notice, What};
@@ -28,7 +28,7 @@ pub(super) fn started(config: &Config, watch: &Watch) {
     if watch.firewall().is_some_and(Firewall::is_stateless) {
         warn!(target: TARGET, "{STATELESS}");
     }
-    if let Some(fault) = watch.firewall().and_then(Firewall::absence) {
+    if let Some(fault) = watch.firewall().and_then(Enforce::absence) {
         error!(target: TARGET, "no ban is in force, trying again every {KERNEL_ABSENT_SECONDS} seconds: {fault}");
     }
     for jail in &config.jails {

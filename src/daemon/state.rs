@@ -10,23 +10,23 @@ use super::report::Count;
 use crate::config::Config;
 use crate::guard::{self, Ban, Guard};
 use crate::limits::FILES_MAX;
-use crate::store::{Banned, BootId, Failed, Kept, Live, Moment, Past, Restored, Store, What};
+use crate::store::{Banned, BootId, Disk, Failed, Kept, Live, Moment, Past, Restored, Store, What};
 use crate::sys::clock;
 use crate::sys::disk::{self, Directory};
-use crate::tail::Tail;
 use crate::tail::cursor::Position;
+use crate::tail::{Logs, Tail};
 use crate::time::{Mono, Wall};
 
 /// The state files of a running guard.
-pub(super) struct State {
-    store: Store<Directory>,
+pub struct State<D = Directory> {
+    store: Store<D>,
 }
 
 /// A guard, and where its logs were read to, as the store is written from them.
 struct Knowledge<'d> {
     guard: &'d Guard,
     jails: &'d Jails,
-    tail: &'d Tail,
+    logs: &'d dyn Logs,
 }
 
 /// Cursors of what is kept: bans are below it, and above it who was banned before.
@@ -60,6 +60,27 @@ impl State {
         let [high, low] = clock::random();
         // A boot that has no name is like no other.
         let boot = clock::boot_id().unwrap_or(BootId(u128::from(high) << 64 | u128::from(low)));
+        Some(State::restore(
+            (long, short),
+            boot,
+            jails,
+            guard,
+            tail,
+            (now, utc),
+        ))
+    }
+}
+
+impl<D: Disk> State<D> {
+    /// Reads the state files on these disks: the one that outlives a reboot, and the one that need not.
+    pub fn restore(
+        (long, short): (D, Option<D>),
+        boot: BootId,
+        jails: &Jails,
+        guard: &mut Guard,
+        logs: &mut dyn Logs,
+        (now, utc): (Mono, Wall),
+    ) -> State<D> {
         let mut positions: Vec<(PathBuf, Position)> = Vec::new();
         let mut strangers = 0_u64;
         let store = Store::open(long, short, boot, moment(now, utc), &mut |restored| {
@@ -68,7 +89,7 @@ impl State {
             }
         });
         for (path, position) in positions {
-            tail.remember(&path, position);
+            logs.remember(&path, position);
         }
         if strangers > 0 {
             info!(target: TARGET, "what the state file holds and the configuration bans no longer: {}",
@@ -76,7 +97,7 @@ impl State {
         }
         let mut state = State { store };
         state.tell();
-        Some(state)
+        state
     }
 
     /// Notes bans, and brings to the disk those that have to be there before they are announced.
@@ -114,20 +135,20 @@ impl State {
     }
 
     /// Writes what is due. Every line before the tail's positions has been counted.
-    pub(super) fn keep(&mut self, guard: &mut Guard, jails: &Jails, tail: &Tail, now: Mono, utc: Wall) {
+    pub(super) fn keep(&mut self, guard: &mut Guard, jails: &Jails, logs: &dyn Logs, now: Mono, utc: Wall) {
         if self.next_deadline().is_none_or(|deadline| deadline > now) {
             return;
         }
         self.give_failures(guard, jails, now, utc);
-        let knowledge = Knowledge { guard, jails, tail };
+        let knowledge = Knowledge { guard, jails, logs };
         self.store.end_turn(moment(now, utc), &knowledge);
         self.tell();
     }
 
     /// Writes everything, and waits until it is on the disk.
-    pub(super) fn stop(&mut self, guard: &mut Guard, jails: &Jails, tail: &Tail, now: Mono, utc: Wall) {
+    pub(super) fn stop(&mut self, guard: &mut Guard, jails: &Jails, logs: &dyn Logs, now: Mono, utc: Wall) {
         self.give_failures(guard, jails, now, utc);
-        let knowledge = Knowledge { guard, jails, tail };
+        let knowledge = Knowledge { guard, jails, logs };
         self.store.stop(moment(now, utc), &knowledge);
         self.tell();
     }
@@ -205,11 +226,7 @@ impl Live for Knowledge<'_> {
     }
 
     fn positions(&self, each: &mut dyn FnMut(&Path, Position)) {
-        for file in self.tail.files() {
-            if let Some(position) = file.position {
-                each(file.path, position);
-            }
-        }
+        self.logs.positions(each);
     }
 }
 
@@ -246,8 +263,8 @@ fn restore(
             guard.restore_past(past.net, jail, past.bans, unsigned(past.ended));
             true
         }),
-        Restored::Unban { jail, net, .. } => jails.named(jail).is_some_and(|jail| {
-            guard.restore_unban(net, jail);
+        Restored::Unban { jail, net, at } => jails.named(jail).is_some_and(|jail| {
+            guard.restore_unban(net, jail, unsigned(at));
             true
         }),
         Restored::Failure(failed) => jails.named(failed.jail).is_some_and(|jail| {

@@ -7,7 +7,7 @@ use super::watch::Watch;
 use crate::config::{self, Config};
 use crate::control::View;
 use crate::control::listing::{Clock, File, Jail, Whole};
-use crate::firewall::Firewall;
+use crate::firewall::Enforce;
 use crate::guard::{Ban, JailId};
 use crate::sys::memory;
 use crate::tail::{State, Tail};
@@ -39,7 +39,7 @@ impl View for Status<'_> {
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
             since: self.since,
-            backend: self.watch.firewall().map_or("none", Firewall::backend),
+            backend: self.watch.firewall().map_or("none", Enforce::backend),
             trouble: self.watch.trouble(),
             unsaved: self.watch.is_state_failing(),
             tally: guard.whole_tally(),

@@ -4,6 +4,7 @@ mod kernel;
 #[cfg(test)]
 mod tests;
 
+use std::io;
 use std::os::fd::BorrowedFd;
 
 use ipnet::IpNet;
@@ -17,25 +18,32 @@ use crate::config::{Config, OnStop};
 use crate::control::listing::Clock;
 use crate::escape::Escaped;
 use crate::filter::{Context, Failure, Reading, Suspicion};
-use crate::firewall::{self, Firewall};
+use crate::firewall::{self, Enforce, Firewall};
 use crate::guard::{Ban, Effect, Guard, JailId, Outcome, Source, Trust, Verdict};
 use crate::limits::{CHANGES_PER_BATCH, JAILS_MAX, OWN_LOOK_SECONDS};
-use crate::sys::{Fault, own};
-use crate::tail::{Line, Tail};
+use crate::store::Disk;
+use crate::sys::Fault;
+use crate::sys::disk::Directory;
+use crate::tail::{Line, Logs};
 use crate::time::{Mono, Wall};
 use crate::zone::Zone;
+
+/// Tells our own addresses, gateways and resolvers.
+type LookForOwn = dyn Fn() -> io::Result<Vec<IpNet>>;
 
 /// The same kind of trouble is told once in so many seconds.
 const TELL_SECONDS: u64 = 60;
 
 /// What stands between the lines and the kernel.
-pub(super) struct Watch {
+pub struct Watch<K = Firewall, D = Directory> {
     jails: Jails,
     pub(super) guard: Guard,
     /// `None` in a dry run.
-    firewall: Option<Firewall>,
+    firewall: Option<K>,
     /// `None`: nothing outlives a restart.
-    state: Option<State>,
+    state: Option<State<D>>,
+    /// How to learn which addresses, gateways and resolvers are our own.
+    look_for_own: Box<LookForOwn>,
     /// When to look at the kernel although nothing was heard: whether our rules are there, or whether it has what
     /// it takes by now.
     look_at: Option<Mono>,
@@ -67,6 +75,15 @@ pub(super) struct Watch {
     broken: bool,
 }
 
+/// What woke the loop, beside lines and time.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Heard {
+    /// Somebody else has changed nf_tables.
+    pub kernel_changed: bool,
+    /// The wall clock was set.
+    pub clock_was_set: bool,
+}
+
 /// Something that is counted, and told at most once a minute.
 #[derive(Default)]
 struct Telling {
@@ -94,14 +111,16 @@ impl Telling {
     }
 }
 
-impl Watch {
-    pub(super) fn new(
+impl<K: Enforce, D: Disk> Watch<K, D> {
+    /// Nothing is looked at yet: [`Watch::begin_turn`] and [`Watch::take_up`] are to follow.
+    pub fn new(
         jails: Jails,
         mut guard: Guard,
-        firewall: Option<Firewall>,
-        state: Option<State>,
+        firewall: Option<K>,
+        state: Option<State<D>>,
         zone: Zone,
-    ) -> Watch {
+        look_for_own: Box<LookForOwn>,
+    ) -> Self {
         if let Some(firewall) = &firewall {
             guard.set_longest_timeout(firewall.longest_timeout_ms());
         }
@@ -113,6 +132,7 @@ impl Watch {
             unfinished: false,
             firewall,
             state,
+            look_for_own,
             own_at: None,
             own_rests: Mono(0),
             fresh: Vec::with_capacity(CHANGES_PER_BATCH),
@@ -132,15 +152,17 @@ impl Watch {
         }
     }
 
-    pub(super) fn jails(&self) -> &Jails {
+    /// The jails of the configuration in force.
+    pub fn jails(&self) -> &Jails {
         &self.jails
     }
 
-    pub(super) fn firewall(&self) -> Option<&Firewall> {
+    pub(super) fn firewall(&self) -> Option<&K> {
         self.firewall.as_ref()
     }
 
-    pub(super) fn guard(&self) -> &Guard {
+    /// The truth about failures and bans.
+    pub fn guard(&self) -> &Guard {
         &self.guard
     }
 
@@ -188,16 +210,16 @@ impl Watch {
     }
 
     /// Brings to the disk what is due there. Every line that was read has been counted.
-    pub(super) fn keep(&mut self, tail: &Tail) {
+    pub fn keep(&mut self, logs: &dyn Logs) {
         if let Some(state) = &mut self.state {
-            state.keep(&mut self.guard, &self.jails, tail, self.now, self.utc);
+            state.keep(&mut self.guard, &self.jails, logs, self.now, self.utc);
         }
     }
 
     /// Brings everything to the disk, for the end.
-    pub(super) fn keep_all(&mut self, tail: &Tail) {
+    pub fn keep_all(&mut self, logs: &dyn Logs) {
         if let Some(state) = &mut self.state {
-            state.stop(&mut self.guard, &self.jails, tail, self.now, self.utc);
+            state.stop(&mut self.guard, &self.jails, logs, self.now, self.utc);
         }
     }
 
@@ -209,13 +231,13 @@ impl Watch {
     }
 
     /// Whether what is new would not survive a restart.
-    pub(super) fn is_state_failing(&self) -> bool {
+    pub fn is_state_failing(&self) -> bool {
         self.state.as_ref().is_some_and(State::is_failing)
     }
 
     /// Prepares the kernel for another configuration, if it is laid out otherwise. On an error all is as before,
     /// and every ban is wanted again.
-    pub(super) fn relayout(&mut self, config: &Config, jails: &Jails) -> Result<(), Fault> {
+    pub fn relayout(&mut self, config: &Config, jails: &Jails) -> Result<(), Fault> {
         let Some(firewall) = &mut self.firewall else {
             return Ok(());
         };
@@ -224,7 +246,7 @@ impl Watch {
     }
 
     /// Puts another configuration in force. The bans of jails that are still there go on. Returns how many ended.
-    pub(super) fn replace(&mut self, jails: Jails, mut guard: Guard, now: Mono) -> u32 {
+    pub fn replace(&mut self, jails: Jails, mut guard: Guard, now: Mono) -> u32 {
         let ended = guard.inherit(&mut self.guard, |jail| jails.named(self.jails.name(jail)));
         if ended > 0 {
             info!(target: TARGET, "bans that end with the old configuration: {ended}");
@@ -239,7 +261,7 @@ impl Watch {
     }
 
     /// When something has to be done although nothing happened.
-    pub(super) fn next_deadline(&self) -> Option<Mono> {
+    pub fn next_deadline(&self) -> Option<Mono> {
         let unfinished = self.unfinished.then_some(self.now);
         let state = self.state.as_ref().and_then(State::next_deadline);
         let deadlines = [
@@ -253,14 +275,29 @@ impl Watch {
     }
 
     /// What is readable when others change nf_tables, if they can change what is ours.
-    pub(super) fn kernel_events(&self) -> Option<BorrowedFd<'_>> {
+    pub fn kernel_events(&self) -> Option<BorrowedFd<'_>> {
         match self.firewall.as_ref()?.watch() {
             firewall::Watch::Events(events) => Some(events),
             firewall::Watch::Needless | firewall::Watch::Poll => None,
         }
     }
 
-    pub(super) fn begin_turn(&mut self, now: Mono, utc: Wall) {
+    /// One turn: takes the lines that are there, and does what follows from them, from the time and from what was
+    /// `heard`. Whether more lines wait.
+    pub fn turn(&mut self, logs: &mut dyn Logs, heard: Heard, (now, utc): (Mono, Wall)) -> bool {
+        self.begin_turn(now, utc);
+        if heard.clock_was_set {
+            self.clock_was_set();
+        }
+        self.look_at_kernel(heard.kernel_changed);
+        let more = logs.read(now, &mut |line| self.line(&line));
+        self.end_turn();
+        self.keep(logs);
+        more
+    }
+
+    /// A turn begins at this time.
+    pub fn begin_turn(&mut self, now: Mono, utc: Wall) {
         (self.now, self.utc) = (now, utc);
         let utc_offset_s = self.zone.offset(utc);
         self.context = Context {
@@ -312,7 +349,7 @@ impl Watch {
         self.own_at = None;
         self.own_rests = self.now.plus_seconds(OWN_LOOK_SECONDS);
         // What cannot be read is as it was.
-        let Ok(own) = own::addresses() else { return };
+        let Ok(own) = (self.look_for_own)() else { return };
         let wrong = self.guard.set_own(Trust::new(own));
         self.settle();
         for ban in wrong {
@@ -324,7 +361,7 @@ impl Watch {
     }
 
     /// The end: our objects stay in the kernel, with the bans in them, or go.
-    pub(super) fn stop(&mut self, onstop: OnStop) -> Result<(), Fault> {
+    pub fn stop(&mut self, onstop: OnStop) -> Result<(), Fault> {
         let bans = Count(self.guard.ban_count().into(), "ban");
         match (self.firewall.as_mut(), onstop) {
             (Some(firewall), OnStop::Remove) => {

@@ -7,6 +7,7 @@
 
 mod adopt;
 mod compat;
+mod enforce;
 mod ipset;
 mod iptables;
 mod layout;
@@ -20,6 +21,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
+pub use enforce::Enforce;
 use ipnet::IpNet;
 use ipset::Ipset;
 use layout::Layout;
@@ -45,7 +47,7 @@ pub struct JailRule {
 }
 
 /// Our part of the kernel's firewall. Dropping it leaves the bans in force, and the next [`Firewall::open`] takes
-/// them over; see [`Firewall::teardown`].
+/// them over; see [`Enforce::teardown`].
 #[derive(Debug)]
 pub struct Firewall {
     wish: Wish,
@@ -73,10 +75,10 @@ struct Wish {
 }
 
 /// What takes the outcomes of changes.
-type Outcome<'a> = dyn FnMut(Slot, Result<(), Refusal>) + 'a;
+pub type Outcome<'a> = dyn FnMut(Slot, Result<(), Refusal>) + 'a;
 
 /// What takes the elements of our sets: each with the milliseconds that it stays, or for ever.
-type Each<'a> = dyn FnMut((JailId, IpNet, Reach), Option<u64>) + 'a;
+pub type Each<'a> = dyn FnMut((JailId, IpNet, Reach), Option<u64>) + 'a;
 
 /// What is to be said where [`Firewall::is_stateless`].
 pub const STATELESS: &str = "the kernel does not track connections: bans on unproven evidence also drop what \
@@ -86,8 +88,8 @@ pub const STATELESS: &str = "the kernel does not track connections: bans on unpr
 impl Firewall {
     /// Chooses the part of the kernel that shall hold the bans, and sets up sets and rules. Sets that an earlier run
     /// left and that are laid out the same keep their elements, in force without a gap: see
-    /// [`Firewall::elements`]. Everything else of ours is replaced in one step. If the kernel lacks what it takes,
-    /// the firewall is absent (see [`Firewall::absence`]); after any other error nothing is left. Only one guard can
+    /// [`Enforce::elements`]. Everything else of ours is replaced in one step. If the kernel lacks what it takes,
+    /// the firewall is absent (see [`Enforce::absence`]); after any other error nothing is left. Only one guard can
     /// have it open in a network namespace.
     pub fn open(
         choice: Backend,
@@ -125,25 +127,6 @@ impl Firewall {
         })
     }
 
-    /// Why there is no firewall, if the kernel lacks what it takes: all changes are refused until
-    /// [`Firewall::try_open`] succeeds.
-    #[must_use]
-    pub fn absence(&self) -> Option<&Fault> {
-        match &self.kernel {
-            Kernel::Absent(fault) => Some(fault),
-            Kernel::Nftables(_) | Kernel::Ipset(_) => None,
-        }
-    }
-
-    /// Tries to set up what was absent: the kernel's modules may have come. Then all bans have to be added, as
-    /// after [`Firewall::rebuild`].
-    pub fn try_open(&mut self) -> Result<(), Fault> {
-        if matches!(self.kernel, Kernel::Absent(_)) {
-            (self.layout, self.kernel) = self.wish.set_up()?;
-        }
-        Ok(())
-    }
-
     /// Removes everything of ours, whoever left it there: for when no guard shall run any more.
     ///
     /// # Errors
@@ -165,9 +148,43 @@ impl Firewall {
         probe::probe()
     }
 
-    /// The name of the part that was chosen, as `firewall =` spells it.
+    /// What does not work although bans do, in words for the log: IPv6 with an ipset on a kernel that
+    /// has no ip6_tables.
     #[must_use]
-    pub fn backend(&self) -> &'static str {
+    pub fn shortcoming(&self) -> Option<&Fault> {
+        match &self.kernel {
+            Kernel::Nftables(_) | Kernel::Absent(_) => None,
+            Kernel::Ipset(ipset) => ipset.shortcoming(),
+        }
+    }
+
+    /// Whether bans on unproven evidence drop what answers us, too, because the kernel does not track connections.
+    #[must_use]
+    pub fn is_stateless(&self) -> bool {
+        match &self.kernel {
+            Kernel::Nftables(_) => self.layout.has(Reach::Opened) && !self.layout.tracks,
+            Kernel::Ipset(ipset) => ipset.is_stateless(),
+            Kernel::Absent(_) => false,
+        }
+    }
+}
+
+impl Enforce for Firewall {
+    fn absence(&self) -> Option<&Fault> {
+        match &self.kernel {
+            Kernel::Absent(fault) => Some(fault),
+            Kernel::Nftables(_) | Kernel::Ipset(_) => None,
+        }
+    }
+
+    fn try_open(&mut self) -> Result<(), Fault> {
+        if matches!(self.kernel, Kernel::Absent(_)) {
+            (self.layout, self.kernel) = self.wish.set_up()?;
+        }
+        Ok(())
+    }
+
+    fn backend(&self) -> &'static str {
         match &self.kernel {
             Kernel::Nftables(_) => "nftables",
             Kernel::Ipset(_) => "ipset",
@@ -175,19 +192,14 @@ impl Firewall {
         }
     }
 
-    /// The longest time that one `Add` lasts, in milliseconds. The kernel forgets a longer ban after
-    /// this time, so whoever holds one adds it again before.
-    #[must_use]
-    pub fn longest_timeout_ms(&self) -> u64 {
+    fn longest_timeout_ms(&self) -> u64 {
         match &self.kernel {
             Kernel::Nftables(_) => nftables::TIMEOUT_MS_MAX,
             Kernel::Ipset(_) | Kernel::Absent(_) => ipset::TIMEOUT_MS_MAX,
         }
     }
 
-    /// Carries out changes and reports on each of them, in any order, before it returns.
-    /// Changes are independent: that one is refused does not keep the others from taking effect.
-    pub fn apply(&mut self, effects: &[Effect], outcome: &mut Outcome<'_>) {
+    fn apply(&mut self, effects: &[Effect], outcome: &mut Outcome<'_>) {
         match &mut self.kernel {
             Kernel::Nftables(nftables) => nftables.apply(&self.layout, effects, outcome),
             Kernel::Ipset(ipset) => ipset.apply(&self.layout, effects, outcome),
@@ -197,10 +209,7 @@ impl Firewall {
         }
     }
 
-    /// Sets and rules again, for when they are [`Refusal::Gone`] or not as they shall be. Sets that are as they shall
-    /// be keep their elements; but since what was lost is not known, all bans have to be added again, and those that
-    /// shall go, deleted. With ipset it fails at once while another program is changing iptables: try again soon.
-    pub fn rebuild(&mut self) -> Result<(), Fault> {
+    fn rebuild(&mut self) -> Result<(), Fault> {
         match &mut self.kernel {
             Kernel::Nftables(nftables) => nftables.rebuild(&self.layout),
             Kernel::Ipset(ipset) => ipset.rebuild(&self.layout),
@@ -208,9 +217,7 @@ impl Firewall {
         }
     }
 
-    /// Everything for other settings. The sets of jails that stay keep their elements, if it is the same part of the
-    /// kernel; else all sets are empty. After an error all is as before, but sets may be empty.
-    pub fn relayout(
+    fn relayout(
         &mut self,
         choice: Backend,
         jails: &[JailRule],
@@ -251,9 +258,7 @@ impl Firewall {
         Ok(())
     }
 
-    /// Removes everything of ours from the kernel, and with it all bans. For the end: with ipset it may
-    /// wait for another program that is changing iptables, a fifth of a second.
-    pub fn teardown(&mut self) -> Result<(), Fault> {
+    fn teardown(&mut self) -> Result<(), Fault> {
         match &mut self.kernel {
             Kernel::Nftables(nftables) => nftables.teardown(),
             Kernel::Ipset(ipset) => ipset.teardown(),
@@ -261,9 +266,7 @@ impl Firewall {
         }
     }
 
-    /// Streams everything that our sets hold in the kernel. An element may come twice, if somebody changes nf_tables
-    /// meanwhile. With nf_tables 100,000 elements take half a second: for the start, not for every day.
-    pub fn elements(&mut self, each: &mut Each<'_>) -> Result<(), Fault> {
+    fn elements(&mut self, each: &mut Each<'_>) -> Result<(), Fault> {
         let read = match &mut self.kernel {
             Kernel::Nftables(nftables) => nftables.elements(&self.layout, each),
             Kernel::Ipset(ipset) => ipset.elements(&self.layout, each),
@@ -272,8 +275,7 @@ impl Firewall {
         read.map_err(|error| Fault::new("cannot read our sets in the kernel", error))
     }
 
-    /// Whether the kernel has this ban: one question, some microseconds.
-    pub fn holds(&mut self, jail: JailId, net: IpNet, reach: Reach) -> Result<bool, Fault> {
+    fn holds(&mut self, jail: JailId, net: IpNet, reach: Reach) -> Result<bool, Fault> {
         let place = self.layout.place(jail, net, reach);
         let held = match (&mut self.kernel, place) {
             (Kernel::Nftables(nftables), Ok(Some((set, addr)))) => nftables.holds(set, addr),
@@ -284,9 +286,7 @@ impl Firewall {
         held.map_err(|error| Fault::new("cannot look for a ban in the kernel", error))
     }
 
-    /// With [`Watch::Poll`]: whether the kernel seems to hold all `bans`, by the number of elements of its sets. If not,
-    /// [`Firewall::elements`] tells.
-    pub fn holds_as_many(
+    fn holds_as_many(
         &mut self,
         bans: &mut dyn Iterator<Item = (JailId, IpNet, Reach)>,
     ) -> Result<bool, Fault> {
@@ -297,37 +297,14 @@ impl Firewall {
         held.map_err(|error| Fault::new("cannot count the bans in the kernel", error))
     }
 
-    /// Something that was done without being asked, to be told once.
-    pub fn take_notice(&mut self) -> Option<Notice> {
+    fn take_notice(&mut self) -> Option<Notice> {
         match &mut self.kernel {
             Kernel::Ipset(ipset) => ipset.take_notice(),
             Kernel::Nftables(_) | Kernel::Absent(_) => None,
         }
     }
 
-    /// What does not work although bans do, in words for the log: IPv6 with an ipset on a kernel that
-    /// has no ip6_tables.
-    #[must_use]
-    pub fn shortcoming(&self) -> Option<&Fault> {
-        match &self.kernel {
-            Kernel::Nftables(_) | Kernel::Absent(_) => None,
-            Kernel::Ipset(ipset) => ipset.shortcoming(),
-        }
-    }
-
-    /// Whether bans on unproven evidence drop what answers us, too, because the kernel does not track connections.
-    #[must_use]
-    pub fn is_stateless(&self) -> bool {
-        match &self.kernel {
-            Kernel::Nftables(_) => self.layout.has(Reach::Opened) && !self.layout.tracks,
-            Kernel::Ipset(ipset) => ipset.is_stateless(),
-            Kernel::Absent(_) => false,
-        }
-    }
-
-    /// How to learn that somebody else has removed what is ours.
-    #[must_use]
-    pub fn watch(&self) -> Watch<'_> {
+    fn watch(&self) -> Watch<'_> {
         match &self.kernel {
             Kernel::Nftables(nftables) => nftables
                 .events()
@@ -337,9 +314,7 @@ impl Firewall {
         }
     }
 
-    /// Reads what [`Watch::Events`] has, a bounded part of it, and says what others did to our elements. Whether more
-    /// than elements may be harmed, so that [`Firewall::check_intact`] is due.
-    pub fn take_events(&mut self, lost: &mut dyn FnMut(Lost)) -> Result<bool, Fault> {
+    fn take_events(&mut self, lost: &mut dyn FnMut(Lost)) -> Result<bool, Fault> {
         let taken = match &mut self.kernel {
             Kernel::Nftables(nftables) => nftables.take_events(&self.layout, lost),
             Kernel::Ipset(_) | Kernel::Absent(_) => Ok(false),
@@ -347,8 +322,7 @@ impl Firewall {
         taken.map_err(|error| Fault::new("cannot listen to changes of nf_tables", error))
     }
 
-    /// Whether our sets and rules are in force; a fraction of a millisecond. If not, `rebuild`.
-    pub fn check_intact(&mut self) -> Result<bool, Fault> {
+    fn check_intact(&mut self) -> Result<bool, Fault> {
         let intact = match &mut self.kernel {
             Kernel::Nftables(nftables) => nftables.intact(&self.layout),
             Kernel::Ipset(ipset) => ipset.intact(),
@@ -451,9 +425,9 @@ fn has_ipset() -> bool {
 pub enum Watch<'a> {
     /// Nobody else can: the kernel protects our table.
     Needless,
-    /// When this is readable, call [`Firewall::take_events`].
+    /// When this is readable, call [`Enforce::take_events`].
     Events(BorrowedFd<'a>),
-    /// Nothing tells. Call [`Firewall::check_intact`] every few seconds.
+    /// Nothing tells. Call [`Enforce::check_intact`] every few seconds.
     Poll,
 }
 

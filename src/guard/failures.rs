@@ -226,6 +226,16 @@ impl Failures {
         summary
     }
 
+    /// Forgets a source's attempts up to this time.
+    pub(crate) fn forget_until(&mut self, key: Key, until: Mono) {
+        while let Some(id) = self.account(key) {
+            if self.entries.at(self.accounts.at(id).attempts.first).at > until {
+                return;
+            }
+            self.forget_oldest_of(key);
+        }
+    }
+
     /// Forgets a source.
     pub(crate) fn forget(&mut self, key: Key) {
         while self.account(key).is_some() {
@@ -350,6 +360,23 @@ impl Failures {
         id != NONE && self.entries.at(id).at.plus_seconds(self.findtime_max) < now
     }
 
+    /// When an attempt was seen: `now`, or the millisecond after the last one of the same id. What is kept of attempts
+    /// is told apart by id and time, and lines that are read together have the same `now`.
+    fn own_time(&self, account: u32, attempt: u64, now: Mono) -> Mono {
+        let mut id = self.accounts.at(account).attempts.last;
+        while id != NONE {
+            let entry = self.entries.at(id);
+            if entry.at < now {
+                break;
+            }
+            if entry.attempt == attempt {
+                return Mono(entry.at.0.saturating_add(1));
+            }
+            id = entry.of_source.previous;
+        }
+        now
+    }
+
     fn insert(
         &mut self,
         key: Key,
@@ -368,10 +395,11 @@ impl Failures {
             return Noted::Dropped;
         };
         self.serial = self.serial.wrapping_add(1);
+        let attempt = failure.attempt.map_or(self.serial, |attempt| attempt.id);
         let entry = Entry {
             source: account,
-            attempt: failure.attempt.map_or(self.serial, |attempt| attempt.id),
-            at: now,
+            attempt,
+            at: self.own_time(account, attempt, now),
             reports,
             kind: failure.kind,
             proof: failure.proof,

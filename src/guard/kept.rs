@@ -3,6 +3,7 @@
 
 use ipnet::IpNet;
 
+use super::bans::Entered;
 use super::failures::{Entry, Failures, OF_AGE, OF_SOURCE};
 use super::index::Key;
 use super::reports::Reports;
@@ -61,8 +62,9 @@ impl Failures {
         }
     }
 
-    /// Enters an attempt from elsewhere, or what is new of it if it is here. `false`: there is no room.
-    pub(super) fn restore(&mut self, kept: &Kept, findtime: u64) -> bool {
+    /// Enters an attempt from elsewhere, or what is new of it if it is here; whether it is on disk. `false`: there is
+    /// no room.
+    pub(super) fn restore(&mut self, kept: &Kept, findtime: u64, saved: bool) -> bool {
         self.findtime_max = self.findtime_max.max(findtime);
         let key = Key::new(kept.net, kept.jail);
         let [opened, opened_twice, closed] = kept.reports;
@@ -86,7 +88,7 @@ impl Failures {
             },
             kind: kept.kind,
             proof: kept.proof,
-            saved: true,
+            saved,
             of_source: Links::NOWHERE,
             of_age: Links::NOWHERE,
         };
@@ -186,8 +188,10 @@ impl Guard {
         if !over
             && !self.overlaps_trusted(kept.net, policy)
             && self.net_as_configured(kept.net) == Some(kept.net)
+            // While a ban is in force nothing is noted: they brought it, and are told after it.
+            && self.bans.standing(kept.net, kept.jail).is_none()
         {
-            self.failures.restore(kept, findtime);
+            self.failures.restore(kept, findtime, true);
         }
     }
 
@@ -212,20 +216,48 @@ impl Guard {
             return true;
         }
         self.failures.forget(key);
-        self.bans.extend(Ban { net, ..ban })
+        // The later one counts, even if it ends sooner: somebody has changed the end by hand.
+        let newer = self
+            .bans
+            .standing(net, ban.jail)
+            .is_some_and(|(known, _)| known.since > ban.since);
+        newer || !matches!(self.bans.enter(Ban { net, ..ban }), Entered::Full)
+    }
+
+    /// Takes over the attempts of another guard; `jail` says what became of its jails.
+    pub(super) fn inherit_failures(&mut self, old: &Failures, jail: impl Fn(JailId) -> Option<JailId>) {
+        let mut from = 0;
+        while let Some((next, kept)) = old.kept(from) {
+            from = next;
+            let Some(jail) = jail(kept.jail) else { continue };
+            if self.net_as_configured(kept.net) == Some(kept.net) {
+                let findtime = self.findtime(jail);
+                // What of it is on disk may be of a jail that is gone.
+                self.failures.restore(&Kept { jail, ..kept }, findtime, false);
+            }
+        }
     }
 
     /// Enters bans of before the restart that are over: they count for the time of the next one. Failures of before
     /// the last one's end count no more.
     pub fn restore_past(&mut self, net: IpNet, jail: JailId, bans: u32, until: Mono) {
+        self.failures.forget_until(Key::new(net, jail), until);
         self.history.note(Key::new(net, jail), bans, Some(until));
     }
 
-    /// Ends a ban of before the restart that was lifted by hand, and forgives what came before it.
-    pub fn restore_unban(&mut self, net: IpNet, jail: JailId) {
+    /// Ends a ban of before the restart that was lifted by hand at this time, and forgives what came before. What came
+    /// later may be known already, from another file.
+    pub fn restore_unban(&mut self, net: IpNet, jail: JailId, at: Mono) {
         let key = Key::new(net, jail);
+        self.failures.forget_until(key, at);
+        if self
+            .bans
+            .standing(net, jail)
+            .is_some_and(|(ban, _)| ban.since > at)
+        {
+            return;
+        }
         self.history.forgive(key);
-        self.failures.forget(key);
         let ban = Ban {
             net,
             jail,

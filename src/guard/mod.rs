@@ -333,13 +333,15 @@ impl Guard {
     /// Takes over the bans of a guard with another configuration; `jail` says what became of a jail
     /// (`None`: it is gone, and its bans with it). Bans of who is trusted by now are lifted, and what the kernel
     /// has not let go yet is asked for again. A banned IPv6 network becomes the one of the new `ipv6prefix` that
-    /// holds it. Failures are taken over if the jails are the same. Returns how many bans ended.
+    /// holds it. Failures go on, too, as long as they are counted by the same networks. Returns how many bans ended.
     pub fn inherit(&mut self, old: &mut Guard, jail: impl Fn(JailId) -> Option<JailId>) -> u32 {
         let same = |number: usize| jail(JailId(number as u16)) == Some(JailId(number as u16));
         let keyed_alike =
             (old.settings.ring, old.settings.ipv6prefix) == (self.settings.ring, self.settings.ipv6prefix);
         if keyed_alike && self.policies.len() == old.policies.len() && (0..self.policies.len()).all(same) {
             core::mem::swap(&mut self.failures, &mut old.failures);
+        } else {
+            self.inherit_failures(&old.failures, &jail);
         }
         for ban in old.bans.leaving() {
             if let Some(jail) = jail(ban.jail) {

@@ -4,6 +4,7 @@
 //! go; from then on a number may lack at most as many attempts as the largest one let go had, which
 //! [`Sources::missing_max`] adds up (Manku and Motwani's "lossy counting", 2002, with the table as its bucket).
 
+use core::cmp::Reverse;
 use core::net::IpAddr;
 
 use crate::filter::Proof;
@@ -81,10 +82,10 @@ impl Sources {
 
     fn let_go(&mut self) {
         let kept = SOURCES_MAX / 2;
-        let (_, most, _) = self
-            .origins
-            .select_nth_unstable_by_key(kept, |origin| core::cmp::Reverse((origin.attempts, origin.lines)));
-        self.missing_max += most.attempts;
+        // Not select_nth_unstable: where std is built for size, its time is quadratic when many keys are equal.
+        self.origins.sort_unstable_by_key(rank);
+        let most = self.origins.get(kept).map_or(0, |origin| origin.attempts);
+        self.missing_max += most;
         self.origins.truncate(kept);
         self.index = Index::new(self.seed);
         for (id, origin) in self.origins.iter().enumerate() {
@@ -106,17 +107,16 @@ impl Sources {
 
     /// Those who tried most often, in order.
     pub(super) fn busiest(&self, count: usize) -> Vec<Origin> {
-        let order = |origin: &Origin| {
-            (
-                core::cmp::Reverse((origin.attempts, origin.lines)),
-                number(origin.addr),
-            )
-        };
         let mut all: Vec<Origin> = self.origins.clone();
-        all.sort_unstable_by_key(order);
+        all.sort_unstable_by_key(rank);
         all.truncate(count);
         all
     }
+}
+
+/// The busiest first, and a fixed order among those that are equally busy.
+fn rank(origin: &Origin) -> (Reverse<(u64, u64)>, u128) {
+    (Reverse((origin.attempts, origin.lines)), number(origin.addr))
 }
 
 fn key(addr: IpAddr) -> Key {

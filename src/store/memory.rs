@@ -118,6 +118,17 @@ impl Memory {
         self.state().crashed
     }
 
+    /// From here on everything fails, as if the power had failed between two changes.
+    pub fn halt(&self) {
+        self.state().crashed = true;
+    }
+
+    /// It was the process that ended, not the power: everything that was written is there.
+    pub fn resume(&self) {
+        let mut state = self.state();
+        (state.crashed, state.crash_at) = (false, None);
+    }
+
     /// The power is back. Of each file there is what was synced; of what was written after that, the first bytes, as
     /// many as `random` says of those that there are; and names are those synced, or the latest, as it says.
     pub fn restart(&self, random: &mut dyn FnMut(u64) -> u64) {

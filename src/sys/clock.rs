@@ -18,8 +18,13 @@ pub fn boottime() -> io::Result<Mono> {
 }
 
 /// Now, by the wall clock, in UTC.
+#[allow(
+    clippy::useless_conversion,
+    reason = "libc takes musl's old time_t of 32 bits on 32-bit machines unless cross/recipe tells it otherwise"
+)]
 pub fn utc() -> io::Result<Wall> {
-    Ok(Wall(clock_gettime(ClockId::CLOCK_REALTIME)?.tv_sec()))
+    let now = clock_gettime(ClockId::CLOCK_REALTIME)?;
+    Ok(Wall(i64::from(now.tv_sec())))
 }
 
 /// Which boot of the machine this is.

@@ -4,16 +4,17 @@ use log::{error, info, warn};
 
 use super::{TARGET, Watch};
 use crate::daemon::report::{self, Banned, Count};
-use crate::firewall::{self, Firewall, Lost, Refusal};
+use crate::firewall::{self, Enforce, Lost, Refusal};
 use crate::guard::Ban;
 use crate::limits::{
     CHANGES_PER_BATCH, DOUBT_SECONDS, FIRST_CHANGES, KERNEL_ABSENT_SECONDS, KERNEL_LOOK_SECONDS,
     KERNEL_RETRY_SECONDS,
 };
+use crate::store::Disk;
 use crate::sys::Fault;
 use crate::time::Mono;
 
-impl Watch {
+impl<K: Enforce, D: Disk> Watch<K, D> {
     /// Looks whether our rules and bans are still in the kernel, if it is time or others `changed` something; what is
     /// lost comes back at once.
     pub(in crate::daemon) fn look_at_kernel(&mut self, changed: bool) {
@@ -50,7 +51,7 @@ impl Watch {
         let Some(firewall) = &mut self.firewall else {
             return;
         };
-        let (guard, mut adopted) = (&mut self.guard, 0);
+        let (guard, mut adopted) = (&mut self.guard, Vec::new());
         let read = firewall.elements(&mut |(jail, net, reach), left_ms| {
             if guard.kernel_has((jail, net, reach), left_ms, now) {
                 return;
@@ -64,7 +65,7 @@ impl Watch {
                 by_hand: false,
             };
             if guard.restore_ban(ban, 1, now) {
-                adopted += 1;
+                adopted.push(ban);
             } else {
                 guard.expel(ban);
             }
@@ -72,13 +73,19 @@ impl Watch {
         if let Err(fault) = read {
             warn!(target: TARGET, "bans that an earlier run left may stay until they end: {fault}");
         }
-        if adopted > 0 {
-            info!(target: TARGET, "took over {} that the kernel held", Count(adopted, "ban"));
+        if adopted.is_empty() {
+            return;
+        }
+        info!(target: TARGET, "took over {} that the kernel held", Count(adopted.len() as u64, "ban"));
+        // Else the next reboot would forget them.
+        if let Some(state) = &mut self.state {
+            let bans = adopted.iter().map(|ban| (ban, None));
+            state.bans(bans, &self.guard, &self.jails, (now, self.utc));
         }
     }
 
     /// Before the first turn: brings into force what the guard knows from before, and takes over what the kernel holds.
-    pub(in crate::daemon) fn take_up(&mut self) {
+    pub fn take_up(&mut self) {
         let restored = self.guard.ban_count();
         self.adopt(self.now);
         self.settle();
@@ -195,7 +202,7 @@ impl Watch {
 
     /// Takes to the kernel what the guard wants there, then tells what was decided. What the kernel lost before is
     /// taken there one batch a turn.
-    pub(in crate::daemon) fn settle(&mut self) {
+    pub fn settle(&mut self) {
         self.look_at_doubt();
         self.look_before_first_ban();
         let mut rebuilt = false;
@@ -233,7 +240,7 @@ impl Watch {
                 break;
             }
         }
-        if let Some(notice) = self.firewall.as_mut().and_then(Firewall::take_notice) {
+        if let Some(notice) = self.firewall.as_mut().and_then(Enforce::take_notice) {
             warn!(target: TARGET, "{notice}");
         }
         self.tell();

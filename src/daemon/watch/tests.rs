@@ -10,6 +10,7 @@ use crate::filter::{Class, Kind, Proof, Service};
 use crate::firewall::support::{isolated, run, try_run};
 use crate::guard::{Seed, Settings};
 use crate::limits::KERNEL_LOOK_SECONDS;
+use crate::sys::own;
 
 const BANS: u16 = 20;
 
@@ -44,7 +45,14 @@ fn watch(held: Held) -> Watch {
         Held::Protected => open(Backend::Nftables),
         Held::Plain => Firewall::open_plain(jails.rules(), 64, config.maxbans),
     };
-    let mut watch = Watch::new(jails, guard, Some(firewall), None, Zone::default());
+    let mut watch = Watch::new(
+        jails,
+        guard,
+        Some(firewall),
+        None,
+        Zone::default(),
+        Box::new(own::addresses),
+    );
     turn(&mut watch, Mono(1_000));
     watch
 }

@@ -285,12 +285,17 @@ impl Ipset {
             let wanted = key.and_then(|key| wanted.get(key as usize)).copied().unwrap_or(0);
             let there = self.header(&set.name)?.map_or(0, |header| header.elements);
             if there < wanted {
+                // What was too much is looked for now, too: what is too much next time is something else.
+                self.surplus = 0;
                 return Ok(false);
             }
             surplus += there - wanted;
         }
         self.looks = self.looks.saturating_sub(1);
-        if surplus == 0 || surplus == self.surplus || self.looks > 0 {
+        if surplus == 0 {
+            self.surplus = 0;
+        }
+        if surplus == self.surplus || self.looks > 0 {
             return Ok(true);
         }
         (self.surplus, self.looks) = (surplus, IPSET_CLOSE_LOOKS);

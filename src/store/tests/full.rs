@@ -131,6 +131,21 @@ fn nothing_is_written_while_nothing_changes() {
 }
 
 #[test]
+fn where_a_log_begins_is_on_the_medium_in_the_turn_in_which_it_is_opened() {
+    let disk = Memory::new();
+    let (mut store, mut truth) = open(&disk, BOOT, at(1));
+    truth.read_to(700);
+    store.positions_changed();
+    assert_eq!(store.next_deadline(), Some(Mono(0)));
+    store.end_turn(at(1), &truth);
+    assert_eq!(store.next_deadline(), None);
+    drop(store);
+    disk.restart(&mut none);
+    let (_, back) = open(&disk, BOOT, at(2));
+    assert_eq!(back.offset(), 700);
+}
+
+#[test]
 fn short_bans_and_failures_are_written_together_once_a_minute_and_not_synced() {
     let disk = Memory::new();
     let (mut store, mut truth) = open(&disk, BOOT, at(1));
