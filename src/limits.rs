@@ -389,3 +389,25 @@ pub const CLOCK_SETTLE_SECONDS: u64 = 3_600;
 
 /// Earlier bans are not forgotten in the first hour after a start: the wall clock may still be wrong.
 pub const HISTORY_REST_SECONDS: u64 = 3_600;
+
+/// Names of accounts and extensions that are told apart for one source, the latest. Who tries more is a scanner.
+pub const TRIED_MAX: usize = 16;
+
+/// Sources of which it is remembered over a day what they tried: some 200 bytes each. Those of proven evidence stay
+/// longest.
+pub const TRACES_MAX: u32 = 4_096;
+
+/// Sources that are known for right passwords, each some 130 bytes; the one heard of longest ago goes first.
+pub const KNOWN_MAX: u32 = 4_096;
+
+/// For how long a source is known after its last right password, in seconds: a week.
+pub const KNOWN_SECONDS: u64 = 7 * 86_400;
+
+/// Accounts whose right passwords are counted by networks; the one heard of longest ago goes first.
+pub const VOUCHERS_MAX: u32 = 4_096;
+
+/// Networks that one account makes known within a day: a phone that roams has a few, a stolen account all of a botnet's.
+pub const VOUCHED_MAX: u8 = 8;
+
+/// Time between two attempts of a phone, at least, in seconds: phones wait 20 seconds and more after a refusal.
+pub const PHONE_PACE_SECONDS: u64 = 15;

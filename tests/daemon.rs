@@ -100,7 +100,7 @@ fn cuts_the_attacker_off(backend: &str, extra: &[&str]) {
         log.fail(&attacker.address);
         let line = guard.wait_for(" banned");
         assert!(
-            line.contains("for ever: 2 failures in ") && line.contains("jail=asterisk"),
+            line.contains("for ever: 2 wrong passwords for 1 account in ") && line.contains("jail=asterisk"),
             "{line}"
         );
         assert!(!attacker.reaches(&sip), "the attacker is cut off at the SIP port");

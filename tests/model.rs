@@ -81,6 +81,7 @@ impl World {
             recidive: false,
             reach_by_proof: jail == 0,
             bantime_unproven: None,
+            evidence: Default::default(),
             trust: Trust::new(["10.0.0.0/8".parse().unwrap()]),
         };
         let settings = Settings {
@@ -149,6 +150,7 @@ impl World {
             proof,
             attempt: None,
             at: None,
+            account: None,
         };
         let outcome = self.guard.observe(JailId(jail), Source(0), &failure, self.now);
         let source = masked(address);
@@ -305,6 +307,7 @@ fn a_full_table_displaces_what_ends_soonest_and_never_the_proven_for_the_blind()
         recidive: false,
         reach_by_proof: false,
         bantime_unproven: None,
+        evidence: Default::default(),
         trust: Trust::default(),
     };
     let settings = Settings {
@@ -328,6 +331,7 @@ fn a_full_table_displaces_what_ends_soonest_and_never_the_proven_for_the_blind()
             proof,
             attempt: None,
             at: None,
+            account: None,
         };
         guard.observe(JailId(jail), Source(0), &failure, Mono(now))
     };
@@ -367,6 +371,7 @@ fn a_ban_that_comes_back_while_it_is_being_lifted_needs_room_like_a_new_one() {
         recidive: false,
         reach_by_proof: false,
         bantime_unproven: None,
+        evidence: Default::default(),
         trust: Trust::default(),
     };
     let settings = Settings {
@@ -390,6 +395,7 @@ fn a_ban_that_comes_back_while_it_is_being_lifted_needs_room_like_a_new_one() {
             proof: Proof::Transport,
             attempt: None,
             at: None,
+            account: None,
         };
         guard.observe(JailId(0), Source(0), &failure, Mono(1))
     };

@@ -17,6 +17,7 @@ fn guard(ipv6prefix: u8, maxbans: u32, ignoreip: &[&str]) -> Guard {
         recidive: false,
         reach_by_proof: false,
         bantime_unproven: None,
+        evidence: Default::default(),
         trust: Trust::new(ignoreip.iter().map(|net| net.parse().unwrap())),
     };
     let settings = Settings {
@@ -40,6 +41,7 @@ fn fail(guard: &mut Guard, address: &str) {
         proof: Proof::Blind,
         attempt: None,
         at: None,
+        account: None,
     };
     guard.observe(JailId(0), Source(0), &failure, NOW);
 }

@@ -5,7 +5,7 @@ use core::fmt;
 use super::{Block, Config, FilterName, Jail, OnStop, Origins, Protocol, Reach};
 use crate::escape::Escaped;
 use crate::filter::sshd;
-use crate::guard::Escalation;
+use crate::guard::{Escalation, Evidence};
 use crate::time::Span;
 
 /// The effective settings, each with the file and line it comes from; many lines, the last without newline.
@@ -127,6 +127,7 @@ fn write_jail(f: &mut fmt::Formatter<'_>, jail: &Jail) -> fmt::Result {
     if let Some(escalation) = &jail.escalation {
         line(f, origins, "bantime.increment", &Growing(escalation))?;
     }
+    write_evidence(f, jail)?;
     for net in &jail.ignoreip {
         line(f, origins, "ignoreip", net)?;
     }
@@ -143,6 +144,35 @@ fn write_jail(f: &mut fmt::Formatter<'_>, jail: &Jail) -> fmt::Result {
     };
     line(f, origins, "reach", &reach)?;
     f.write_str("\n\n")
+}
+
+/// What counts beside the number of failures. Only an Asterisk's log tells.
+fn write_evidence(f: &mut fmt::Formatter<'_>, jail: &Jail) -> fmt::Result {
+    if jail.filter != FilterName::Asterisk {
+        return Ok(());
+    }
+    let (origins, evidence) = (&jail.origins, &jail.evidence);
+    if *evidence == Evidence::default() {
+        return line(f, origins, "counting", &"plain: as fail2ban does");
+    }
+    line(f, origins, "counting", &"evidence: by who it may be")?;
+    for (key, threshold, what) in [
+        ("maxretry.known", evidence.known, "failures where a password was right"),
+        ("maxretry.phone", evidence.phone, "failures of a phone's"),
+        ("maxretry.challenge", evidence.challenge, "challenges unanswered"),
+        ("maxretry.slow", evidence.slow, "accounts in findtime.slow"),
+    ] {
+        match threshold {
+            // What is built in need not be said of every jail.
+            _ if origins.get(key).is_none() => {}
+            None => line(f, origins, key, &"off")?,
+            Some(most) => line(f, origins, key, &format_args!("{most} {what}"))?,
+        }
+    }
+    if origins.get("findtime.slow").is_some() {
+        line(f, origins, "findtime.slow", &Span(evidence.slow_findtime))?;
+    }
+    Ok(())
 }
 
 /// `  findtime    within 10m                          /etc/sipguard/jail.local:7`

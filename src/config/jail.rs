@@ -6,7 +6,7 @@ use super::filter::{self, Named};
 use super::ini::Place;
 use super::reading::{Reading, shown};
 use super::value::{Ignored, ignored};
-use super::{FilterName, Jail, Reach, action, escalation, expressions};
+use super::{FilterName, Jail, Reach, action, escalation, evidence, expressions};
 use crate::limits::{FILES_MAX, IGNOREIP_MAX, JAIL_NAME_BYTES_MAX};
 
 /// Reads an enabled jail; `None` after a mistake, or if we have no such filter.
@@ -19,6 +19,7 @@ pub(super) fn jail(reading: &mut Reading<'_>, name: &str, place: Option<Place>) 
     let bantime = reading.seconds(name, "bantime");
     let bantime_unproven = escalation::optional_seconds(reading, name, "bantime.unproven");
     let escalation = escalation::escalation(reading, name);
+    let evidence = evidence::evidence(reading, name);
     let ignoreip = ignoreip(reading, name);
     let reach = match reading.word(name, "reach") {
         Some("all") => Reach::All,
@@ -43,6 +44,7 @@ pub(super) fn jail(reading: &mut Reading<'_>, name: &str, place: Option<Place>) 
         bantime: bantime?,
         bantime_unproven,
         escalation,
+        evidence: evidence?,
         ignoreip,
         blocks,
         reach,

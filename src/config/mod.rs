@@ -22,13 +22,14 @@ use ipnet::IpNet;
 
 use crate::filter::custom::Definition;
 use crate::filter::sshd;
-use crate::guard::Escalation;
+use crate::guard::{Escalation, Evidence};
 
 mod action;
 mod changes;
 pub mod describe;
 pub mod error;
 mod escalation;
+mod evidence;
 mod expressions;
 mod filter;
 mod include;
@@ -107,6 +108,8 @@ pub struct Jail {
     pub bantime_unproven: Option<u64>,
     /// `bantime.increment` and its family; `None` if every ban is as long as the first.
     pub escalation: Option<Escalation>,
+    /// `counting` and its family: what counts beside the number of failures.
+    pub evidence: Evidence,
     /// `ignoreip`: never banned.
     pub ignoreip: Vec<IpNet>,
     /// What its firewall actions block; empty if the jail has no firewall action. At most one block for
@@ -302,6 +305,7 @@ impl Config {
             bantime: Some(600),
             bantime_unproven: None,
             escalation: None,
+            evidence: evidence::built_in(),
             ignoreip: Vec::new(),
             blocks: vec![Block {
                 protocol: Protocol::TcpUdp,

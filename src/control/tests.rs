@@ -28,6 +28,7 @@ impl Fake {
             recidive: false,
             reach_by_proof: false,
             bantime_unproven: None,
+            evidence: Default::default(),
             trust: Trust::default(),
         };
         let own = ["127.0.0.0/8", "192.168.0.1/32", "::1/128"].map(|net| net.parse().unwrap());

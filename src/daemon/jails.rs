@@ -219,6 +219,7 @@ pub fn policies(config: &Config) -> Vec<Policy> {
         recidive: jail.filter == FilterName::Recidive,
         bantime_unproven: jail.bantime_unproven,
         reach_by_proof: jail.reaches_by_proof(),
+        evidence: jail.evidence.clone(),
         trust: Trust::new(jail.ignoreip.iter().copied()),
     };
     config.jails.iter().map(policy).collect()

@@ -11,7 +11,7 @@ use crate::addr::HostOrNet;
 use crate::config::Config;
 use crate::escape::Escaped;
 use crate::firewall::{Enforce, Firewall, STATELESS};
-use crate::guard::{Ban, Verdict};
+use crate::guard::{Ban, Verdict, Why};
 use crate::limits::KERNEL_ABSENT_SECONDS;
 use crate::tail::{Notice, What};
 use crate::time::{Lasting, Mono, Span, Wall};
@@ -57,13 +57,8 @@ impl fmt::Display for Banned<'_> {
         write!(f, "{} {}: ", Net(ban), Lasting(bantime))?;
         write!(
             f,
-            "{} in {}",
-            Count(why.failures.into(), "failure"),
-            Span(ban.since.seconds_since(why.first))
-        )?;
-        write!(
-            f,
-            ", last {}, proof {} jail={}",
+            "{}; last {}, proof {} jail={}",
+            Why { ban, summary: why },
             why.last,
             why.proof.name(),
             self.jail

@@ -1,6 +1,7 @@
 //! One turn of the loop: lines in, verdicts, and changes to the kernel.
 
 mod kernel;
+mod signs;
 #[cfg(test)]
 mod tests;
 
@@ -328,6 +329,7 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
                 Reading::Nothing => {}
                 Reading::Suspicious(suspicion) => self.suspect(suspicion, line, jails),
                 Reading::Failure(failure) => self.failure(&failure, line, jails),
+                Reading::Sign(sign) => self.sign(&sign, line, jails),
             }
         }
     }
@@ -385,13 +387,19 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
             if let Some(state) = &mut self.state {
                 state.failures_changed(self.now, self.utc);
             }
-            let Some(Verdict { ban, why, .. }) = self.judge(&outcome) else {
-                continue;
-            };
-            for jail in self.jails.all() {
-                if let Some(outcome) = self.guard.observe_ban(jail, &ban, &why, self.now) {
-                    self.judge(&outcome);
-                }
+            self.remark();
+            self.judged(&outcome);
+        }
+    }
+
+    /// What follows from what became of a failure, in all jails.
+    fn judged(&mut self, outcome: &Outcome) {
+        let Some(Verdict { ban, why, .. }) = self.judge(outcome) else {
+            return;
+        };
+        for jail in self.jails.all() {
+            if let Some(outcome) = self.guard.observe_ban(jail, &ban, &why, self.now) {
+                self.judge(&outcome);
             }
         }
     }

@@ -170,6 +170,7 @@ mod tests {
             recidive: false,
             reach_by_proof: false,
             bantime_unproven: None,
+            evidence: Default::default(),
             trust: Trust::new([trusted.parse().unwrap()]),
         };
         let settings = Settings {

@@ -160,6 +160,7 @@ mod tests {
             recidive: false,
             reach_by_proof: false,
             bantime_unproven: None,
+            evidence: Default::default(),
             trust: Trust::default(),
         };
         let settings = Settings {
@@ -187,6 +188,7 @@ mod tests {
             proof: Proof::Blind,
             attempt: None,
             at: None,
+            account: None,
         };
         guard.observe(JAIL, Source(0), &failure, now);
     }

@@ -81,6 +81,7 @@ impl Guard {
             proof: ban.proof,
             attempt: None,
             at: None,
+            account: None,
         };
         Some(self.observe(jail, Source(0), &failure, now))
     }
@@ -141,6 +142,7 @@ mod tests {
             recidive: false,
             reach_by_proof: false,
             bantime_unproven: None,
+            evidence: Default::default(),
             trust: Trust::default(),
         };
         let recidive = Policy {
@@ -176,6 +178,7 @@ mod tests {
             proof: Proof::Blind,
             attempt: None,
             at: None,
+            account: None,
         };
         let outcome = guard.observe(JailId(jail), Source(0), &failure, now);
         let Outcome::Ban(verdict) = outcome else {

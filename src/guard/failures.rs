@@ -18,6 +18,7 @@ use super::JailId;
 use super::index::{Index, Key, Seed};
 use super::reports::{Reports, Source};
 use super::slab::{Linked, Links, List, NONE, Slab};
+use super::tried::Tried;
 use crate::filter::{Attempt, Failure, Kind, Proof, Service};
 use crate::time::Mono;
 
@@ -57,6 +58,8 @@ pub(super) struct Entry {
     pub(super) reports: Reports,
     pub(super) kind: Kind,
     pub(super) proof: Proof,
+    /// What was tried; `None` if no line said it, or if it is of before a restart.
+    pub(super) account: Option<u32>,
     /// It is on disk as it is here.
     pub(super) saved: bool,
     pub(super) of_source: Links,
@@ -112,6 +115,17 @@ pub(crate) enum Noted {
     Dropped,
 }
 
+/// What makes a source's attempts too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pattern {
+    /// Their number within findtime.
+    Burst,
+    /// Their names within the long window.
+    Slow,
+    /// They are challenges that it did not answer.
+    Unanswered,
+}
+
 /// What a source's attempts came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Summary {
@@ -121,6 +135,12 @@ pub struct Summary {
     pub first: Mono,
     /// What the last one was.
     pub last: Kind,
+    /// All were of this kind.
+    pub alike: bool,
+    /// So many accounts or extensions were named; more if they are as many as [`crate::limits::TRIED_MAX`].
+    pub accounts: u32,
+    /// What makes them so many.
+    pub pattern: Pattern,
     /// The surest proof among them.
     pub proof: Proof,
 }
@@ -204,8 +224,15 @@ impl Failures {
 
     /// Takes a source's attempts out of the ring, and says what they came to.
     pub(crate) fn take(&mut self, key: Key) -> Option<Summary> {
+        let summary = self.sum(key);
+        self.forget(key);
+        summary
+    }
+
+    /// What a source's attempts come to.
+    pub(crate) fn sum(&self, key: Key) -> Option<Summary> {
         let account = *self.accounts.at(self.account(key)?);
-        let mut summary: Option<Summary> = None;
+        let (mut summary, mut tried): (Option<Summary>, Tried) = (None, Tried::NONE);
         let mut id = account.attempts.first;
         while id != NONE {
             let entry = *self.entries.at(id);
@@ -214,15 +241,20 @@ impl Failures {
                     failures: 0,
                     first: entry.at,
                     last: entry.kind,
+                    alike: true,
+                    accounts: 0,
+                    pattern: Pattern::Burst,
                     proof: entry.proof,
                 });
                 so_far.failures += 1;
+                so_far.alike &= so_far.last == entry.kind;
                 so_far.last = entry.kind;
                 so_far.proof = so_far.proof.max(entry.proof);
+                entry.account.iter().for_each(|&name| tried.note(name, entry.at));
+                so_far.accounts = tried.within(u64::MAX, entry.at);
             }
             id = entry.of_source.next;
         }
-        self.forget(key);
         summary
     }
 
@@ -292,6 +324,7 @@ impl Failures {
     fn raise(&mut self, id: u32, failure: &Failure) -> Noted {
         let entry = self.entries.at_mut(id);
         let before = *entry;
+        entry.account = entry.account.or(failure.account);
         if failure.proof > entry.proof {
             (entry.proof, entry.kind) = (failure.proof, failure.kind);
         }
@@ -403,6 +436,7 @@ impl Failures {
             reports,
             kind: failure.kind,
             proof: failure.proof,
+            account: failure.account,
             saved: false,
             of_source: Links::NOWHERE,
             of_age: Links::NOWHERE,
@@ -515,6 +549,7 @@ mod tests {
                 proof,
                 attempt,
                 at: None,
+                account: None,
             };
             self.failures
                 .note(key(host), Source(file.into()), &failure, self.now, 600, self.keep)
@@ -656,6 +691,7 @@ mod tests {
                     step: Step::Closing,
                 }),
                 at: None,
+                account: None,
             };
             ring.failures
                 .note(key(1), Source(0), &failure, ring.now, 600, ring.keep)

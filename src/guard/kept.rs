@@ -88,6 +88,7 @@ impl Failures {
             },
             kind: kept.kind,
             proof: kept.proof,
+            account: None,
             saved,
             of_source: Links::NOWHERE,
             of_age: Links::NOWHERE,
@@ -321,6 +322,7 @@ mod tests {
             recidive: false,
             reach_by_proof: false,
             bantime_unproven: None,
+            evidence: Default::default(),
             trust: Trust::new(["192.0.2.99/32".parse().unwrap()]),
         };
         let settings = Settings {
@@ -348,6 +350,7 @@ mod tests {
                 step: Step::Whole,
             }),
             at: None,
+            account: None,
         };
         guard.observe(JailId(0), Source(0), &failure, Mono(0).plus_seconds(seconds))
     }

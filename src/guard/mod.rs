@@ -21,12 +21,18 @@ mod failures;
 mod history;
 mod index;
 mod kept;
+mod known;
+mod phrase;
 mod reach;
+mod recent;
 mod reports;
 mod row;
 mod slab;
 mod tally;
+mod traces;
+mod tried;
 mod trust;
+mod weigh;
 
 use core::net::IpAddr;
 
@@ -35,13 +41,15 @@ use ipnet::IpNet;
 pub use by_hand::NotBanned;
 pub use effect::{Change, Effect, JailId, Reach, Slot};
 pub use escalation::Escalation;
-pub use failures::Summary;
+pub use failures::{Pattern, Summary};
 pub use index::Seed;
 pub use kept::Kept;
+pub use phrase::Why;
 pub use reports::Source;
 pub use row::Ban;
 pub use tally::Tally;
 pub use trust::Trust;
+pub use weigh::{Evidence, Remark};
 
 // What else keeps attempts and sources by the same rules: the replay of a log.
 pub(crate) use failures::{join_seconds, number};
@@ -55,6 +63,8 @@ use crate::time::Mono;
 use bans::{Bans, Entered};
 use failures::{Failures, Noted};
 use history::History;
+use known::Known;
+use traces::Traces;
 
 /// Rows of the failure ring that one source may fill, beyond twice its jail's `maxretry`: claimed attempts
 /// wait there for the NOTICE that they support.
@@ -77,6 +87,8 @@ pub struct Policy {
     pub recidive: bool,
     /// Bans that are not proven drop only what belongs to flows that the source opened ([`Reach::Opened`]).
     pub reach_by_proof: bool,
+    /// What counts beside the number of failures.
+    pub evidence: Evidence,
     /// `ignoreip`.
     pub trust: Trust,
 }
@@ -165,6 +177,9 @@ pub struct Guard {
     /// A banned source that was heard of although it should be cut off.
     doubt: Option<(JailId, IpNet, Reach)>,
     history: History,
+    known: Known,
+    traces: Traces,
+    remark: Option<Remark>,
     /// How many bans were given a random part of their time.
     drawn: u64,
     /// Of each jail.
@@ -183,6 +198,9 @@ impl Guard {
                 settings.purge_age,
                 settings.seed,
             ),
+            known: Known::new(settings.seed),
+            traces: Traces::new(settings.seed),
+            remark: None,
             drawn: 0,
             stats: vec![Stats::default(); policies.len()],
             policies,
@@ -210,7 +228,8 @@ impl Guard {
             return Outcome::Banned;
         }
         let key = Key::new(net, jail);
-        let keep = policy.maxretry.saturating_mul(2).saturating_add(KEEP_EXTRA);
+        let most = policy.maxretry.saturating_mul(2);
+        let keep = most.max(policy.evidence.phone.unwrap_or(0)).saturating_add(KEEP_EXTRA);
         match self
             .failures
             .note(key, source, failure, now, policy.findtime, keep)
@@ -222,12 +241,8 @@ impl Guard {
                 Outcome::Dropped
             }
             Noted::Counted(count) => {
-                let maxretry = policy.maxretry;
                 self.count(jail, |stats| &mut stats.failures);
-                if count < maxretry {
-                    return Outcome::Counted(count);
-                }
-                self.convict(key, net, jail, now)
+                self.weigh((key, net, jail), failure, count, now)
             }
         }
     }
@@ -367,6 +382,8 @@ impl Guard {
                 *new = *stats;
             }
         }
+        self.known.inherit(&old.known, &jail);
+        self.traces.inherit(&old.traces, &jail);
         self.history.inherit(&old.history, jail);
         old.bans.len().saturating_sub(self.bans.len())
     }
@@ -400,6 +417,10 @@ impl Guard {
         let Some(why) = self.failures.take(key) else {
             return Outcome::Dropped;
         };
+        self.convict_for(why, net, jail, now)
+    }
+
+    fn convict_for(&mut self, why: Summary, net: IpNet, jail: JailId, now: Mono) -> Outcome {
         let until = self
             .lasting(net, jail, why.proof, now)
             .map(|bantime| now.plus_seconds(bantime));

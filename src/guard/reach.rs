@@ -177,6 +177,7 @@ mod tests {
             recidive: false,
             reach_by_proof,
             bantime_unproven: None,
+            evidence: Default::default(),
             trust: Trust::default(),
         }
     }
@@ -208,6 +209,7 @@ mod tests {
             proof,
             attempt: None,
             at: None,
+            account: None,
         };
         guard.observe(JAIL, Source(0), &failure, now)
     }

@@ -34,7 +34,7 @@ pub use report::{Bytes, Count, Report, reason};
 pub use scan::Seen;
 
 use crate::addr;
-use crate::filter::{Context, Failure, Lens, Reading, Suspicion};
+use crate::filter::{Context, Failure, Lens, Reading, Sign, Suspicion};
 use crate::guard::{Guard, JailId, Outcome, Policy, Settings, Source, Verdict};
 use crate::limits::{REPLAY_BUFFER_BYTES, REPLAY_FILE_BUFFER_BYTES};
 use crate::time::{Mono, Wall};
@@ -239,6 +239,9 @@ impl Judge {
                 return each(place, Event::Suspicious(suspicion));
             }
             Reading::Failure(failure) => failure,
+            Reading::Sign(sign) => {
+                return self.sign(rules, (found.view, &sign), time, &mut |event| each(place, event));
+            }
         };
         let now = self.timeline.advance(time);
         let source = Source(place.log as u16);
@@ -256,21 +259,47 @@ impl Judge {
                 duplicate: line == Line::Repeats,
             };
             each(place, event)?;
-            let Some(verdict) = self.judge(jail, source, &failure, now) else {
-                continue;
-            };
-            self.banned(rules, (jail, verdict), (now, time), &mut |event| {
-                each(place, event)
-            })?;
-            // Jails that count bans.
-            for number in 0..rules.jails.len() {
-                let counts = JailId(number as u16);
-                let outcome = self.guard.observe_ban(counts, &verdict.ban, &verdict.why, now);
-                if let Some(verdict) = outcome.and_then(|outcome| self.settle(&outcome, now)) {
-                    self.banned(rules, (counts, verdict), (now, time), &mut |event| {
-                        each(place, event)
-                    })?;
-                }
+            if let Some(verdict) = self.judge(jail, source, &failure, now) {
+                let each = &mut |event: Event<'_>| each(place, event);
+                self.convicted(rules, (jail, verdict), (now, time), each)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What shows who somebody is, for all jails of a filter.
+    fn sign<E>(
+        &mut self,
+        rules: &Rules,
+        (view, sign): (usize, &Sign),
+        time: Option<Wall>,
+        each: &mut dyn FnMut(Event<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let now = self.timeline.advance(time);
+        for &jail in rules.views.get(view).map_or(&[][..], |view| &view.jails) {
+            while self.guard.expire(now).is_some() {}
+            let outcome = self.guard.observe_sign(jail, sign, now);
+            if let Some(verdict) = outcome.and_then(|outcome| self.settle(&outcome, now)) {
+                self.convicted(rules, (jail, verdict), (now, time), each)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A ban, and what follows from it in jails that count bans.
+    fn convicted<E>(
+        &mut self,
+        rules: &Rules,
+        (jail, verdict): (JailId, Verdict),
+        at: (Mono, Option<Wall>),
+        each: &mut dyn FnMut(Event<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.banned(rules, (jail, verdict), at, each)?;
+        for number in 0..rules.jails.len() {
+            let counts = JailId(number as u16);
+            let outcome = self.guard.observe_ban(counts, &verdict.ban, &verdict.why, at.0);
+            if let Some(verdict) = outcome.and_then(|outcome| self.settle(&outcome, at.0)) {
+                self.banned(rules, (counts, verdict), at, each)?;
             }
         }
         Ok(())

@@ -67,6 +67,7 @@ fn fail(watch: &mut Watch, address: &str) {
         proof: Proof::Transport,
         attempt: None,
         at: None,
+        account: None,
     };
     if let Outcome::Ban(verdict) = watch.guard.observe(JailId(0), Source(0), &failure, watch.now) {
         watch.convict(verdict);

@@ -5,7 +5,7 @@
 
 use crate::filter::cursor::Cursor;
 
-use super::{chan_sip, header, security};
+use super::{chan_sip, header};
 
 /// A record that says nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,6 @@ pub(super) enum Idle {
 #[inline(always)]
 pub(super) fn idle(line: &[u8], date_bytes: u8) -> Option<Idle> {
     const VERBOSE: u64 = word(b"] VERBOS");
-    const SECURITY: u64 = word(b"] SECURI");
     const NOTICE: u64 = word(b"] NOTICE");
     const WARNING: u64 = word(b"] WARNIN");
     let (mark, rest) = line
@@ -34,7 +33,6 @@ pub(super) fn idle(line: &[u8], date_bytes: u8) -> Option<Idle> {
             let rest = rest.strip_prefix(b"E[")?;
             (!header::shows_packet(rest)).then_some(Idle::Verbose)
         }
-        SECURITY => event(rest.strip_prefix(b"TY[")?),
         NOTICE => message(rest.strip_prefix(b"[")?),
         WARNING => message(rest.strip_prefix(b"G[")?),
         _ => None,
@@ -43,14 +41,6 @@ pub(super) fn idle(line: &[u8], date_bytes: u8) -> Option<Idle> {
 
 const fn word(text: &[u8; 8]) -> u64 {
     u64::from_le_bytes(*text)
-}
-
-/// A SECURITY record, from its thread on.
-fn event(rest: &[u8]) -> Option<Idle> {
-    let mut cursor = Cursor::new(rest);
-    let thread = thread(&mut cursor)?;
-    cursor.literal(b"res_security_log.c: SecurityEvent=\"")?;
-    security::is_harmless(cursor.rest()).then_some(Idle::Record(thread))
 }
 
 /// A NOTICE or WARNING, from its thread on: chan_sip's are the most frequent.
@@ -91,11 +81,7 @@ mod tests {
             ("WARNING[1893] chan_sip.c: Retransmission timeout reached", record),
             (
                 "SECURITY[1893] res_security_log.c: SecurityEvent=\"ChallengeSent\",",
-                record,
-            ),
-            (
-                "SECURITY[1893] res_security_log.c: SecurityEvent=\"SuccessfulAuth\",",
-                record,
+                None,
             ),
             (
                 "SECURITY[1893] res_security_log.c: SecurityEvent=\"InvalidPassword\",",

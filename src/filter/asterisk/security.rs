@@ -6,14 +6,15 @@
 //! for three events of the manager interface, whose sender writes behind the address: there it is the **first**, and
 //! only with an empty AccountID.
 //!
-//! Not offences: SuccessfulAuth, ChallengeSent, SessionLimit, MemoryLimit, LoadAverageLimit.
+//! Not offences: SuccessfulAuth, ChallengeSent ([`sign`]), SessionLimit, MemoryLimit, LoadAverageLimit.
 
 use core::net::IpAddr;
 
 use crate::addr;
 use crate::filter::cursor::{Cursor, rfind};
-use crate::filter::{Class, Proof, Service, Step};
+use crate::filter::{Class, Proof, Service, Shown, Step};
 
+use super::account::{account, extension};
 use super::finding::{Finding, Hash, Miss, Outcome, is_port};
 use super::{manager, pjsip};
 
@@ -32,7 +33,7 @@ pub(super) fn read(message: &[u8]) -> Outcome {
     let Some(first) = events.next() else {
         return Err(Miss::Nothing);
     };
-    let service = common(&mut cursor).ok_or(Miss::Torn)?;
+    let service = common(&mut cursor, b"Error").ok_or(Miss::Torn)?;
     let mut same = core::iter::once(first).chain(events.take_while(|event| event.name == name));
     let Some(event) = same.find(|event| event.service == service) else {
         return Err(Miss::Nothing);
@@ -41,9 +42,40 @@ pub(super) fn read(message: &[u8]) -> Outcome {
 }
 
 /// Whether an event, from its name on, is of those that a busy log is full of: known without a look at the table.
-#[inline]
-pub(super) fn is_harmless(rest: &[u8]) -> bool {
+fn is_harmless(rest: &[u8]) -> bool {
     rest.starts_with(b"ChallengeSent\"") || rest.starts_with(b"SuccessfulAuth\"")
+}
+
+/// What an event that is no offence shows about a source, and for which account.
+///
+/// A right answer proves the address where the event names the packet's source; chan_sip's may name another, which the
+/// sender chose, and who authenticates without a password proves nothing.
+pub(super) fn sign(message: &[u8]) -> Option<(IpAddr, Option<u32>, Shown)> {
+    let mut cursor = Cursor::new(message);
+    cursor.literal(b"SecurityEvent=\"")?;
+    let succeeded = match cursor.until(b"\"")? {
+        b"SuccessfulAuth" => true,
+        b"ChallengeSent" => false,
+        _ => return None,
+    };
+    let service = common(&mut cursor, b"Informational")?;
+    let who = last_pair(&mut cursor)?;
+    if succeeded {
+        (field(&mut cursor, b"UsingPassword")? == b"1").then_some(())?;
+    } else {
+        field(&mut cursor, b"Challenge")?;
+    }
+    if cursor.ends().is_none() {
+        field(&mut cursor, b"SessionTV")?;
+    }
+    cursor.ends()?;
+    let shown = match (service, succeeded) {
+        (b"PJSIP" | b"AMI", true) => Shown::Known,
+        (b"SIP", true) => Shown::Answered,
+        (b"PJSIP", false) => Shown::Challenged,
+        (_, _) => return None,
+    };
+    Some((who.addr, account(who.account), shown))
 }
 
 struct Event {
@@ -79,11 +111,13 @@ const EVENTS: [Event; 15] = [
     event(b"AMI", b"RequestBadFormat", ami_bad_format),
 ];
 
-/// Takes `,EventTV="…",Severity="Error",Service="…",EventVersion="…",` and gives the service.
-fn common<'a>(cursor: &mut Cursor<'a>) -> Option<&'a [u8]> {
+/// Takes `,EventTV="…",Severity="…",Service="…",EventVersion="…",` and gives the service.
+fn common<'a>(cursor: &mut Cursor<'a>, severity: &[u8]) -> Option<&'a [u8]> {
     cursor.literal(b",EventTV=\"")?;
     is_event_time(cursor.until(b"\"")?).then_some(())?;
-    cursor.literal(b",Severity=\"Error\",Service=\"")?;
+    cursor.literal(b",Severity=\"")?;
+    cursor.literal(severity)?;
+    cursor.literal(b"\",Service=\"")?;
     let service = cursor.until(b"\"")?;
     cursor.literal(b",EventVersion=\"")?;
     cursor.number()?;
@@ -219,6 +253,7 @@ fn pjsip_finding(who: &Who<'_>, class: Class, step: Step) -> Finding {
     Finding::new(who.addr, Service::Pjsip, class)
         .proven(proof)
         .at(step)
+        .naming(account(who.account))
         .of(pjsip::attempt(who.session))
 }
 
@@ -266,7 +301,12 @@ fn pjsip_rule(mut cursor: Cursor<'_>, name: &[u8]) -> Option<Outcome> {
 // with `;rport` the 401 goes to the packet's source. So who received it at one address can send the answer from another.
 
 fn sip_finding(who: &Who<'_>, class: Class) -> Finding {
-    Finding::new(who.addr, Service::Sip, class).proven(Proof::Claimed)
+    let named = match class {
+        Class::Call => extension(who.account),
+        _ => account(who.account),
+    };
+    let finding = Finding::new(who.addr, Service::Sip, class).naming(named);
+    finding.proven(Proof::Claimed)
 }
 
 fn sip_password(mut cursor: Cursor<'_>) -> Option<Outcome> {
@@ -323,7 +363,8 @@ fn ami_login(mut cursor: Cursor<'_>, class: Class) -> Option<Outcome> {
         field(&mut cursor, b"SessionTV")?;
     }
     cursor.ends()?;
-    Some(Ok(manager::login(Finding::new(who.addr, Service::Ami, class))))
+    let finding = Finding::new(who.addr, Service::Ami, class).naming(account(who.account));
+    Some(Ok(manager::login(finding)))
 }
 
 fn ami_password(cursor: Cursor<'_>) -> Option<Outcome> {

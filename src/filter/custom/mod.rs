@@ -196,6 +196,7 @@ impl Definition {
                 proof: self.proof,
                 attempt: None,
                 at,
+                account: None,
             }),
             Some(Taken::Part) => Reading::Suspicious(Suspicion::Ambiguous),
             Some(Taken::Nobody) | None => Reading::Nothing,
