@@ -411,3 +411,6 @@ pub const VOUCHED_MAX: u8 = 8;
 
 /// Time between two attempts of a phone, at least, in seconds: phones wait 20 seconds and more after a refusal.
 pub const PHONE_PACE_SECONDS: u64 = 15;
+
+/// Who has tried faster than a phone does is not taken for one for so many seconds.
+pub const HASTY_SECONDS: u64 = 3_600;

@@ -155,7 +155,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     jail("reach", "proof", Word(&["proof", "all"])),
     jail("bantime.unproven", "", Seconds(SPAN_SECONDS_MAX)),
     jail("counting", "evidence", Word(&["evidence", "plain"])),
-    jail("maxretry.known", "100", Number(1, MAXRETRY_MAX)),
+    jail("maxretry.known", "150", Number(1, MAXRETRY_MAX)),
     jail("maxretry.phone", "35", Number(1, MAXRETRY_MAX)),
     jail("maxretry.challenge", "50", Number(1, MAXRETRY_MAX)),
     jail("maxretry.slow", "10", Number(2, TRIED_MAX as u32)),

@@ -1,13 +1,13 @@
 //! What a source did over a longer time than the ring keeps attempts: which accounts it tried, and what was asked of it
 //! that it never answered.
 
-use super::failures::{Pattern, Summary};
+use super::summary::{Pattern, Summary};
 use super::index::{Key, Seed};
 use super::recent::Recent;
 use super::tried::Tried;
 use super::JailId;
-use crate::filter::{Kind, Proof};
-use crate::limits::TRACES_MAX;
+use crate::filter::{Failure, Kind, Proof};
+use crate::limits::{HASTY_SECONDS, PHONE_PACE_SECONDS, TRACES_MAX};
 use crate::time::Mono;
 
 /// Things that happened since an instant. It begins anew when a span is over, so that twice as many as may happen within
@@ -50,11 +50,24 @@ pub(super) struct Trace {
     pub(super) held: Count,
     /// Challenges that nothing followed.
     pub(super) challenges: Count,
+    /// When it last failed, and when faster than a phone does.
+    pub(super) last: Option<Mono>,
+    pub(super) hasty: Option<Mono>,
     /// It was told that this is a phone with a wrong password.
     pub(super) told: Option<Mono>,
 }
 
 impl Trace {
+    /// It failed just now. Whether it has kept a phone's pace for a while.
+    pub(super) fn is_calm(&mut self, now: Mono) -> bool {
+        let recent = |at: Option<Mono>, seconds| at.is_some_and(|at| now < at.plus_seconds(seconds));
+        if recent(self.last, PHONE_PACE_SECONDS) {
+            self.hasty = Some(now);
+        }
+        self.last = Some(now);
+        !recent(self.hasty, HASTY_SECONDS)
+    }
+
     /// It tried a name that is not its own.
     pub(super) fn note(&mut self, name: u32, proof: Proof, span: u64, now: Mono) {
         self.tried.note(name, now);
@@ -62,6 +75,19 @@ impl Trace {
             self.proof = proof;
         }
         self.proof = self.proof.max(proof);
+    }
+
+    /// What comes of failures that a right password does not explain.
+    pub(super) fn held_summary(&self, failure: &Failure, accounts: u32) -> Summary {
+        Summary {
+            failures: self.held.count,
+            first: self.held.since,
+            last: failure.kind,
+            alike: true,
+            accounts: accounts.max(1),
+            pattern: Pattern::Burst,
+            proof: failure.proof,
+        }
     }
 
     /// What that comes to in the long window.
@@ -103,6 +129,8 @@ impl Traces {
             proof: Proof::Claimed,
             held: Count::new(now),
             challenges: Count::new(now),
+            last: None,
+            hasty: None,
             told: None,
         })
     }

@@ -12,10 +12,9 @@
 
 use ipnet::IpNet;
 
-use super::failures::Pattern;
 use super::index::Key;
 use super::slab::NONE;
-use super::{Guard, JailId, Outcome, Summary};
+use super::{Guard, JailId, Outcome, Pattern, Summary};
 use crate::filter::{Class, Failure, Kind, Proof, Service, Shown, Sign};
 use crate::limits::{PHONE_PACE_SECONDS, TRIED_MAX};
 use crate::time::Mono;
@@ -60,7 +59,7 @@ enum Weight {
     /// A ban for what the ring holds.
     Ban,
     /// A ban for more than that.
-    Slow(Summary),
+    Beyond(Summary),
 }
 
 impl Guard {
@@ -122,7 +121,7 @@ impl Guard {
                 self.traces.forget(key);
                 self.convict(key, net, jail, now)
             }
-            Weight::Slow(why) => {
+            Weight::Beyond(why) => {
                 self.traces.forget(key);
                 self.failures.forget(key);
                 self.convict_for(why, net, jail, now)
@@ -159,6 +158,7 @@ impl Guard {
             return by_count;
         };
         trace.challenges.one_less();
+        let calm = trace.is_calm(now);
         let held = if own && !failure.proof.is_proven() {
             0
         } else {
@@ -172,14 +172,18 @@ impl Guard {
         let at_most = |most: u32| most.saturating_add(forgiven).min(TRIED_MAX as u32);
         let names = trace.tried.within(slow_findtime, now);
         if slow.is_some_and(|most| names >= at_most(most)) && !own && (count < maxretry || friends > 0) {
-            return Weight::Slow(trace.slow_summary(failure.kind, names));
+            return Weight::Beyond(trace.slow_summary(failure.kind, names));
         }
         if friends > 0 {
             let scans = trace.tried.within(findtime, now) >= at_most(maxretry) && count >= maxretry && !own;
-            return if scans || held >= known_most { Weight::Ban } else { Weight::Wait };
+            return match (scans, held >= known_most) {
+                (true, _) => Weight::Ban,
+                (false, true) => Weight::Beyond(trace.held_summary(failure, names)),
+                (false, false) => Weight::Wait,
+            };
         }
         match phone {
-            Some(most) if count >= maxretry && count < most && self.is_phone(key) => {
+            Some(most) if count >= maxretry && count < most && calm && self.is_phone(key) => {
                 self.tell_of_phone((net, jail), failure.kind, count, now);
                 Weight::Wait
             }
@@ -208,7 +212,8 @@ impl Guard {
             }
             (name, before) = (name.or(entry.account), Some(entry.at));
         }
-        name.is_some()
+        // One attempt has no pace.
+        name.is_some() && self.failures.accounts.at(account).counted > 1
     }
 
     fn tell_of_phone(&mut self, (net, jail): (IpNet, JailId), kind: Kind, failures: u32, now: Mono) {
