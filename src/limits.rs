@@ -54,7 +54,7 @@ pub const CHANGES_PER_BATCH: usize = 1_024;
 pub const JAIL_NAME_BYTES_MAX: usize = 64;
 
 /// So much of a jail's name goes into names in the kernel: an ipset name holds 31 characters, of which
-/// `sipguard-`, `6net` and `6nb` are ours.
+/// `sipguard-` and four letters as `6net` are ours.
 pub const KERNEL_NAME_BYTES_MAX: usize = 18;
 
 /// Configuration files read together: jail.local and what its `[INCLUDES]` name, over all levels.
@@ -135,12 +135,12 @@ pub const TRANSACTION_ROUNDS: usize = 4;
 
 /// Bytes of the largest ruleset: every jail with as many port ranges as it may have, for TCP and UDP.
 pub const RULESET_BYTES_MAX: usize = 4 * 1024 * 1024;
-const _: () = assert!(JAILS_MAX * (PORTS_MAX * 2 * 400 + 6_000) + 1_000 <= RULESET_BYTES_MAX);
+const _: () = assert!(JAILS_MAX * (PORTS_MAX * 2 * 400 + 9_000) + 1_000 <= RULESET_BYTES_MAX);
 
-/// Operations in the largest ruleset: per jail six sets, a chain, six rules, and one rule per port
+/// Operations in the largest ruleset: per jail nine sets, a chain, nine rules, and one rule per port
 /// range and protocol; and six for the table.
 pub const RULESET_STEPS_MAX: u32 = 4_096;
-const _: () = assert!(JAILS_MAX * (PORTS_MAX * 2 + 13) + 6 <= RULESET_STEPS_MAX as usize);
+const _: () = assert!(JAILS_MAX * (PORTS_MAX * 2 + 19) + 6 <= RULESET_STEPS_MAX as usize);
 
 /// Reports of changes to nf_tables by others that are read before the other descriptors have their
 /// turn.
@@ -414,3 +414,9 @@ pub const PHONE_PACE_SECONDS: u64 = 15;
 
 /// Who has tried faster than a phone does is not taken for one for so many seconds.
 pub const HASTY_SECONDS: u64 = 3_600;
+
+/// Networks of which it is remembered which members were banned, each some 150 bytes.
+pub const NETWORKS_MAX: u32 = 1_024;
+
+/// For how long a member of a network counts after its ban began, in seconds: a day.
+pub const MEMBER_SECONDS: u64 = 86_400;

@@ -168,6 +168,7 @@ fn a_change_that_is_refused_does_not_keep_the_others() {
                 JailRule {
                     name: "mail".into(),
                     by_proof: false,
+                    wide: false,
                     blocks: vec![],
                 },
             ],

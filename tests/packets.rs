@@ -36,6 +36,7 @@ fn jail(protocol: Protocol, ports: &[(u16, u16)]) -> JailRule {
     JailRule {
         name: "asterisk".to_owned(),
         by_proof: false,
+        wide: false,
         blocks: vec![Block {
             protocol,
             ports: ports.to_vec(),

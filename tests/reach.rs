@@ -113,6 +113,7 @@ fn check(backend: Backend, peer: &Namespace, jail: &JailRule, v6: bool) {
 fn jail(protocol: Protocol, ports: &[(u16, u16)]) -> JailRule {
     JailRule {
         by_proof: true,
+        wide: false,
         ..bans::jail("asterisk", protocol, ports)
     }
 }
@@ -194,6 +195,7 @@ fn who_does_not_ask_for_it_pays_for_no_connection_tracking() {
     isolated("who_does_not_ask_for_it_pays_for_no_connection_tracking", || {
         let plain = JailRule {
             by_proof: false,
+            wide: false,
             ..jail(Protocol::All, &[])
         };
         for (backend, look) in [

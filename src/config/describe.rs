@@ -5,7 +5,7 @@ use core::fmt;
 use super::{Block, Config, FilterName, Jail, OnStop, Origins, Protocol, Reach};
 use crate::escape::Escaped;
 use crate::filter::sshd;
-use crate::guard::{Escalation, Evidence};
+use crate::guard::{Bannet, Escalation, Evidence};
 use crate::time::Span;
 
 /// The effective settings, each with the file and line it comes from; many lines, the last without newline.
@@ -168,6 +168,10 @@ fn write_evidence(f: &mut fmt::Formatter<'_>, jail: &Jail) -> fmt::Result {
             None => line(f, origins, key, &"off")?,
             Some(most) => line(f, origins, key, &format_args!("{most} {what}"))?,
         }
+    }
+    if evidence.bannet != Bannet::Off && origins.get("bannet").or(origins.get("bannet.members")).is_some() {
+        let what = if evidence.bannet == Bannet::On { "banned" } else { "told" };
+        line(f, origins, "bannet", &format_args!("/24, /56, /48 {what} with {} members", evidence.members))?;
     }
     if origins.get("findtime.slow").is_some() {
         line(f, origins, "findtime.slow", &Span(evidence.slow_findtime))?;

@@ -1,7 +1,7 @@
 //! `counting` and its family: what counts beside the number of failures.
 
 use super::reading::Reading;
-use crate::guard::Evidence;
+use crate::guard::{Bannet, Evidence};
 
 /// What is built in, as the table of keys has it.
 pub(super) fn built_in() -> Evidence {
@@ -11,6 +11,8 @@ pub(super) fn built_in() -> Evidence {
         challenge: Some(50),
         slow: Some(10),
         slow_findtime: 86_400,
+        bannet: Bannet::Warn,
+        members: 8,
     }
 }
 
@@ -22,6 +24,12 @@ pub(super) fn evidence(reading: &mut Reading<'_>, section: &str) -> Option<Evide
     let challenge = threshold(reading, section, "maxretry.challenge")?;
     let slow = threshold(reading, section, "maxretry.slow")?;
     let slow_findtime = reading.seconds(section, "findtime.slow")??;
+    let bannet = match reading.word(section, "bannet")? {
+        "off" => Bannet::Off,
+        "on" => Bannet::On,
+        _ => Bannet::Warn,
+    };
+    let members = reading.number(section, "bannet.members")?;
     if word == "plain" {
         return Some(Evidence::default());
     }
@@ -31,6 +39,8 @@ pub(super) fn evidence(reading: &mut Reading<'_>, section: &str) -> Option<Evide
         challenge,
         slow,
         slow_findtime,
+        bannet,
+        members,
     })
 }
 

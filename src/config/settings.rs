@@ -159,6 +159,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     jail("maxretry.phone", "35", Number(1, MAXRETRY_MAX)),
     jail("maxretry.challenge", "50", Number(1, MAXRETRY_MAX)),
     jail("maxretry.slow", "10", Number(2, TRIED_MAX as u32)),
+    jail("bannet", "warn", Word(&["off", "warn", "on"])),
+    jail("bannet.members", "8", Number(2, TRIED_MAX as u32)),
     jail("findtime.slow", "1d", Seconds(SPAN_SECONDS_MAX)),
     // fail2ban's, for jails.
     jail("bantime.increment", "false", YesNo),

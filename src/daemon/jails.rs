@@ -11,7 +11,7 @@ use crate::filter::dropbear::Dropbear;
 use crate::filter::sshd::Sshd;
 use crate::filter::{Context, Filter, Lens, Reading, Trail};
 use crate::firewall::JailRule;
-use crate::guard::{JailId, Policy, Trust};
+use crate::guard::{Bannet, JailId, Policy, Trust};
 use crate::limits::{CONFIG_BYTES_MAX, FILES_MAX, JAILS_MAX};
 use crate::sys::file;
 use crate::tail::Line;
@@ -82,6 +82,7 @@ impl Jails {
                 name: jail.name.clone(),
                 blocks: jail.blocks.clone(),
                 by_proof: jail.reaches_by_proof(),
+                wide: jail.evidence.bannet == Bannet::On,
             });
             if jail.logpaths_guessed {
                 jails.guesses.extend(jail.logpaths.iter().cloned());

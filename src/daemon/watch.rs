@@ -402,6 +402,7 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
                 self.judge(&outcome);
             }
         }
+        self.look_around(&ban, why.last);
     }
 
     /// What follows from what became of a failure: the ban that it brought.

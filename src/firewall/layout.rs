@@ -12,7 +12,7 @@ use crate::sys::uapi::{IPPROTO_TCP, IPPROTO_UDP};
 use crate::wire::nft::Family;
 
 /// Most sets of a jail.
-pub(super) const SET_KINDS: usize = 6;
+pub(super) const SET_KINDS: usize = 12;
 
 /// All jails, in the order of their numbers.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(super) struct Jail {
     /// Its name, as the kernel's programs accept it; no other jail has it.
     pub(super) name: String,
     /// The sets: IPv4 addresses, IPv6 addresses, and IPv6 networks unless these are single addresses; if the reach
-    /// of a ban depends on its proof, once more for those that are not proven.
+    /// of a ban depends on its proof, once more for those that are not proven; wide networks, if it bans such.
     sets: Vec<Set>,
     /// Which packets of a banned source are dropped.
     pub(super) scope: Scope,
@@ -80,21 +80,26 @@ impl Layout {
             ("4", Family::V4, 32, Reach::Whole),
             ("6", Family::V6, 128, Reach::Whole),
             ("6net", Family::V6, ipv6prefix, Reach::Whole),
+            ("4n24", Family::V4, 24, Reach::Whole),
+            ("6n56", Family::V6, 56, Reach::Whole),
+            ("6n48", Family::V6, 48, Reach::Whole),
             ("4b", Family::V4, 32, Reach::Opened),
             ("6b", Family::V6, 128, Reach::Opened),
             ("6nb", Family::V6, ipv6prefix, Reach::Opened),
         ];
         for jail in jails {
             let name = layout.free_name(&kernel_name(&jail.name));
-            let needed = |&&(end, _, _, reach): &&(&str, Family, u8, Reach)| {
-                (reach == Reach::Whole || jail.by_proof) && (!end.starts_with("6n") || ipv6prefix < 128)
+            let needed = |&&(end, family, bits, reach): &&(&str, Family, u8, Reach)| match end {
+                "4n24" | "6n56" | "6n48" => jail.wide && (family == Family::V4 || bits < ipv6prefix),
+                "6net" | "6nb" if ipv6prefix == 128 => false,
+                _ => reach == Reach::Whole || jail.by_proof,
             };
             let set = |&(end, family, bits, reach): &(&str, Family, u8, Reach)| Set {
                 name: format!("{prefix}{name}{end}"),
                 family,
                 reach,
                 prefix: bits,
-                networks: (family == Family::V6 && bits < 128).then(|| format!("networks of /{bits}")),
+                networks: (bits < family.bits()).then(|| format!("networks of /{bits}")),
             };
             layout.jails.push(Jail {
                 sets: kinds.iter().filter(needed).map(set).collect(),
@@ -136,12 +141,14 @@ impl Layout {
 
     /// A number for the set that a ban belongs into, below jails times [`SET_KINDS`].
     pub(super) fn key(jail: JailId, net: IpNet, reach: Reach) -> u32 {
-        let kind = if net.addr().is_ipv4() {
-            0
-        } else if net.prefix_len() == net.max_prefix_len() {
-            1
-        } else {
-            2
+        // `ipv6prefix` may be one of the lengths of wide networks, and then has no other set of that length.
+        let kind = match (net.addr().is_ipv4(), net.prefix_len()) {
+            (true, 32) => 0,
+            (false, 128) => 1,
+            (true, _) => 3,
+            (false, 56) => 4,
+            (false, 48) => 5,
+            (false, _) => 2,
         };
         let reach = match reach {
             Reach::Whole => 0,
@@ -286,6 +293,7 @@ mod tests {
                 })
                 .collect(),
             by_proof: true,
+            wide: false,
         }
     }
 

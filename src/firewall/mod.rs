@@ -44,6 +44,8 @@ pub struct JailRule {
     pub blocks: Vec<Block>,
     /// It has bans of either [`Reach`], else all of [`Reach::Whole`].
     pub by_proof: bool,
+    /// It has bans of whole networks, of [`crate::guard::WIDE`].
+    pub wide: bool,
 }
 
 /// Our part of the kernel's firewall. Dropping it leaves the bans in force, and the next [`Firewall::open`] takes

@@ -425,6 +425,7 @@ mod tests {
         let jail = |name: &str, protocol, ports: &[(u16, u16)]| JailRule {
             name: name.to_owned(),
             by_proof: false,
+            wide: false,
             blocks: vec![Block {
                 protocol,
                 ports: ports.to_vec(),
@@ -616,6 +617,7 @@ mod tests {
             let jails = [JailRule {
                 name: "sip".to_owned(),
                 by_proof: false,
+                wide: false,
                 blocks: vec![Block {
                     protocol: Protocol::All,
                     ports: vec![],
@@ -728,6 +730,7 @@ mod tests {
             let rule = JailRule {
                 name: "sip".to_owned(),
                 by_proof: true,
+                wide: false,
                 blocks: vec![Block {
                     protocol: Protocol::All,
                     ports: vec![],

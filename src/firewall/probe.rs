@@ -78,11 +78,13 @@ fn nftables() -> Result<Protection, Fault> {
             name: "all".to_owned(),
             blocks: blocks(Protocol::All, &[]),
             by_proof: false,
+            wide: false,
         },
         JailRule {
             name: "sip".to_owned(),
             blocks: blocks(Protocol::TcpUdp, &[(5060, 5061), (4569, 4569)]),
             by_proof: false,
+            wide: false,
         },
     ];
     let layout = Layout::new(&jails, "", 64, 0);

@@ -5,11 +5,13 @@
 //!     set asterisk4 { type ipv4_addr; flags timeout; }
 //!     set asterisk6 { type ipv6_addr; flags timeout; }
 //!     set asterisk6net { type ipv6_addr; flags timeout; }
+//!     set asterisk4n24 { type ipv4_addr; flags timeout; }        # with bannet = on, and 6n56, 6n48
 //!     chain prerouting {
 //!         type filter hook prerouting priority raw; policy accept;
 //!         ip saddr @asterisk4 counter drop
 //!         ip6 saddr @asterisk6 counter drop
 //!         ip6 saddr & ffff:ffff:ffff:ffff:: @asterisk6net counter drop
+//!         ip saddr & 255.255.255.0 @asterisk4n24 counter drop
 //!     }
 //!     chain tracked {
 //!         type filter hook prerouting priority -199; policy accept;
@@ -165,7 +167,7 @@ fn write_ports(steps: &mut Steps<'_, '_>, jail: &Jail) -> Option<String> {
 fn write_lookup(rule: &mut Rule<'_, '_>, set: &layout::Set, ports: Option<&str>) {
     rule.family(set.family);
     match set.family {
-        Family::V4 => rule.source4_in(&set.name),
+        Family::V4 => rule.source4_in(&set.name, set.prefix),
         Family::V6 => rule.source6_in(&set.name, set.prefix),
     }
     match ports {

@@ -59,6 +59,11 @@ impl Seed {
         u64::from(self.hash(Key::of_number(number.into())))
     }
 
+    /// A number for a source in a jail that nobody outside can tell.
+    pub(crate) fn hash_of(self, key: Key) -> u32 {
+        self.hash(key)
+    }
+
     fn hash(self, key: Key) -> u32 {
         let [first, second] = self.0;
         let low = key.source as u64 ^ first;

@@ -4,6 +4,8 @@
 //! failures of the accounts that succeeded there (`weigh.rs`), and one account makes only so many networks known
 //! a day, so that a stolen one does not whitelist a botnet.
 
+use ipnet::IpNet;
+
 use super::index::{Key, Seed};
 use super::recent::Recent;
 use super::JailId;
@@ -113,6 +115,17 @@ impl Known {
 
     pub(super) fn is_known(&self, key: Key, now: Mono) -> bool {
         self.friend(key, now).is_some()
+    }
+
+    /// Whether any source within a network is known: goes through all of them, for what is rare.
+    pub(super) fn is_any_in(&self, net: IpNet, jail: JailId, now: Mono) -> bool {
+        let mut found = false;
+        self.friends.for_each(&mut |key, friend, _| {
+            let source = key.source().filter(|(_, of)| *of == jail);
+            let recent = now <= friend.last.plus_seconds(KNOWN_SECONDS);
+            found |= recent && source.is_some_and(|(known, _)| net.contains(&known));
+        });
+        found
     }
 
     /// Whether this account gave its right password from this source.

@@ -34,6 +34,7 @@ mod traces;
 mod tried;
 mod trust;
 mod weigh;
+mod wide;
 
 use core::net::IpAddr;
 
@@ -51,6 +52,7 @@ pub use summary::{Pattern, Summary};
 pub use tally::Tally;
 pub use trust::Trust;
 pub use weigh::{Evidence, Remark};
+pub use wide::{Bannet, WIDE, Wide};
 
 // What else keeps attempts and sources by the same rules: the replay of a log.
 pub(crate) use failures::{join_seconds, number};
@@ -66,6 +68,7 @@ use failures::{Failures, Noted};
 use history::History;
 use known::Known;
 use traces::Traces;
+use wide::Networks;
 
 /// Rows of the failure ring that one source may fill, beyond twice its jail's `maxretry`: claimed attempts
 /// wait there for the NOTICE that they support.
@@ -180,6 +183,7 @@ pub struct Guard {
     history: History,
     known: Known,
     traces: Traces,
+    networks: Networks,
     remark: Option<Remark>,
     /// How many bans were given a random part of their time.
     drawn: u64,
@@ -201,6 +205,7 @@ impl Guard {
             ),
             known: Known::new(settings.seed),
             traces: Traces::new(settings.seed),
+            networks: Networks::new(settings.seed),
             remark: None,
             drawn: 0,
             stats: vec![Stats::default(); policies.len()],
@@ -226,6 +231,10 @@ impl Guard {
                 return Outcome::Proven(ban);
             }
             self.heard_of_banned(net, jail, now);
+            return Outcome::Banned;
+        }
+        if self.is_in_wide(net, jail, now) {
+            self.count(jail, |stats| &mut stats.while_banned);
             return Outcome::Banned;
         }
         let key = Key::new(net, jail);
@@ -369,7 +378,7 @@ impl Guard {
             let Some(policy) = self.policies.get(usize::from(jail.0)) else {
                 continue;
             };
-            let net = self.net_as_configured(ban.net);
+            let net = self.net_as_configured(ban.net, jail);
             let net = net.filter(|net| !self.overlaps_trusted(*net, policy));
             if !net.is_some_and(|net| self.bans.extend(Ban { net, jail, ..*ban })) {
                 self.expel(Ban { jail, ..*ban });
@@ -391,15 +400,16 @@ impl Guard {
 
     /// Has the kernel let go of a ban. With another `ipv6prefix` its sets were made anew, and have no such element.
     pub(crate) fn expel(&mut self, ban: Ban) {
-        if self.net_as_configured(ban.net) == Some(ban.net) {
+        if self.net_as_configured(ban.net, ban.jail) == Some(ban.net) {
             self.bans.expel(ban);
         }
     }
 
     /// A network as the kernel has sets for: a single address, or of the length that is configured.
-    fn net_as_configured(&self, net: IpNet) -> Option<IpNet> {
+    fn net_as_configured(&self, net: IpNet, jail: JailId) -> Option<IpNet> {
         let bits = self.settings.ipv6prefix;
-        if net.prefix_len() == net.max_prefix_len() || net.prefix_len() == bits {
+        let single = net.prefix_len() == net.max_prefix_len();
+        if single || net.prefix_len() == bits || self.may_be_wide(net, jail) {
             Some(net)
         } else if net.prefix_len() > bits {
             IpNet::new(addr::network(net.addr(), bits), bits).ok()

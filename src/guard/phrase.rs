@@ -20,6 +20,9 @@ impl Display for Why<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Summary { failures, first, .. } = *self.summary;
         let one = failures == 1;
+        if self.summary.pattern == Pattern::Network {
+            return write!(f, "{failures} of its addresses were banned on proven evidence");
+        }
         let (single, several, names) = words(self.summary);
         write!(f, "{failures} {}", if one { single } else { several })?;
         self.accounts(f, names)?;

@@ -14,6 +14,8 @@ pub enum Pattern {
     Burst,
     /// Their names within the long window.
     Slow,
+    /// They are members of a network that were banned.
+    Network,
     /// They are challenges that it did not answer.
     Unanswered,
 }

@@ -14,7 +14,7 @@ use ipnet::IpNet;
 
 use super::index::Key;
 use super::slab::NONE;
-use super::{Guard, JailId, Outcome, Pattern, Summary};
+use super::{Bannet, Guard, JailId, Outcome, Pattern, Summary};
 use crate::filter::{Class, Failure, Kind, Proof, Service, Shown, Sign};
 use crate::limits::{PHONE_PACE_SECONDS, TRIED_MAX};
 use crate::time::Mono;
@@ -32,6 +32,10 @@ pub struct Evidence {
     pub slow: Option<u32>,
     /// `findtime.slow`, in seconds.
     pub slow_findtime: u64,
+    /// `bannet`: what follows when members of a network are banned.
+    pub bannet: Bannet,
+    /// `bannet.members`: so many of them.
+    pub members: u32,
 }
 
 /// A source that should be looked after, not banned.

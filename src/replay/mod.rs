@@ -35,7 +35,7 @@ pub use scan::Seen;
 
 use crate::addr;
 use crate::filter::{Context, Failure, Lens, Reading, Sign, Suspicion};
-use crate::guard::{Guard, JailId, Outcome, Policy, Settings, Source, Verdict};
+use crate::guard::{Guard, JailId, Outcome, Policy, Settings, Source, Verdict, WIDE};
 use crate::limits::{REPLAY_BUFFER_BYTES, REPLAY_FILE_BUFFER_BYTES};
 use crate::time::{Mono, Wall};
 use attempts::{Attempts, Line};
@@ -295,6 +295,15 @@ impl Judge {
         each: &mut dyn FnMut(Event<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         self.banned(rules, (jail, verdict), at, each)?;
+        for number in 0..WIDE[1].len() {
+            let wide = self
+                .guard
+                .observe_member(&verdict.ban, verdict.why.last, number, at.0);
+            let outcome = wide.and_then(|wide| wide.outcome);
+            if let Some(wide) = outcome.and_then(|outcome| self.settle(&outcome, at.0)) {
+                self.banned(rules, (jail, wide), at, each)?;
+            }
+        }
         for number in 0..rules.jails.len() {
             let counts = JailId(number as u16);
             let outcome = self.guard.observe_ban(counts, &verdict.ban, &verdict.why, at.0);

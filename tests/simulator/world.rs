@@ -150,7 +150,7 @@ impl World {
                 .map(|number| path(number).display().to_string())
                 .collect();
             text += &format!(
-                "[{}]\nenabled = true\nfilter = asterisk\nlogpath = {}\nmaxretry = {}\nfindtime = {}\nbantime = {}\n",
+                "[{}]\nenabled = true\nfilter = asterisk\nlogpath = {}\ncounting = plain\nmaxretry = {}\nfindtime = {}\nbantime = {}\n",
                 jail.name,
                 paths.join("\n  "),
                 jail.maxretry,

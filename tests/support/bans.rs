@@ -41,6 +41,7 @@ pub fn jail(name: &str, protocol: Protocol, ports: &[(u16, u16)]) -> JailRule {
     JailRule {
         name: name.to_owned(),
         by_proof: false,
+        wide: false,
         blocks: vec![Block {
             protocol,
             ports: ports.to_vec(),

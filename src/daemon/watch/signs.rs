@@ -5,9 +5,9 @@ use log::{debug, warn};
 use super::{TARGET, Watch};
 use crate::addr::HostOrNet;
 use crate::daemon::jails::JailBits;
-use crate::filter::{Class, Shown, Sign};
+use crate::filter::{Class, Kind, Shown, Sign};
 use crate::firewall::Enforce;
-use crate::guard::Remark;
+use crate::guard::{Ban, Remark, WIDE};
 use crate::store::Disk;
 use crate::tail::Line;
 
@@ -24,6 +24,24 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
             };
             debug!(target: TARGET, "{} {:?} {outcome:?} jail={}", sign.addr, sign.shown, self.jails.name(jail));
             self.judged(&outcome);
+        }
+    }
+
+    /// Bans the networks of a ban, or says that they are full of attackers.
+    pub(super) fn look_around(&mut self, ban: &Ban, kind: Kind) {
+        for number in 0..WIDE[1].len() {
+            let Some(wide) = self.guard.observe_member(ban, kind, number, self.now) else {
+                continue;
+            };
+            match wide.outcome {
+                Some(outcome) => _ = self.judge(&outcome),
+                None => warn!(target: TARGET,
+                    "{}: {} of its addresses were banned on proven evidence, the network is not jail={}",
+                    wide.net,
+                    wide.members,
+                    self.jails.name(wide.jail)
+                ),
+            }
         }
     }
 

@@ -21,6 +21,8 @@ fn evidence() -> Evidence {
         challenge: Some(50),
         slow: Some(10),
         slow_findtime: 86_400,
+        bannet: Bannet::Off,
+        members: 0,
     }
 }
 

@@ -300,6 +300,17 @@ pub enum Family {
     V6,
 }
 
+impl Family {
+    /// How long its addresses are, in bits.
+    #[must_use]
+    pub const fn bits(self) -> u8 {
+        match self {
+            Family::V4 => 32,
+            Family::V6 => 128,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

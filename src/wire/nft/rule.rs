@@ -30,9 +30,13 @@ impl<'w, 'b> Rule<'w, 'b> {
         self.compare(NFT_CMP_EQ, &[protocol]);
     }
 
-    /// `ip saddr @set`
-    pub fn source4_in(&mut self, set: &str) {
+    /// `ip saddr @set`, or `ip saddr & mask @set` for networks of `prefix` bits.
+    pub fn source4_in(&mut self, set: &str, prefix: u8) {
         self.payload(NFT_PAYLOAD_NETWORK_HEADER, 12, 4); // struct iphdr, saddr
+        if prefix < 32 {
+            let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
+            self.mask(&mask.to_be_bytes());
+        }
         self.lookup(set);
     }
 
@@ -124,13 +128,13 @@ impl<'w, 'b> Rule<'w, 'b> {
         });
     }
 
-    fn mask(&mut self, mask: &[u8; 16]) {
+    fn mask<const BYTES: usize>(&mut self, mask: &[u8; BYTES]) {
         self.expression("bitwise", |w| {
             w.be32(NFTA_BITWISE_SREG, NFT_REG_1);
             w.be32(NFTA_BITWISE_DREG, NFT_REG_1);
-            w.be32(NFTA_BITWISE_LEN, 16);
+            w.be32(NFTA_BITWISE_LEN, BYTES as u32);
             w.nest(NFTA_BITWISE_MASK, |w| w.attr(NFTA_DATA_VALUE, mask));
-            w.nest(NFTA_BITWISE_XOR, |w| w.attr(NFTA_DATA_VALUE, &[0; 16]));
+            w.nest(NFTA_BITWISE_XOR, |w| w.attr(NFTA_DATA_VALUE, &[0; BYTES]));
         });
     }
 
@@ -258,7 +262,7 @@ mod tests {
                 &[&be32(1, 1), &be32(2, 1), &be32(3, offset), &be32(4, bytes)],
             )
         };
-        check(|rule| rule.source4_in("a"), &[source(12, 4), lookup()]);
+        check(|rule| rule.source4_in("a", 32), &[source(12, 4), lookup()]);
         check(|rule| rule.source6_in("a", 128), &[source(8, 16), lookup()]);
     }
 
