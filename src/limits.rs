@@ -420,3 +420,7 @@ pub const NETWORKS_MAX: u32 = 1_024;
 
 /// For how long a member of a network counts after its ban began, in seconds: a day.
 pub const MEMBER_SECONDS: u64 = 86_400;
+
+/// Bans on forgeable evidence beyond `floodrate` that are made before they are taken for a flood of forged sources: a
+/// botnet of ten thousand is banned at once.
+pub const FLOOD_BURST: u32 = 12_000;

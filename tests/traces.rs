@@ -75,6 +75,9 @@ fn verdicts(log: &[u8]) -> String {
             Some(Remark::Phone { net, failures, .. }) => {
                 writeln!(verdicts, "{} a phone with a wrong password: {net}, {failures} failures", time(now)).unwrap();
             }
+            Some(Remark::Flood(_) | Remark::FloodOver(_)) => {
+                writeln!(verdicts, "{} a flood", time(now)).unwrap();
+            }
             None => {}
         }
     }

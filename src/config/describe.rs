@@ -161,6 +161,7 @@ fn write_evidence(f: &mut fmt::Formatter<'_>, jail: &Jail) -> fmt::Result {
         ("maxretry.phone", evidence.phone, "failures of a phone's"),
         ("maxretry.challenge", evidence.challenge, "challenges unanswered"),
         ("maxretry.slow", evidence.slow, "accounts in findtime.slow"),
+        ("floodrate", evidence.flood, "unproven bans a minute"),
     ] {
         match threshold {
             // What is built in need not be said of every jail.

@@ -11,6 +11,7 @@ pub(super) fn built_in() -> Evidence {
         challenge: Some(50),
         slow: Some(10),
         slow_findtime: 86_400,
+        flood: Some(200),
         bannet: Bannet::Warn,
         members: 8,
     }
@@ -24,6 +25,7 @@ pub(super) fn evidence(reading: &mut Reading<'_>, section: &str) -> Option<Evide
     let challenge = threshold(reading, section, "maxretry.challenge")?;
     let slow = threshold(reading, section, "maxretry.slow")?;
     let slow_findtime = reading.seconds(section, "findtime.slow")??;
+    let flood = threshold(reading, section, "floodrate")?;
     let bannet = match reading.word(section, "bannet")? {
         "off" => Bannet::Off,
         "on" => Bannet::On,
@@ -39,6 +41,7 @@ pub(super) fn evidence(reading: &mut Reading<'_>, section: &str) -> Option<Evide
         challenge,
         slow,
         slow_findtime,
+        flood,
         bannet,
         members,
     })

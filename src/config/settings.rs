@@ -161,6 +161,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     jail("maxretry.slow", "10", Number(2, TRIED_MAX as u32)),
     jail("bannet", "warn", Word(&["off", "warn", "on"])),
     jail("bannet.members", "8", Number(2, TRIED_MAX as u32)),
+    jail("floodrate", "200", Number(1, MAXBANS_MAX)),
     jail("findtime.slow", "1d", Seconds(SPAN_SECONDS_MAX)),
     // fail2ban's, for jails.
     jail("bantime.increment", "false", YesNo),

@@ -59,9 +59,11 @@ impl Seed {
         u64::from(self.hash(Key::of_number(number.into())))
     }
 
-    /// A number for a source in a jail that nobody outside can tell.
-    pub(crate) fn hash_of(self, key: Key) -> u32 {
-        self.hash(key)
+    /// A number for a network that nobody outside can tell; neighbours have different ones.
+    pub(crate) fn name_of(self, net: IpNet) -> u32 {
+        let source = number(net.addr());
+        let [low, high] = [source as u64, (source >> 64) as u64];
+        self.draw(low).wrapping_add(self.draw(high).rotate_left(13)) as u32
     }
 
     fn hash(self, key: Key) -> u32 {

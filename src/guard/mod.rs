@@ -18,6 +18,7 @@ mod doubt;
 mod effect;
 mod escalation;
 mod failures;
+mod flood;
 mod history;
 mod index;
 mod kept;
@@ -43,6 +44,7 @@ use ipnet::IpNet;
 pub use by_hand::NotBanned;
 pub use effect::{Change, Effect, JailId, Reach, Slot};
 pub use escalation::Escalation;
+pub use flood::Surge;
 pub use index::Seed;
 pub use kept::Kept;
 pub use phrase::Why;
@@ -65,6 +67,7 @@ use crate::filter::Failure;
 use crate::time::Mono;
 use bans::{Bans, Entered};
 use failures::{Failures, Noted};
+use flood::Flood;
 use history::History;
 use known::Known;
 use traces::Traces;
@@ -184,6 +187,8 @@ pub struct Guard {
     known: Known,
     traces: Traces,
     networks: Networks,
+    /// Of each jail.
+    floods: Vec<Flood>,
     remark: Option<Remark>,
     /// How many bans were given a random part of their time.
     drawn: u64,
@@ -206,6 +211,7 @@ impl Guard {
             known: Known::new(settings.seed),
             traces: Traces::new(settings.seed),
             networks: Networks::new(settings.seed),
+            floods: vec![Flood::default(); policies.len()],
             remark: None,
             drawn: 0,
             stats: vec![Stats::default(); policies.len()],
@@ -432,6 +438,9 @@ impl Guard {
     }
 
     fn convict_for(&mut self, why: Summary, net: IpNet, jail: JailId, now: Mono) -> Outcome {
+        if self.is_flood(&why, jail, now) {
+            return Outcome::Counted(why.failures);
+        }
         let until = self
             .lasting(net, jail, why.proof, now)
             .map(|bantime| now.plus_seconds(bantime));

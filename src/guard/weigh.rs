@@ -12,6 +12,7 @@
 
 use ipnet::IpNet;
 
+use super::flood::{Passage, Surge};
 use super::index::Key;
 use super::slab::NONE;
 use super::{Bannet, Guard, JailId, Outcome, Pattern, Summary};
@@ -32,15 +33,21 @@ pub struct Evidence {
     pub slow: Option<u32>,
     /// `findtime.slow`, in seconds.
     pub slow_findtime: u64,
+    /// `floodrate`: so many bans on forgeable evidence a minute are believed.
+    pub flood: Option<u32>,
     /// `bannet`: what follows when members of a network are banned.
     pub bannet: Bannet,
     /// `bannet.members`: so many of them.
     pub members: u32,
 }
 
-/// A source that should be looked after, not banned.
+/// What should be looked after, and is no ban.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remark {
+    /// So many are banned on forgeable evidence that somebody forges it: no more such bans.
+    Flood(Surge),
+    /// That is over.
+    FloodOver(Surge),
     /// A phone with a wrong password, or an account that is gone.
     Phone {
         /// Who.
@@ -233,6 +240,36 @@ impl Guard {
                 kind,
             });
         }
+    }
+
+    /// Whether a ban is not made because there are too many like it.
+    pub(super) fn is_flood(&mut self, why: &Summary, jail: JailId, now: Mono) -> bool {
+        let number = usize::from(jail.0);
+        let rate = self.policies.get(number).and_then(|policy| policy.evidence.flood);
+        let (Some(rate), Some(flood), false) = (rate, self.floods.get_mut(number), why.proof.is_proven()) else {
+            return false;
+        };
+        match flood.pass(jail, rate, now) {
+            Passage::Ban => false,
+            Passage::Refused => true,
+            Passage::Begins(surge) => {
+                self.remark = Some(Remark::Flood(surge));
+                true
+            }
+            Passage::Over(surge) => {
+                self.remark = Some(Remark::FloodOver(surge));
+                false
+            }
+        }
+    }
+
+    /// Whether no bans are made on forgeable evidence at present.
+    #[must_use]
+    pub fn is_flooded(&self, jail: JailId, now: Mono) -> bool {
+        let number = usize::from(jail.0);
+        let rate = self.policies.get(number).and_then(|policy| policy.evidence.flood);
+        let flood = self.floods.get(number);
+        rate.zip(flood).is_some_and(|(rate, flood)| flood.is_flooded(rate, now))
     }
 
     /// What is to be told beside bans; looked at after each failure.

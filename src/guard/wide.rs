@@ -67,7 +67,7 @@ impl Networks {
             members: Tried::NONE,
             done: None,
         };
-        let name = self.seed.hash_of(Key::new(member, jail));
+        let name = self.seed.name_of(member);
         let network = self.table.touch(Key::new(net, jail), true, fresh)?;
         network.members.note(name, now);
         let members = network.members.within(MEMBER_SECONDS, now);

@@ -21,6 +21,7 @@ fn evidence() -> Evidence {
         challenge: Some(50),
         slow: Some(10),
         slow_findtime: 86_400,
+        flood: Some(200),
         bannet: Bannet::Off,
         members: 0,
     }
@@ -326,6 +327,7 @@ fn a_million_forged_sources_take_no_memory_and_forget_nothing_that_is_proven() {
     for source in 1000..1_001_000 {
         world.fail(source, source, Proof::Blind);
     }
+    assert!(world.guard.ban_count() < 20, "maxretry is five");
     assert!(world.guard.traced_sources() <= crate::limits::TRACES_MAX);
     assert_eq!(world.guard.known_sources(), 1);
     assert!(world.is_banned(2), "a proven ban stays");
