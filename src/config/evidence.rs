@@ -12,6 +12,7 @@ pub(super) fn built_in() -> Evidence {
         slow: Some(10),
         slow_findtime: 86_400,
         flood: Some(200),
+        halves: true,
         bannet: Bannet::Warn,
         members: 8,
     }
@@ -26,6 +27,7 @@ pub(super) fn evidence(reading: &mut Reading<'_>, section: &str) -> Option<Evide
     let slow = threshold(reading, section, "maxretry.slow")?;
     let slow_findtime = reading.seconds(section, "findtime.slow")??;
     let flood = threshold(reading, section, "floodrate")?;
+    let halves = reading.word(section, "bantime.forget")? == "half";
     let bannet = match reading.word(section, "bannet")? {
         "off" => Bannet::Off,
         "on" => Bannet::On,
@@ -42,6 +44,7 @@ pub(super) fn evidence(reading: &mut Reading<'_>, section: &str) -> Option<Evide
         slow,
         slow_findtime,
         flood,
+        halves,
         bannet,
         members,
     })

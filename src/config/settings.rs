@@ -159,6 +159,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     jail("maxretry.phone", "35", Number(1, MAXRETRY_MAX)),
     jail("maxretry.challenge", "50", Number(1, MAXRETRY_MAX)),
     jail("maxretry.slow", "10", Number(2, TRIED_MAX as u32)),
+    jail("bantime.forget", "half", Word(&["half", "all"])),
     jail("bannet", "warn", Word(&["off", "warn", "on"])),
     jail("bannet.members", "8", Number(2, TRIED_MAX as u32)),
     jail("floodrate", "200", Number(1, MAXBANS_MAX)),

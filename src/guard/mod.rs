@@ -64,12 +64,14 @@ pub(crate) use slab::{Linked, Links, List, NONE, Slab};
 
 use crate::addr;
 use crate::filter::Failure;
+use crate::limits::REASONS_MAX;
 use crate::time::Mono;
 use bans::{Bans, Entered};
 use failures::{Failures, Noted};
 use flood::Flood;
 use history::History;
 use known::Known;
+use recent::Recent;
 use traces::Traces;
 use wide::Networks;
 
@@ -187,6 +189,8 @@ pub struct Guard {
     known: Known,
     traces: Traces,
     networks: Networks,
+    /// Why the latest bans were made.
+    reasons: Recent<Summary>,
     /// Of each jail.
     floods: Vec<Flood>,
     remark: Option<Remark>,
@@ -207,10 +211,12 @@ impl Guard {
                 policies.iter().any(|policy| policy.escalation.is_some()),
                 settings.purge_age,
                 settings.seed,
-            ),
+            )
+            .halving(policies.iter().any(|policy| policy.evidence.halves)),
             known: Known::new(settings.seed),
             traces: Traces::new(settings.seed),
             networks: Networks::new(settings.seed),
+            reasons: Recent::new(REASONS_MAX, settings.seed),
             floods: vec![Flood::default(); policies.len()],
             remark: None,
             drawn: 0,
@@ -399,6 +405,7 @@ impl Guard {
             }
         }
         self.known.inherit(&old.known, &jail);
+        self.inherit_reasons(&old.reasons, &jail);
         self.traces.inherit(&old.traces, &jail);
         self.history.inherit(&old.history, jail);
         old.bans.len().saturating_sub(self.bans.len())
@@ -453,7 +460,10 @@ impl Guard {
             by_hand: false,
         };
         match self.enter(ban) {
-            Ok(displaced) => Outcome::Ban(Verdict { ban, why, displaced }),
+            Ok(displaced) => {
+                self.keep_reason(&ban, why);
+                Outcome::Ban(Verdict { ban, why, displaced })
+            }
             Err(Full) => Outcome::TableFull(Verdict {
                 ban,
                 why,

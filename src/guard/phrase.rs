@@ -2,7 +2,9 @@
 
 use core::fmt::{self, Display, Formatter};
 
-use super::{Ban, Pattern, Summary};
+use super::index::Key;
+use super::recent::Recent;
+use super::{Ban, Guard, JailId, Pattern, Summary};
 use crate::filter::{Class, Proof};
 use crate::limits::TRIED_MAX;
 use crate::time::Span;
@@ -65,11 +67,42 @@ fn words(summary: &Summary) -> (&'static str, &'static str, (&'static str, &'sta
     }
 }
 
+impl Guard {
+    /// Why a source is banned, if that is remembered: of the latest bans since the start.
+    #[must_use]
+    pub fn reason(&self, ban: &Ban) -> Option<&Summary> {
+        let summary = self.reasons.get(Key::new(ban.net, ban.jail))?;
+        // A ban by hand has no other reason.
+        (!ban.by_hand && summary.first <= ban.since).then_some(summary)
+    }
+
+    pub(super) fn keep_reason(&mut self, ban: &Ban, why: Summary) {
+        let key = Key::new(ban.net, ban.jail);
+        if let Some(kept) = self.reasons.touch(key, ban.proof.is_proven(), || why) {
+            *kept = why;
+        }
+    }
+
+    pub(super) fn inherit_reasons(
+        &mut self,
+        old: &Recent<Summary>,
+        jail: &dyn Fn(JailId) -> Option<JailId>,
+    ) {
+        old.for_each(&mut |key, why, sure| {
+            let renamed = key
+                .source()
+                .and_then(|(net, of)| Some(Key::new(net, jail(of)?)));
+            if let Some(key) = renamed {
+                self.reasons.touch(key, sure, || *why);
+            }
+        });
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use core::net::IpAddr;
 
-    use super::super::JailId;
     use super::*;
     use crate::filter::{Kind, Service};
     use crate::time::Mono;

@@ -35,6 +35,8 @@ pub struct Evidence {
     pub slow_findtime: u64,
     /// `floodrate`: so many bans on forgeable evidence a minute are believed.
     pub flood: Option<u32>,
+    /// `bantime.forget`: of earlier bans half are forgotten at a time, not all.
+    pub halves: bool,
     /// `bannet`: what follows when members of a network are banned.
     pub bannet: Bannet,
     /// `bannet.members`: so many of them.

@@ -22,6 +22,7 @@ fn evidence() -> Evidence {
         slow: Some(10),
         slow_findtime: 86_400,
         flood: Some(200),
+        halves: false,
         bannet: Bannet::Off,
         members: 0,
     }
