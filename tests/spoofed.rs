@@ -24,7 +24,9 @@ use std::time::Duration;
 use bans::{Listed, listed, ours};
 use host::{Guard, Log};
 use nix::sched::{CloneFlags, setns};
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, sendto, socket};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, sendto, socket,
+};
 use sipguard::config::Backend;
 use support::{Namespace, isolated, run};
 
@@ -38,7 +40,12 @@ impl Forger {
     fn new(machine: &Namespace) -> Forger {
         let here = File::open("/proc/thread-self/ns/net").unwrap();
         setns(File::open(machine.path()).unwrap(), CloneFlags::CLONE_NEWNET).unwrap();
-        let raw = socket(AddressFamily::Inet, SockType::Raw, SockFlag::empty(), SockProtocol::Raw);
+        let raw = socket(
+            AddressFamily::Inet,
+            SockType::Raw,
+            SockFlag::empty(),
+            SockProtocol::Raw,
+        );
         setns(here, CloneFlags::CLONE_NEWNET).unwrap();
         Forger(raw.unwrap())
     }
@@ -155,7 +162,11 @@ fn a_forger_cuts_off_nobody_but_himself(backend: Backend) {
     let forger = Forger::new(&peers[2]);
     let socket = UdpSocket::bind(("0.0.0.0", SIP)).unwrap();
     socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-    let mut pbx = Pbx { socket, log, calls: 0 };
+    let mut pbx = Pbx {
+        socket,
+        log,
+        calls: 0,
+    };
     // The PBX registers at the trunk, the phone at the PBX.
     pbx.socket.send_to(b"register", (there[0].as_str(), SIP)).unwrap();
     assert!(pbx.talks_with(&trunk, &here[0]) && pbx.talks_with(&phone, &here[1]));
@@ -178,8 +189,16 @@ fn a_forger_cuts_off_nobody_but_himself(backend: Backend) {
     guard.wait_for(&format!(" banned {} for", there[2]));
     assert!(!pbx.talks_with(&attacker, &here[2]), "the attacker is cut off");
     assert!(pbx.talks_with(&trunk, &here[0]) && pbx.talks_with(&phone, &here[1]));
-    for (address, set) in [(&there[1], "asterisk4b"), (&there[1], "asterisk4"), (&there[0], "asterisk4")] {
-        assert_eq!(listed(backend, set, address), Listed::Absent, "{address} in {set}");
+    for (address, set) in [
+        (&there[1], "asterisk4b"),
+        (&there[1], "asterisk4"),
+        (&there[0], "asterisk4"),
+    ] {
+        assert_eq!(
+            listed(backend, set, address),
+            Listed::Absent,
+            "{address} in {set}"
+        );
     }
     guard.signal("TERM");
     assert_eq!(guard.wait(), 0);
@@ -220,7 +239,10 @@ fn a_network_of_attackers_is_cut_off_as_one(backend: Backend) {
         ));
     }
     let line = guard.wait_for(" banned 203.0.113.0/24 for 10m");
-    assert!(line.contains("3 of its addresses were banned on proven evidence"), "{line}");
+    assert!(
+        line.contains("3 of its addresses were banned on proven evidence"),
+        "{line}"
+    );
     assert!(!pbx.hears(&innocent, &peer.v4(1)), "{}", ours());
     assert!(pbx.hears(&next, &peer.v4(1)));
     let unban = format!("{} unban 203.0.113.0/24", host::program_under_test());

@@ -73,7 +73,12 @@ fn verdicts(log: &[u8]) -> String {
         }
         match guard.take_remark() {
             Some(Remark::Phone { net, failures, .. }) => {
-                writeln!(verdicts, "{} a phone with a wrong password: {net}, {failures} failures", time(now)).unwrap();
+                writeln!(
+                    verdicts,
+                    "{} a phone with a wrong password: {net}, {failures} failures",
+                    time(now)
+                )
+                .unwrap();
             }
             Some(Remark::Flood(_) | Remark::FloodOver(_)) => {
                 writeln!(verdicts, "{} a flood", time(now)).unwrap();
@@ -99,10 +104,16 @@ fn check(folder: &Path) -> Option<String> {
     let path = folder.join("expected");
     let text = fs::read_to_string(&path).unwrap();
     let is_head = |line: &&str| line.starts_with('#') || line.starts_with("never ");
-    let head: String = text.lines().filter(is_head).map(|line| format!("{line}\n")).collect();
+    let head: String = text
+        .lines()
+        .filter(is_head)
+        .map(|line| format!("{line}\n"))
+        .collect();
     let never = head.lines().filter_map(|line| line.strip_prefix("never "));
     for address in never {
-        let wrong = got.lines().find(|line| line.contains(&format!(" bans {address}")));
+        let wrong = got
+            .lines()
+            .find(|line| line.contains(&format!(" bans {address}")));
         if let Some(line) = wrong {
             return Some(format!("{name}: {address} must never be banned: {line}"));
         }
@@ -116,7 +127,10 @@ fn check(folder: &Path) -> Option<String> {
 
 #[test]
 fn every_scenario_has_the_verdicts_that_are_expected_of_it() {
-    let mut folders: Vec<_> = fs::read_dir(folder()).unwrap().map(|it| it.unwrap().path()).collect();
+    let mut folders: Vec<_> = fs::read_dir(folder())
+        .unwrap()
+        .map(|it| it.unwrap().path())
+        .collect();
     folders.sort();
     assert!(folders.len() >= 10, "{folders:?}");
     let wrong: Vec<String> = folders.iter().filter_map(|folder| check(folder)).collect();
@@ -125,9 +139,17 @@ fn every_scenario_has_the_verdicts_that_are_expected_of_it() {
 
 #[test]
 fn without_the_attackers_lines_nobody_is_banned() {
-    for name in ["office-one-bad-phone", "invite-fraud-known", "roaming-phone-mistypes", "phone-old-password"] {
+    for name in [
+        "office-one-bad-phone",
+        "invite-fraud-known",
+        "roaming-phone-mistypes",
+        "phone-old-password",
+    ] {
         let log = fs::read_to_string(folder().join(name).join("log")).unwrap();
-        let innocent: Vec<&str> = log.lines().filter(|line| !line.contains("198.51.100.66")).collect();
+        let innocent: Vec<&str> = log
+            .lines()
+            .filter(|line| !line.contains("198.51.100.66"))
+            .collect();
         let got = verdicts(innocent.join("\n").as_bytes());
         assert!(!got.contains(" bans "), "{name}: {got}");
     }

@@ -157,7 +157,11 @@ fn write_evidence(f: &mut fmt::Formatter<'_>, jail: &Jail) -> fmt::Result {
     }
     line(f, origins, "counting", &"evidence: by who it may be")?;
     for (key, threshold, what) in [
-        ("maxretry.known", evidence.known, "failures where a password was right"),
+        (
+            "maxretry.known",
+            evidence.known,
+            "failures where a password was right",
+        ),
         ("maxretry.phone", evidence.phone, "failures of a phone's"),
         ("maxretry.challenge", evidence.challenge, "challenges unanswered"),
         ("maxretry.slow", evidence.slow, "accounts in findtime.slow"),
@@ -171,8 +175,17 @@ fn write_evidence(f: &mut fmt::Formatter<'_>, jail: &Jail) -> fmt::Result {
         }
     }
     if evidence.bannet != Bannet::Off && origins.get("bannet").or(origins.get("bannet.members")).is_some() {
-        let what = if evidence.bannet == Bannet::On { "banned" } else { "told" };
-        line(f, origins, "bannet", &format_args!("/24, /56, /48 {what} with {} members", evidence.members))?;
+        let what = if evidence.bannet == Bannet::On {
+            "banned"
+        } else {
+            "told"
+        };
+        line(
+            f,
+            origins,
+            "bannet",
+            &format_args!("/24, /56, /48 {what} with {} members", evidence.members),
+        )?;
     }
     if origins.get("findtime.slow").is_some() {
         line(f, origins, "findtime.slow", &Span(evidence.slow_findtime))?;

@@ -312,7 +312,10 @@ fn a_ban_is_shown_with_its_reasons() {
     assert!(text.contains(&format!("  nonce: {why}\n")), "{text}");
     assert!(text.contains("  by hand\n"), "{text}");
     let json = fake.show(Some(1), true);
-    assert!(json.contains(&format!("\"why\":\"{why}\"")) && json.contains("\"why\":null"), "{json}");
+    assert!(
+        json.contains(&format!("\"why\":\"{why}\"")) && json.contains("\"why\":null"),
+        "{json}"
+    );
 }
 
 #[test]
@@ -320,5 +323,8 @@ fn a_flood_is_shown() {
     let mut fake = Fake::new();
     assert!(!fake.show(None, false).contains("FLOOD"));
     fake.flooded = true;
-    assert!(fake.show(None, false).contains("  FLOOD     of forged sources: no bans on what may be forged\n"));
+    assert!(
+        fake.show(None, false)
+            .contains("  FLOOD     of forged sources: no bans on what may be forged\n")
+    );
 }

@@ -142,7 +142,10 @@ impl Write for Text {
         }
         out.push(b'\n');
         if jail.flooded {
-            line(out, format_args!("  FLOOD     of forged sources: no bans on what may be forged"));
+            line(
+                out,
+                format_args!("  FLOOD     of forged sources: no bans on what may be forged"),
+            );
         }
         if stats.suspicious > 0 {
             let lines = Plural(stats.suspicious, "line");

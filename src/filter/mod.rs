@@ -142,8 +142,6 @@ pub struct Sign {
 pub enum Shown {
     /// It was asked for a password. One spoofed datagram is enough.
     Challenged,
-    /// It gave the right password; the sender may have chosen the address.
-    Answered,
     /// It gave the right password, and the address is its own.
     Known,
 }

@@ -2,8 +2,9 @@
 
 use ipnet::IpNet;
 
+use super::convict::Full;
 use super::index::Key;
-use super::{Ban, Full, Guard, JailId, Settings, Stats, Tally, Trust};
+use super::{Ban, Guard, JailId, Settings, Stats, Tally, Trust};
 use crate::addr;
 use crate::filter::Proof;
 use crate::time::Mono;

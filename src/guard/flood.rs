@@ -58,7 +58,10 @@ impl Flood {
                 return Passage::Refused;
             }
             let refused = self.refused;
-            *self = Flood { at: now, ..Flood::default() };
+            *self = Flood {
+                at: now,
+                ..Flood::default()
+            };
             return Passage::Over(surge(refused));
         }
         let leaked = now.millis_since(self.at).saturating_mul(rate.into()) / (MINUTE_MS / 1000);
@@ -129,11 +132,17 @@ mod tests {
         assert!(!flood.is_flooded(200, now), "nothing came for an hour");
         let (made, said) = run(&mut flood, &mut now, 1, 10);
         assert_eq!(made, 10);
-        assert!(matches!(said[..], [Passage::Over(Surge { refused: 8_000, .. })]), "{said:?}");
+        assert!(
+            matches!(said[..], [Passage::Over(Surge { refused: 8_000, .. })]),
+            "{said:?}"
+        );
         // Or while there still is a little.
         let (mut flood, mut now) = (Flood::default(), Mono(0));
         run(&mut flood, &mut now, 20_000, 1);
         let (made, said) = run(&mut flood, &mut now, 1, 300);
-        assert!(made > 100 && matches!(said[..], [Passage::Over(_)]), "{made} {said:?}");
+        assert!(
+            made > 100 && matches!(said[..], [Passage::Over(_)]),
+            "{made} {said:?}"
+        );
     }
 }

@@ -6,9 +6,9 @@
 
 use ipnet::IpNet;
 
+use super::JailId;
 use super::index::{Key, Seed};
 use super::recent::Recent;
-use super::JailId;
 use crate::limits::{KNOWN_MAX, KNOWN_SECONDS, VOUCHED_MAX, VOUCHERS_MAX};
 use crate::time::Mono;
 
@@ -40,7 +40,10 @@ impl Names {
 
     fn or(self, other: Names) -> Names {
         let mut sum = self;
-        sum.0.iter_mut().zip(other.0).for_each(|(word, more)| *word |= more);
+        sum.0
+            .iter_mut()
+            .zip(other.0)
+            .for_each(|(word, more)| *word |= more);
         sum
     }
 
@@ -146,9 +149,7 @@ impl Known {
         // The hashes of its accounts are keyed with its seed.
         self.seed = old.seed;
         old.friends.for_each(&mut |key, friend, sure| {
-            let renamed = key
-                .source()
-                .and_then(|(net, of)| Some(Key::new(net, jail(of)?)));
+            let renamed = key.source().and_then(|(net, of)| Some(Key::new(net, jail(of)?)));
             if let Some(key) = renamed {
                 self.friends.touch(key, sure, || *friend);
             }
@@ -199,8 +200,14 @@ mod tests {
     fn a_source_is_known_for_days_and_so_are_its_accounts() {
         let mut known = Known::new(Seed([1, 2]));
         assert!(known.learn(key(1), 100, day(0)) && known.learn(key(1), 101, day(5)));
-        assert_eq!((known.has(key(1), 100, day(5)), known.has(key(1), 999, day(5))), (true, false));
-        assert_eq!((known.accounts(key(1), day(5)), known.accounts(key(2), day(5))), (2, 0));
+        assert_eq!(
+            (known.has(key(1), 100, day(5)), known.has(key(1), 999, day(5))),
+            (true, false)
+        );
+        assert_eq!(
+            (known.accounts(key(1), day(5)), known.accounts(key(2), day(5))),
+            (2, 0)
+        );
         assert!(known.is_known(key(1), day(12)) && !known.is_known(key(1), day(13)));
         // Account 100 is of the period before, then of none.
         known.learn(key(1), 101, day(12));
@@ -213,8 +220,13 @@ mod tests {
     #[test]
     fn one_account_makes_few_networks_known_a_day() {
         let mut known = Known::new(Seed([1, 2]));
-        let made = (0..1000).filter(|&number| known.learn(key(number), 100, day(0))).count();
-        assert_eq!((made, known.len()), (usize::from(VOUCHED_MAX), u32::from(VOUCHED_MAX)));
+        let made = (0..1000)
+            .filter(|&number| known.learn(key(number), 100, day(0)))
+            .count();
+        assert_eq!(
+            (made, known.len()),
+            (usize::from(VOUCHED_MAX), u32::from(VOUCHED_MAX))
+        );
         assert!(known.learn(key(0), 100, day(0)), "it is known already");
         assert!(known.learn(key(5000), 101, day(0)), "another account");
         assert!(known.learn(key(6000), 100, day(1)), "another day");
@@ -235,7 +247,9 @@ mod tests {
     fn fifty_phones_do_not_make_every_name_known() {
         let mut known = Known::new(Seed([1, 2]));
         (100..150).for_each(|account| _ = known.learn(key(1), account, day(0)));
-        let strangers = (1000..2000).filter(|&account| !known.has(key(1), account, day(0))).count();
+        let strangers = (1000..2000)
+            .filter(|&account| !known.has(key(1), account, day(0)))
+            .count();
         assert!(strangers > 700, "{strangers}");
         assert!((100..150).all(|account| known.has(key(1), account, day(0))));
         assert!(known.accounts(key(1), day(0)) > 40);

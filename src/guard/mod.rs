@@ -13,6 +13,7 @@
 
 mod bans;
 mod by_hand;
+mod convict;
 mod deadlines;
 mod doubt;
 mod effect;
@@ -66,7 +67,7 @@ use crate::addr;
 use crate::filter::Failure;
 use crate::limits::REASONS_MAX;
 use crate::time::Mono;
-use bans::{Bans, Entered};
+use bans::Bans;
 use failures::{Failures, Noted};
 use flood::Flood;
 use history::History;
@@ -174,9 +175,6 @@ pub struct Stats {
     pub suspicious: u64,
 }
 
-/// The table is full of bans that a new one may not displace.
-struct Full;
-
 /// All failures and bans.
 pub struct Guard {
     policies: Vec<Policy>,
@@ -251,7 +249,9 @@ impl Guard {
         }
         let key = Key::new(net, jail);
         let most = policy.maxretry.saturating_mul(2);
-        let keep = most.max(policy.evidence.phone.unwrap_or(0)).saturating_add(KEEP_EXTRA);
+        let keep = most
+            .max(policy.evidence.phone.unwrap_or(0))
+            .saturating_add(KEEP_EXTRA);
         match self
             .failures
             .note(key, source, failure, now, policy.findtime, keep)
@@ -435,61 +435,6 @@ impl Guard {
         if let Some(stats) = self.stats.get_mut(usize::from(jail.0)) {
             *counter(stats) += 1;
         }
-    }
-
-    fn convict(&mut self, key: Key, net: IpNet, jail: JailId, now: Mono) -> Outcome {
-        let Some(why) = self.failures.take(key) else {
-            return Outcome::Dropped;
-        };
-        self.convict_for(why, net, jail, now)
-    }
-
-    fn convict_for(&mut self, why: Summary, net: IpNet, jail: JailId, now: Mono) -> Outcome {
-        if self.is_flood(&why, jail, now) {
-            return Outcome::Counted(why.failures);
-        }
-        let until = self
-            .lasting(net, jail, why.proof, now)
-            .map(|bantime| now.plus_seconds(bantime));
-        let ban = Ban {
-            net,
-            jail,
-            since: now,
-            until,
-            proof: why.proof,
-            by_hand: false,
-        };
-        match self.enter(ban) {
-            Ok(displaced) => {
-                self.keep_reason(&ban, why);
-                Outcome::Ban(Verdict { ban, why, displaced })
-            }
-            Err(Full) => Outcome::TableFull(Verdict {
-                ban,
-                why,
-                displaced: None,
-            }),
-        }
-    }
-
-    /// Enters a new ban, and counts what came of it. Returns the ban that made room for it.
-    fn enter(&mut self, ban: Ban) -> Result<Option<Ban>, Full> {
-        let displaced = match self.bans.enter(ban) {
-            Entered::New => None,
-            Entered::Displaced(other) => {
-                self.count(ban.jail, |stats| &mut stats.displaced);
-                Some(other)
-            }
-            Entered::Full => {
-                self.count(ban.jail, |stats| &mut stats.table_full);
-                return Err(Full);
-            }
-        };
-        self.count(ban.jail, |stats| &mut stats.bans);
-        let key = Key::new(ban.net, ban.jail);
-        let bans = self.history.bans(key, ban.since).saturating_add(1);
-        self.history.note(key, bans, ban.until);
-        Ok(displaced)
     }
 
     /// Rule R2.

@@ -83,15 +83,9 @@ impl Guard {
         }
     }
 
-    pub(super) fn inherit_reasons(
-        &mut self,
-        old: &Recent<Summary>,
-        jail: &dyn Fn(JailId) -> Option<JailId>,
-    ) {
+    pub(super) fn inherit_reasons(&mut self, old: &Recent<Summary>, jail: &dyn Fn(JailId) -> Option<JailId>) {
         old.for_each(&mut |key, why, sure| {
-            let renamed = key
-                .source()
-                .and_then(|(net, of)| Some(Key::new(net, jail(of)?)));
+            let renamed = key.source().and_then(|(net, of)| Some(Key::new(net, jail(of)?)));
             if let Some(key) = renamed {
                 self.reasons.touch(key, sure, || *why);
             }
@@ -152,7 +146,10 @@ mod tests {
             (5, Class::User, true, 5, Burst, Proof::Transport),
             "5 logins for 5 unknown accounts in 12s, over a connection of its own",
         );
-        check((7, Class::Call, true, 0, Burst, Proof::Blind), "7 calls in 12s, may be forged");
+        check(
+            (7, Class::Call, true, 0, Burst, Proof::Blind),
+            "7 calls in 12s, may be forged",
+        );
         check(
             (30, Class::Auth, false, 16, Slow, Proof::Blind),
             "30 failures for 16 accounts or more in 12s (a slow scan), may be forged",

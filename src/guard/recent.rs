@@ -171,13 +171,29 @@ mod tests {
     #[test]
     fn what_was_touched_longest_ago_makes_room_and_the_sure_never_for_the_unsure() {
         let (sure, unsure) = (true, false);
-        check(&[(1, unsure), (2, unsure), (3, unsure), (1, unsure), (4, unsure)], &[1, 3, 4]);
+        check(
+            &[(1, unsure), (2, unsure), (3, unsure), (1, unsure), (4, unsure)],
+            &[1, 3, 4],
+        );
         check(&[(1, sure), (2, unsure), (3, unsure), (4, unsure)], &[1, 3, 4]);
         check(&[(1, sure), (2, sure), (3, sure), (4, unsure)], &[1, 2, 3]);
         check(&[(1, sure), (2, sure), (3, sure), (4, sure)], &[2, 3, 4]);
-        check(&[(1, unsure), (1, sure), (2, unsure), (3, unsure), (4, unsure), (5, unsure)], &[1, 4, 5]);
+        check(
+            &[
+                (1, unsure),
+                (1, sure),
+                (2, unsure),
+                (3, unsure),
+                (4, unsure),
+                (5, unsure),
+            ],
+            &[1, 4, 5],
+        );
         // Once proven, always: a later forged line makes it no less so.
-        check(&[(1, sure), (1, unsure), (2, sure), (3, sure), (4, unsure)], &[1, 2, 3]);
+        check(
+            &[(1, sure), (1, unsure), (2, sure), (3, sure), (4, unsure)],
+            &[1, 2, 3],
+        );
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! What a source did over a longer time than the ring keeps attempts: which accounts it tried, and what was asked of it
 //! that it never answered.
 
-use super::summary::{Pattern, Summary};
+use super::JailId;
 use super::index::{Key, Seed};
 use super::recent::Recent;
+use super::summary::{Pattern, Summary};
 use super::tried::Tried;
-use super::JailId;
 use crate::filter::{Failure, Kind, Proof};
 use crate::limits::{HASTY_SECONDS, PHONE_PACE_SECONDS, TRACES_MAX};
 use crate::time::Mono;
@@ -146,9 +146,7 @@ impl Traces {
     /// Takes over those of jails that are still there.
     pub(super) fn inherit(&mut self, old: &Traces, jail: &dyn Fn(JailId) -> Option<JailId>) {
         old.table.for_each(&mut |key, trace, sure| {
-            let renamed = key
-                .source()
-                .and_then(|(net, of)| Some(Key::new(net, jail(of)?)));
+            let renamed = key.source().and_then(|(net, of)| Some(Key::new(net, jail(of)?)));
             if let Some(key) = renamed {
                 self.table.touch(key, sure, || *trace);
             }

@@ -79,18 +79,19 @@ impl Guard {
     /// Takes what shows that a source is an ordinary one, or may not be.
     pub fn observe_sign(&mut self, jail: JailId, sign: &Sign, now: Mono) -> Option<Outcome> {
         let policy = self.policies.get(usize::from(jail.0))?;
-        let (known, challenge, findtime) = (policy.evidence.known, policy.evidence.challenge, policy.findtime);
+        let (known, challenge, findtime) =
+            (policy.evidence.known, policy.evidence.challenge, policy.findtime);
         if self.is_trusted(sign.addr, policy) {
             return None;
         }
         let net = self.source_net(sign.addr, policy);
         let key = Key::new(net, jail);
         match sign.shown {
-            Shown::Known | Shown::Answered => {
+            Shown::Known => {
                 if let Some(trace) = self.traces.get_mut(key) {
                     trace.challenges.count = 0;
                 }
-                if let (Shown::Known, Some(_), Some(account)) = (sign.shown, known, sign.account) {
+                if let (Some(_), Some(account)) = (known, sign.account) {
                     self.known.learn(key, account, now);
                 }
                 None
@@ -153,7 +154,11 @@ impl Guard {
             return Weight::Wait;
         };
         let (maxretry, findtime, evidence) = (policy.maxretry, policy.findtime, &policy.evidence);
-        let by_count = if count < maxretry { Weight::Wait } else { Weight::Ban };
+        let by_count = if count < maxretry {
+            Weight::Wait
+        } else {
+            Weight::Ban
+        };
         if *evidence == Evidence::default() {
             return by_count;
         }
@@ -233,7 +238,10 @@ impl Guard {
         let Some(trace) = self.traces.get_mut(Key::new(net, jail)) else {
             return;
         };
-        if trace.told.is_none_or(|told| now >= told.plus_seconds(TELL_SECONDS)) {
+        if trace
+            .told
+            .is_none_or(|told| now >= told.plus_seconds(TELL_SECONDS))
+        {
             trace.told = Some(now);
             self.remark = Some(Remark::Phone {
                 net,
@@ -248,7 +256,8 @@ impl Guard {
     pub(super) fn is_flood(&mut self, why: &Summary, jail: JailId, now: Mono) -> bool {
         let number = usize::from(jail.0);
         let rate = self.policies.get(number).and_then(|policy| policy.evidence.flood);
-        let (Some(rate), Some(flood), false) = (rate, self.floods.get_mut(number), why.proof.is_proven()) else {
+        let (Some(rate), Some(flood), false) = (rate, self.floods.get_mut(number), why.proof.is_proven())
+        else {
             return false;
         };
         match flood.pass(jail, rate, now) {
@@ -271,7 +280,8 @@ impl Guard {
         let number = usize::from(jail.0);
         let rate = self.policies.get(number).and_then(|policy| policy.evidence.flood);
         let flood = self.floods.get(number);
-        rate.zip(flood).is_some_and(|(rate, flood)| flood.is_flooded(rate, now))
+        rate.zip(flood)
+            .is_some_and(|(rate, flood)| flood.is_flooded(rate, now))
     }
 
     /// What is to be told beside bans; looked at after each failure.

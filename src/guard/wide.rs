@@ -88,7 +88,11 @@ impl Guard {
     pub fn observe_member(&mut self, ban: &Ban, kind: Kind, number: usize, now: Mono) -> Option<Wide> {
         let policy = self.policies.get(usize::from(ban.jail.0))?;
         let (bannet, enough) = (policy.evidence.bannet, policy.evidence.members);
-        let lengths = if ban.net.addr().is_ipv4() { WIDE[0] } else { WIDE[1] };
+        let lengths = if ban.net.addr().is_ipv4() {
+            WIDE[0]
+        } else {
+            WIDE[1]
+        };
         let bits = *lengths.get(number)?;
         let counts = bannet != Bannet::Off && ban.proof.is_proven() && !ban.by_hand;
         if !counts || bits >= ban.net.prefix_len() {
@@ -201,15 +205,34 @@ mod tests {
             };
             for number in 0..2 {
                 let wide = guard.observe_member(&ban, why.last, number, now);
-                found.extend(wide.map(|it| format!("{}{}", it.net, if it.outcome.is_some() { "" } else { "?" })));
+                found.extend(
+                    wide.map(|it| format!("{}{}", it.net, if it.outcome.is_some() { "" } else { "?" })),
+                );
             }
         }
         found
     }
 
-    const V4: [&str; 6] = ["192.0.2.1", "192.0.2.9", "192.0.3.7", "192.0.2.200", "192.0.2.255", "192.0.2.77"];
-    const NARROW: [&str; 4] = ["2001:db8:1:1::1", "2001:db8:1:2::1", "2001:db8:1:3::1", "2001:db8:1:4::1"];
-    const BROAD: [&str; 4] = ["2001:db8:1:100::1", "2001:db8:1:200::1", "2001:db8:1:300::1", "2001:db8:1::1"];
+    const V4: [&str; 6] = [
+        "192.0.2.1",
+        "192.0.2.9",
+        "192.0.3.7",
+        "192.0.2.200",
+        "192.0.2.255",
+        "192.0.2.77",
+    ];
+    const NARROW: [&str; 4] = [
+        "2001:db8:1:1::1",
+        "2001:db8:1:2::1",
+        "2001:db8:1:3::1",
+        "2001:db8:1:4::1",
+    ];
+    const BROAD: [&str; 4] = [
+        "2001:db8:1:100::1",
+        "2001:db8:1:200::1",
+        "2001:db8:1:300::1",
+        "2001:db8:1::1",
+    ];
 
     #[track_caller]
     fn check(bannet: Bannet, proof: Proof, ignored: &[&str], addresses: &[&str], want: &[&str]) {
@@ -225,7 +248,13 @@ mod tests {
         check(Bannet::Warn, Proof::Nonce, &[], &V4, &["192.0.2.0/24?"]);
         check(Bannet::Off, Proof::Nonce, &[], &V4, &[]);
         check(Bannet::On, Proof::Blind, &[], &V4, &[]);
-        check(Bannet::On, Proof::Nonce, &["192.0.2.3/32"], &V4, &["192.0.2.0/24?"]);
+        check(
+            Bannet::On,
+            Proof::Nonce,
+            &["192.0.2.3/32"],
+            &V4,
+            &["192.0.2.0/24?"],
+        );
     }
 
     #[test]

@@ -337,7 +337,10 @@ impl Enforce for Handle {
         let now = machine.clock.get();
         for (number, jail) in self.jails.iter().enumerate() {
             for (net, end) in machine.elements_of(jail) {
-                each((JailId(number as u16), net, Reach::Whole), end.map(|end| (end - now) as u64));
+                each(
+                    (JailId(number as u16), net, Reach::Whole),
+                    end.map(|end| (end - now) as u64),
+                );
             }
         }
         Ok(())

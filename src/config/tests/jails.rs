@@ -368,8 +368,19 @@ fn what_counts_beside_failures_is_set_or_switched_off() {
         assert_eq!(it.slow_findtime, findtime, "{keys}");
     };
     check("", [Some(150), Some(35), Some(50), Some(10)], 86_400);
-    assert_eq!(Config::built_in().jails[0].evidence, read("[asterisk]\nenabled = true\n").unwrap().0.jails[0].evidence);
-    check("maxretry.known =\nmaxretry.phone =\nmaxretry.challenge =\nmaxretry.slow =\n", [None; 4], 86_400);
-    check("maxretry.known = 7\nfindtime.slow = 2d\n", [Some(7), Some(35), Some(50), Some(10)], 172_800);
+    assert_eq!(
+        Config::built_in().jails[0].evidence,
+        read("[asterisk]\nenabled = true\n").unwrap().0.jails[0].evidence
+    );
+    check(
+        "maxretry.known =\nmaxretry.phone =\nmaxretry.challenge =\nmaxretry.slow =\n",
+        [None; 4],
+        86_400,
+    );
+    check(
+        "maxretry.known = 7\nfindtime.slow = 2d\n",
+        [Some(7), Some(35), Some(50), Some(10)],
+        172_800,
+    );
     check("counting = plain\nmaxretry.known = 7\n", [None; 4], 0);
 }

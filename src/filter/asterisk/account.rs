@@ -54,6 +54,9 @@ mod tests {
         }
         assert_ne!(account(b"100"), account(b"101"));
         assert_ne!(account(b"100"), extension(b"100"));
-        assert_eq!([account(b""), account(b"<unknown>"), account(b"sip:@h")], [None; 3]);
+        assert_eq!(
+            [account(b""), account(b"<unknown>"), account(b"sip:@h")],
+            [None; 3]
+        );
     }
 }

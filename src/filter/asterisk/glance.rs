@@ -5,7 +5,7 @@
 
 use crate::filter::cursor::Cursor;
 
-use super::{chan_sip, header};
+use super::{chan_sip, header, security};
 
 /// A record that says nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,7 @@ pub(super) enum Idle {
 #[inline(always)]
 pub(super) fn idle(line: &[u8], date_bytes: u8) -> Option<Idle> {
     const VERBOSE: u64 = word(b"] VERBOS");
+    const SECURITY: u64 = word(b"] SECURI");
     const NOTICE: u64 = word(b"] NOTICE");
     const WARNING: u64 = word(b"] WARNIN");
     let (mark, rest) = line
@@ -33,6 +34,7 @@ pub(super) fn idle(line: &[u8], date_bytes: u8) -> Option<Idle> {
             let rest = rest.strip_prefix(b"E[")?;
             (!header::shows_packet(rest)).then_some(Idle::Verbose)
         }
+        SECURITY => event(rest.strip_prefix(b"TY[")?),
         NOTICE => message(rest.strip_prefix(b"[")?),
         WARNING => message(rest.strip_prefix(b"G[")?),
         _ => None,
@@ -41,6 +43,14 @@ pub(super) fn idle(line: &[u8], date_bytes: u8) -> Option<Idle> {
 
 const fn word(text: &[u8; 8]) -> u64 {
     u64::from_le_bytes(*text)
+}
+
+/// A SECURITY record, from its thread on: chan_sip's harmless events. PJSIP's show what a source is.
+fn event(rest: &[u8]) -> Option<Idle> {
+    let mut cursor = Cursor::new(rest);
+    let thread = thread(&mut cursor)?;
+    cursor.literal(b"res_security_log.c: SecurityEvent=\"")?;
+    security::is_idle(cursor.rest()).then_some(Idle::Record(thread))
 }
 
 /// A NOTICE or WARNING, from its thread on: chan_sip's are the most frequent.
@@ -80,7 +90,18 @@ mod tests {
             ("NOTICE[1893] chan_sip.c: Peer '1' is now Reachable.", record),
             ("WARNING[1893] chan_sip.c: Retransmission timeout reached", record),
             (
-                "SECURITY[1893] res_security_log.c: SecurityEvent=\"ChallengeSent\",",
+                "SECURITY[1893] res_security_log.c: SecurityEvent=\"ChallengeSent\",EventTV=\"1795351367-488505\",\
+                 Severity=\"Informational\",Service=\"SIP\",",
+                record,
+            ),
+            (
+                "SECURITY[1893] res_security_log.c: SecurityEvent=\"SuccessfulAuth\",\
+                 EventTV=\"2026-11-22T11:23:41.615+0000\",Severity=\"Informational\",Service=\"SIP\",",
+                record,
+            ),
+            (
+                "SECURITY[1893] res_security_log.c: SecurityEvent=\"SuccessfulAuth\",\
+                 EventTV=\"2026-11-22T11:23:41.615+0000\",Severity=\"Informational\",Service=\"PJSIP\",",
                 None,
             ),
             (

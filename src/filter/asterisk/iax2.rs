@@ -80,7 +80,9 @@ fn rejected(rest: &[u8]) -> Option<Outcome> {
         return Some(Err(Miss::Nothing));
     }
     let called = extension(cursor.rest());
-    Some(Ok(Finding::new(address, Service::Iax2, Class::Call).naming(called)))
+    Some(Ok(
+        Finding::new(address, Service::Iax2, Class::Call).naming(called)
+    ))
 }
 
 /// The messages that begin with `Host %s `, where the first value is the packet's source and all text of the sender

@@ -49,7 +49,7 @@ fn is_harmless(rest: &[u8]) -> bool {
 /// What an event that is no offence shows about a source, and for which account.
 ///
 /// A right answer proves the address where the event names the packet's source; chan_sip's may name another, which the
-/// sender chose, and who authenticates without a password proves nothing.
+/// sender chose, and shows nothing. Nor does who authenticates without a password.
 pub(super) fn sign(message: &[u8]) -> Option<(IpAddr, Option<u32>, Shown)> {
     let mut cursor = Cursor::new(message);
     cursor.literal(b"SecurityEvent=\"")?;
@@ -71,11 +71,27 @@ pub(super) fn sign(message: &[u8]) -> Option<(IpAddr, Option<u32>, Shown)> {
     cursor.ends()?;
     let shown = match (service, succeeded) {
         (b"PJSIP" | b"AMI", true) => Shown::Known,
-        (b"SIP", true) => Shown::Answered,
         (b"PJSIP", false) => Shown::Challenged,
         (_, _) => return None,
     };
     Some((who.addr, account(who.account), shown))
+}
+
+/// Whether an event, from its name on, is one of those of chan_sip's that say nothing.
+#[inline]
+pub(super) fn is_idle(rest: &[u8]) -> bool {
+    const CHAN_SIP: &[u8] = b"\",Severity=\"Informational\",Service=\"SIP\",";
+    let name = |name: &[u8]| rest.strip_prefix(name);
+    let Some(time) = name(b"ChallengeSent\",EventTV=\"").or_else(|| name(b"SuccessfulAuth\",EventTV=\""))
+    else {
+        return false;
+    };
+    // A time is one of two lengths, see `is_event_time`.
+    let behind = |bytes: usize| {
+        time.get(bytes..)
+            .is_some_and(|behind| behind.starts_with(CHAN_SIP))
+    };
+    behind(17) || behind(28)
 }
 
 struct Event {
@@ -417,4 +433,63 @@ fn first_pair(mut cursor: Cursor<'_>, account: &[u8], next: &[u8]) -> Option<Res
     cursor.literal(next)?;
     cursor.tail(b"\"")?;
     Some(Ok(addr))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(name: &str, service: &str, session: &str, tail: &str) -> String {
+        format!(
+            "SecurityEvent=\"{name}\",EventTV=\"2026-11-22T10:56:20.604+0000\",Severity=\"Informational\",\
+             Service=\"{service}\",EventVersion=\"1\",AccountID=\"112\",SessionID=\"{session}\",\
+             LocalAddress=\"IPV4/UDP/192.0.2.10/5060\",RemoteAddress=\"IPV4/UDP/203.0.113.50/51881\"{tail}"
+        )
+    }
+
+    #[track_caller]
+    fn check(message: &str, want: Option<(&str, Shown)>) {
+        let want = want.map(|(address, shown)| (address.parse().unwrap(), account(b"112"), shown));
+        assert_eq!(sign(message.as_bytes()), want, "{message}");
+        if is_idle(&message.as_bytes()["SecurityEvent=\"".len()..]) {
+            assert_eq!((read(message.as_bytes()), want), (Err(Miss::Nothing), None));
+        }
+    }
+
+    #[test]
+    fn right_passwords_and_challenges_are_signs_where_the_address_is_the_senders() {
+        let known = Some(("203.0.113.50", Shown::Known));
+        let challenged = Some(("203.0.113.50", Shown::Challenged));
+        let right = ",UsingPassword=\"1\"";
+        check(&event("SuccessfulAuth", "PJSIP", "x", right), known);
+        check(
+            &event(
+                "SuccessfulAuth",
+                "AMI",
+                "0x1",
+                &format!("{right},SessionTV=\"x\""),
+            ),
+            known,
+        );
+        check(
+            &event("SuccessfulAuth", "PJSIP", "x", ",UsingPassword=\"0\""),
+            None,
+        );
+        check(&event("SuccessfulAuth", "PJSIP", "x", ""), None);
+        check(&event("SuccessfulAuth", "SIP", "0x1", right), None);
+        check(
+            &event("ChallengeSent", "PJSIP", "x", ",Challenge=\"\""),
+            challenged,
+        );
+        check(&event("ChallengeSent", "SIP", "0x1", ",Challenge=\"2a\""), None);
+        check(&event("ChallengeSent", "AMI", "0x1", ",Challenge=\"2a\""), None);
+        // The sender's Call-ID holds an event of its own; what stands behind it is true.
+        let planted = "y\",LocalAddress=\"IPV4/UDP/192.0.2.10/5060\",RemoteAddress=\"IPV4/UDP/198.51.100.66/1\",\
+                       UsingPassword=\"1\",SessionID=\"z";
+        check(&event("SuccessfulAuth", "PJSIP", planted, right), known);
+        check(
+            &event("ChallengeSent", "PJSIP", planted, ",Challenge=\"\""),
+            challenged,
+        );
+    }
 }
