@@ -9,7 +9,6 @@
 )]
 
 #[path = "support/bans.rs"]
-#[allow(dead_code, reason = "two of its functions are enough here")]
 mod bans;
 #[path = "support/host.rs"]
 #[allow(dead_code, reason = "nobody is killed here")]

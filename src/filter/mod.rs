@@ -90,10 +90,8 @@ impl Lens {
         match &self.own {
             None => reading,
             Some(own) if matches!(reading, Reading::Nothing | Reading::Sign(_)) => {
-                match own.read(line, context) {
-                    Reading::Nothing => reading,
-                    found => found,
-                }
+                let found = own.read(line, context);
+                if found == Reading::Nothing { reading } else { found }
             }
             Some(own) if own.ignores(line, context) => Reading::Nothing,
             Some(_) => reading,

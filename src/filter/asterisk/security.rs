@@ -319,7 +319,7 @@ fn pjsip_rule(mut cursor: Cursor<'_>, name: &[u8]) -> Option<Outcome> {
 fn sip_finding(who: &Who<'_>, class: Class) -> Finding {
     let named = match class {
         Class::Call => extension(who.account),
-        _ => account(who.account),
+        Class::Auth | Class::User | Class::Acl | Class::Proto => account(who.account),
     };
     let finding = Finding::new(who.addr, Service::Sip, class).naming(named);
     finding.proven(Proof::Claimed)

@@ -119,9 +119,10 @@ fn address(source: u32) -> IpAddr {
 }
 
 fn banned(outcome: &Outcome) -> Option<Verdict> {
-    match outcome {
-        Outcome::Ban(verdict) => Some(*verdict),
-        _ => None,
+    if let Outcome::Ban(verdict) = outcome {
+        Some(*verdict)
+    } else {
+        None
     }
 }
 
@@ -392,4 +393,60 @@ fn a_ban_is_of_the_reach_that_its_proof_allows() {
     (0..5).for_each(|account| _ = world.fail(7, account, Proof::Blind));
     let ban: Ban = *world.guard.standing(address(7).into(), JAIL).unwrap().0;
     assert_eq!(world.guard.reach(&ban), super::super::Reach::Opened);
+}
+
+/// Numbers that look random, the same in every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u32) -> u32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (self.0 >> 33) as u32 % limit
+    }
+}
+
+#[test]
+fn no_sequence_of_forgeable_evidence_cuts_off_what_answers_us() {
+    let mut random = Random(6);
+    for _ in 0..30 {
+        let mut world = world(evidence());
+        let mut made = 0;
+        for _ in 0..3_000 {
+            let (source, account) = (random.below(12), random.below(20));
+            match random.below(12) {
+                0 => world.wait(u64::from(random.below(90))),
+                1 => _ = world.sign(source, account, Shown::Known),
+                2 => _ = world.sign(source, account, Shown::Challenged),
+                3 => _ = world.fail_at(source, account, Proof::Blind, Class::Call),
+                4 => _ = world.fail_at(source, account, Proof::Claimed, Class::User),
+                _ => _ = world.fail(source, account, Proof::Blind),
+            }
+            made = made.max(world.guard.ban_count());
+            for ban in world.guard.bans() {
+                assert_eq!(world.guard.reach(ban), super::super::Reach::Opened, "{ban:?}");
+            }
+        }
+        assert!(made > 0, "else nothing is shown");
+    }
+}
+
+#[test]
+fn in_a_flood_only_what_is_proven_is_banned_until_it_is_over() {
+    let mut world = world(evidence());
+    let mut told = 0;
+    for source in 1..16_000 {
+        for account in 0..5 {
+            world.fail(source, account, Proof::Blind);
+        }
+        told += u32::from(matches!(world.guard.take_remark(), Some(Remark::Flood(_))));
+    }
+    assert_eq!((told, world.guard.ban_count()), (1, crate::limits::FLOOD_BURST));
+    assert!(world.guard.is_flooded(JAIL, world.now));
+    (0..5).for_each(|account| _ = world.fail(900_000, account, Proof::Nonce));
+    assert!(world.is_banned(900_000), "who is proven");
+    assert!(!world.is_banned(15_999), "who may be forged");
+    world.wait(3_600);
+    (0..5).for_each(|account| _ = world.fail(900_001, account, Proof::Blind));
+    assert!(world.is_banned(900_001) && !world.guard.is_flooded(JAIL, world.now));
+    assert!(matches!(world.guard.take_remark(), Some(Remark::FloodOver(surge)) if surge.refused > 3_000));
 }
