@@ -252,6 +252,9 @@ pub const KERNEL_ABSENT_SECONDS: u64 = 10;
 /// How often at most we look which addresses, gateways and resolvers are our own, in seconds.
 pub const OWN_LOOK_SECONDS: u64 = 5;
 
+/// How long after the kernel has told of a change of addresses or routes we look, in seconds.
+pub const OWN_SETTLE_SECONDS: u64 = 1;
+
 /// `sipguard test`: attempts that later lines may still join. A flood of one source and account needs a few; an
 /// attempt with an id of its own needs one for ten seconds, so that 1,600 such attempts a second count exactly.
 pub const ATTEMPTS_MAX: u32 = 16_384;
@@ -328,7 +331,7 @@ pub const ACCEPT_RETRY_SECONDS: u64 = 1;
 /// Descriptors that the loop waits for: signals, logs, the kernel, the control socket and its clients, and some
 /// that are still to come.
 pub const DESCRIPTORS_MAX: usize = 16;
-const _: () = assert!(CLIENTS_MAX + 4 <= DESCRIPTORS_MAX);
+const _: () = assert!(CLIENTS_MAX + 5 <= DESCRIPTORS_MAX);
 
 /// Longest answer that a client of ours reads: the largest table, listed as JSON.
 pub const CLIENT_ANSWER_BYTES_MAX: u64 = 256 * MAXBANS_MAX as u64;

@@ -218,6 +218,27 @@ fn a_forger_cuts_off_nobody_but_himself_by_ipset() {
     });
 }
 
+#[test]
+fn what_the_box_gets_and_loses_is_known_without_a_ban() {
+    isolated("what_the_box_gets_and_loses_is_known_without_a_ban", || {
+        machine(Backend::Nftables, "");
+        let guard = Guard::start(&["--config", "/mnt/jail.local"]);
+        let shown = |address: &str| run(&format!("{} status", host::program_under_test())).contains(address);
+        assert!(!shown("203.0.113.9"));
+        run("ip link add lan0 type veth peer name lan1");
+        run("ip link set lan0 up");
+        run("ip addr add 203.0.113.9/24 dev lan0");
+        run("ip route add default via 203.0.113.250");
+        host::wait_until("they are shown as trusted", || {
+            shown("203.0.113.9") && shown("203.0.113.250")
+        });
+        run("ip addr del 203.0.113.9/24 dev lan0");
+        host::wait_until("it is not ours any more", || !shown("203.0.113.9"));
+        guard.signal("TERM");
+        assert_eq!(guard.wait(), 0);
+    });
+}
+
 /// Members of a network of attackers are banned one by one, then the network: its other addresses are cut off, too.
 fn a_network_of_attackers_is_cut_off_as_one(backend: Backend) {
     machine(backend, "maxretry = 1\nbannet = on\nbannet.members = 3\n");

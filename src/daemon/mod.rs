@@ -22,6 +22,7 @@ use crate::guard::{Guard, Seed, Settings, Trust};
 use crate::power::{Plan, Powers, Writable};
 use crate::sys::clock_set::ClockSet;
 use crate::sys::poll::{Interest, Place, Waiting};
+use crate::sys::routes::Routes;
 use crate::sys::signals::{Request, Signals};
 use crate::sys::{Fault, caps, clock, own};
 use crate::tail::{Start, Tail, What};
@@ -53,6 +54,8 @@ pub struct Daemon {
     control: Option<Control>,
     /// Where it is heard that the wall clock was set; a kernel may lack it.
     clock_set: Option<ClockSet>,
+    /// Tells when this box has got or lost an address.
+    routes: Option<Routes>,
     /// Since when it guards.
     since: Mono,
     /// How often another configuration was taken over.
@@ -74,6 +77,8 @@ impl Daemon {
         let control = if dry_run { None } else { requests::open(&config)? };
         let mut tail = Tail::new()?;
         let jails = Jails::new(&config);
+        // Before our addresses are listed. Where changes cannot be heard, they are looked for after bans.
+        let routes = Routes::new().ok();
         let mut guard = new_guard(&config)?;
         let utc = clock::utc().map_err(|source| Fault::new("cannot read the clock", source))?;
         let made = if dry_run {
@@ -112,6 +117,7 @@ impl Daemon {
             watch,
             control,
             clock_set: ClockSet::new().ok(),
+            routes,
             since: now,
             reloads: 0,
             powers,
@@ -144,6 +150,8 @@ impl Daemon {
             let kernel = kernel.map(|events| waiting.add(events, Interest::Read));
             let clock = self.clock_set.as_ref();
             let clock = clock.map(|set| waiting.add(set.as_fd(), Interest::Read));
+            let routes = self.routes.as_ref();
+            let routes = routes.map(|routes| waiting.add(routes.as_fd(), Interest::Read));
             let control = self.control.as_ref();
             let clients = control.and_then(|control| control.enroll(&mut waiting));
             let ready = waiting.wait(timeout)?;
@@ -158,6 +166,7 @@ impl Daemon {
             self.tell_of_files();
             let heard = Heard {
                 kernel_changed: kernel.is_some_and(|place| ready.has(place)),
+                routes_changed: routes.is_some_and(|place| ready.has(place)) && self.hears_routes(),
                 clock_was_set: clock.is_some_and(|place| ready.has(place)) && self.hears_clock(),
             };
             more = self.watch.turn(&mut self.tail, heard, (now, clock::utc()?));
@@ -182,6 +191,15 @@ impl Daemon {
         let heard = self.clock_set.as_mut().map(ClockSet::take);
         if let Some(Err(_)) = heard {
             self.clock_set = None;
+        }
+        matches!(heard, Some(Ok(true)))
+    }
+
+    /// Whether this box has got or lost an address or a route.
+    fn hears_routes(&mut self) -> bool {
+        let heard = self.routes.as_mut().map(Routes::take);
+        if let Some(Err(_)) = heard {
+            self.routes = None;
         }
         matches!(heard, Some(Ok(true)))
     }

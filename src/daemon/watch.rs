@@ -21,7 +21,7 @@ use crate::escape::Escaped;
 use crate::filter::{Context, Failure, Reading, Suspicion};
 use crate::firewall::{self, Enforce, Firewall};
 use crate::guard::{Ban, Effect, Guard, JailId, Outcome, Source, Trust, Verdict};
-use crate::limits::{CHANGES_PER_BATCH, JAILS_MAX, OWN_LOOK_SECONDS};
+use crate::limits::{CHANGES_PER_BATCH, JAILS_MAX, OWN_LOOK_SECONDS, OWN_SETTLE_SECONDS};
 use crate::store::Disk;
 use crate::sys::Fault;
 use crate::sys::disk::Directory;
@@ -81,6 +81,8 @@ pub struct Watch<K = Firewall, D = Directory> {
 pub struct Heard {
     /// Somebody else has changed nf_tables.
     pub kernel_changed: bool,
+    /// This box has got or lost an address or a route.
+    pub routes_changed: bool,
     /// The wall clock was set.
     pub clock_was_set: bool,
 }
@@ -289,6 +291,10 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
         self.begin_turn(now, utc);
         if heard.clock_was_set {
             self.clock_was_set();
+        }
+        if heard.routes_changed && self.own_at.is_none() {
+            // Changes come together: an interface, its addresses, their routes.
+            self.own_at = Some(self.own_rests.max(self.now.plus_seconds(OWN_SETTLE_SECONDS)));
         }
         self.look_at_kernel(heard.kernel_changed);
         let more = logs.read(now, &mut |line| self.line(&line));

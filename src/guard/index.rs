@@ -89,12 +89,23 @@ pub(crate) struct Index {
 }
 
 const CELLS_MIN: u32 = 1_024;
+const CELLS_FEW: u32 = 64;
 
 impl Index {
     pub(crate) fn new(seed: Seed) -> Index {
+        Index::with_cells(CELLS_MIN, seed)
+    }
+
+    /// One that most likely stays small.
+    pub(crate) fn small(seed: Seed) -> Index {
+        Index::with_cells(CELLS_FEW, seed)
+    }
+
+    /// `cells` is a power of two.
+    fn with_cells(cells: u32, seed: Seed) -> Index {
         Index {
-            cells: vec![0; CELLS_MIN as usize],
-            mask: CELLS_MIN - 1,
+            cells: vec![0; cells as usize],
+            mask: cells - 1,
             entries: 0,
             seed,
         }

@@ -36,7 +36,7 @@ impl<T> Recent<T> {
     pub(super) fn new(capacity: u32, seed: Seed) -> Recent<T> {
         Recent {
             rows: Slab::new(capacity),
-            index: Index::new(seed),
+            index: Index::small(seed),
             unsure: List::EMPTY,
             sure: List::EMPTY,
         }

@@ -14,6 +14,7 @@ pub mod memory;
 pub mod netlink;
 pub mod own;
 pub mod poll;
+pub mod routes;
 pub mod seccomp;
 pub mod signals;
 pub mod uapi;

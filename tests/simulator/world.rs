@@ -287,6 +287,7 @@ impl World {
         let (now, utc, time) = (self.mono(), Wall(self.wall()), self.now());
         let heard = Heard {
             kernel_changed: self.hears_kernel(),
+            routes_changed: false,
             clock_was_set: std::mem::take(&mut self.clock_was_set),
         };
         let running = self.running.as_mut().unwrap();
