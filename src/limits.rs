@@ -415,6 +415,9 @@ pub const VOUCHED_MAX: u8 = 8;
 /// Time between two attempts of a phone, at least, in seconds: phones wait 20 seconds and more after a refusal.
 pub const PHONE_PACE_SECONDS: u64 = 15;
 
+/// How far back the failures of a phone count, if findtime is longer, in seconds: what bounds a phone is its pace.
+pub const PHONE_FINDTIME_SECONDS: u64 = 600;
+
 /// Who has tried faster than a phone does is not taken for one for so many seconds.
 pub const HASTY_SECONDS: u64 = 3_600;
 

@@ -17,7 +17,7 @@ use super::index::Key;
 use super::slab::NONE;
 use super::{Bannet, Guard, JailId, Outcome, Pattern, Summary};
 use crate::filter::{Class, Failure, Kind, Proof, Service, Shown, Sign};
-use crate::limits::{PHONE_PACE_SECONDS, TRIED_MAX};
+use crate::limits::{PHONE_FINDTIME_SECONDS, PHONE_PACE_SECONDS, TRIED_MAX};
 use crate::time::Mono;
 
 /// What a jail takes into account beside the number of failures. `None` of a threshold: it does not.
@@ -25,7 +25,7 @@ use crate::time::Mono;
 pub struct Evidence {
     /// `maxretry.known`: failures of a source that gave right passwords.
     pub known: Option<u32>,
-    /// `maxretry.phone`: failures of a phone with a wrong password.
+    /// `maxretry.phone`: failures of a phone with a wrong password, within ten minutes or findtime.
     pub phone: Option<u32>,
     /// `maxretry.challenge`: challenges that nobody answered.
     pub challenge: Option<u32>,
@@ -201,7 +201,7 @@ impl Guard {
             };
         }
         match phone {
-            Some(most) if count >= maxretry && count < most && calm && self.is_phone(key) => {
+            Some(most) if count >= maxretry && calm && self.is_phone(key, most, now) => {
                 self.tell_of_phone((net, jail), failure.kind, count, now);
                 Weight::Wait
             }
@@ -209,14 +209,14 @@ impl Guard {
         }
     }
 
-    /// Whether all attempts of a source in the ring are on one account, and as far apart as those of a phone. An
-    /// attempt of before a restart is on any.
-    fn is_phone(&self, key: Key) -> bool {
+    /// Whether all attempts of a source in the ring are on one account, and as far apart as those of a phone, and fewer
+    /// than `most` in the last minutes. An attempt of before a restart is on any.
+    fn is_phone(&self, key: Key, most: u32, now: Mono) -> bool {
         let Some(account) = self.failures.account(key) else {
             return false;
         };
         let mut id = self.failures.accounts.at(account).attempts.first;
-        let (mut name, mut before) = (None, None);
+        let (mut name, mut before, mut recent) = (None, None, 0);
         while id != NONE {
             let entry = self.failures.entries.at(id);
             id = entry.of_source.next;
@@ -229,9 +229,10 @@ impl Guard {
                 return false;
             }
             (name, before) = (name.or(entry.account), Some(entry.at));
+            recent += u32::from(now <= entry.at.plus_seconds(PHONE_FINDTIME_SECONDS));
         }
         // One attempt has no pace.
-        name.is_some() && self.failures.accounts.at(account).counted > 1
+        name.is_some() && recent < most && self.failures.accounts.at(account).counted > 1
     }
 
     fn tell_of_phone(&mut self, (net, jail): (IpNet, JailId), kind: Kind, failures: u32, now: Mono) {

@@ -171,6 +171,18 @@ fn a_phone_with_a_wrong_password_is_told_of_and_not_banned() {
 }
 
 #[test]
+fn a_phone_is_none_the_worse_for_a_long_findtime() {
+    let mut world = world(evidence());
+    world.guard.policies[0].findtime = 86_400;
+    world.guard.policies[0].maxretry = 2;
+    for _ in 0..500 {
+        assert_eq!(world.fail(7, 100, Proof::Nonce), None);
+        world.wait(30);
+    }
+    assert!(world.fail(8, 100, Proof::Nonce).is_none() && world.fail(8, 100, Proof::Nonce).is_some());
+}
+
+#[test]
 fn calls_are_no_phone_with_a_wrong_password() {
     let mut world = world(evidence());
     let banned = (0..10).find(|_| {
