@@ -41,8 +41,12 @@ fn keys_of_jail(old: &Jail, new: &Jail) -> Vec<&'static str> {
         ignoreip,
         blocks,
         reach,
+        actions,
+        maxmatches,
         origins: _,
     } = new;
+    // What nobody wrote is what `maxretry` is.
+    let follows = (*maxmatches, old.maxmatches) == (*maxretry, old.maxretry);
     differing(&[
         ("filter", *filter != old.filter),
         ("failregex", *own != old.own),
@@ -54,7 +58,8 @@ fn keys_of_jail(old: &Jail, new: &Jail) -> Vec<&'static str> {
         ("bantime.increment", *escalation != old.escalation),
         ("counting", *evidence != old.evidence),
         ("ignoreip", *ignoreip != old.ignoreip),
-        ("action", *blocks != old.blocks),
+        ("action", (blocks, actions) != (&old.blocks, &old.actions)),
+        ("maxmatches", *maxmatches != old.maxmatches && !follows),
         ("reach", *reach != old.reach),
     ])
 }
@@ -73,6 +78,7 @@ fn keys_of_all(old: &Config, new: &Config) -> Vec<&'static str> {
         socket,
         user,
         readlogs,
+        notifyuser,
         origins: _,
     } = new;
     differing(&[
@@ -86,6 +92,10 @@ fn keys_of_all(old: &Config, new: &Config) -> Vec<&'static str> {
         ("onstop", *onstop != old.onstop),
         ("user (in force after a restart)", *user != old.user),
         ("readlogs (in force after a restart)", *readlogs != old.readlogs),
+        (
+            "notifyuser (in force after a restart)",
+            *notifyuser != old.notifyuser,
+        ),
         ("socket (in force after a restart)", *socket != old.socket),
     ])
 }

@@ -2,11 +2,13 @@
 
 use ipnet::IpNet;
 
+use super::action::{self, Actions};
 use super::filter::{self, Named};
-use super::ini::Place;
+use super::ini::{DEFAULT, Place};
 use super::reading::{Reading, shown};
 use super::value::{Ignored, ignored};
-use super::{FilterName, Jail, Reach, action, escalation, evidence, expressions};
+use super::{FilterName, Jail, Reach, escalation, evidence, expressions};
+use crate::action::Role;
 use crate::limits::{FILES_MAX, IGNOREIP_MAX, JAIL_NAME_BYTES_MAX};
 
 /// Reads an enabled jail; `None` after a mistake, or if we have no such filter.
@@ -25,8 +27,17 @@ pub(super) fn jail(reading: &mut Reading<'_>, name: &str, place: Option<Place>) 
         Some("all") => Reach::All,
         _ => Reach::Proof,
     };
-    let blocks = action::blocks(reading, name);
-    if blocks.is_empty() {
+    let own = [name, DEFAULT]
+        .iter()
+        .any(|section| reading.ini.is_written(section, "maxmatches"));
+    let maxmatches = if own {
+        reading.number(name, "maxmatches")
+    } else {
+        maxretry
+    };
+    let Actions { blocks, others } = action::actions(reading, name, bantime.flatten());
+    let runs = others.iter().any(|action| action.role() == Role::Commands);
+    if blocks.is_empty() && !runs {
         let what = format!("[{name}] has no firewall action: it bans, but nothing is blocked");
         reading.warn(place, what);
     }
@@ -48,6 +59,8 @@ pub(super) fn jail(reading: &mut Reading<'_>, name: &str, place: Option<Place>) 
         ignoreip,
         blocks,
         reach,
+        actions: others,
+        maxmatches: maxmatches?,
         origins,
     })
 }
