@@ -428,8 +428,8 @@ pub const NETWORKS_MAX: u32 = 1_024;
 pub const MEMBER_SECONDS: u64 = 86_400;
 
 /// Bans on forgeable evidence beyond `floodrate` that are made before they are taken for a flood of forged sources: a
-/// botnet of ten thousand is banned at once.
-pub const FLOOD_BURST: u32 = 12_000;
+/// botnet of thirty thousand hosts is banned at once.
+pub const FLOOD_BURST: u32 = 32_768;
 
 /// Bans whose reasons are remembered, to be shown by `status`: the latest, proven ones longest.
 pub const REASONS_MAX: u32 = 1_024;

@@ -309,7 +309,7 @@ fn a_ban_is_shown_with_its_reasons() {
     fake.answer(true);
     let why = "5 wrong passwords for 4 accounts in 0s, answered our challenge";
     let text = fake.show(Some(1), false);
-    assert!(text.contains(&format!("  nonce: {why}\n")), "{text}");
+    assert!(text.contains(&format!("  nonce\n    {why}\n")), "{text}");
     assert!(text.contains("  by hand\n"), "{text}");
     let json = fake.show(Some(1), true);
     assert!(

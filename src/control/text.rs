@@ -180,9 +180,9 @@ impl Write for Text {
         };
         let proof = if ban.by_hand { "by hand" } else { ban.proof.name() };
         let force = if in_force { "" } else { "  NOT IN FORCE" };
-        match banned.phrase() {
-            Some(why) => line(out, format_args!("  {proof}{force}: {why}")),
-            None => line(out, format_args!("  {proof}{force}")),
+        line(out, format_args!("  {proof}{force}"));
+        if let Some(why) = banned.phrase() {
+            line(out, format_args!("    {why}"));
         }
     }
 
