@@ -1,4 +1,5 @@
-//! What is no failure and shows what a source is, and what is to be said of sources that are not banned.
+//! What a line shows of a source: a failure, or a sign of what it is; and what is to be said of sources that are not
+//! banned.
 
 use log::{debug, warn};
 
@@ -6,13 +7,57 @@ use super::{TARGET, Watch};
 use crate::addr::HostOrNet;
 use crate::daemon::jails::JailBits;
 use crate::daemon::report::Count;
-use crate::filter::{Class, Kind, Shown, Sign};
+use crate::filter::{Class, Failure, Kind, Shown, Sign};
 use crate::firewall::Enforce;
-use crate::guard::{Ban, Remark, WIDE};
+use crate::guard::{Ban, JailId, Outcome, Remark, Source, Verdict, WIDE};
 use crate::store::Disk;
 use crate::tail::Line;
+use crate::time::Wall;
 
 impl<K: Enforce, D: Disk> Watch<K, D> {
+    /// Somebody failed.
+    pub(super) fn failure(&mut self, failure: &Failure, line: &Line<'_>, jails: JailBits) {
+        let source = Source(line.file.0);
+        for jail in jails {
+            if line.backlog && self.is_over(failure, jail) {
+                continue;
+            }
+            let outcome = self.guard.observe(jail, source, failure, self.now);
+            if matches!(outcome, Outcome::Counted(_) | Outcome::Joined | Outcome::Ban(_)) {
+                self.notices.line(jail, failure.addr, line.bytes);
+            }
+            debug!(target: TARGET, "{} {} {outcome:?} jail={}", failure.addr, failure.kind, self.jails.name(jail));
+            if let Some(state) = &mut self.state {
+                state.failures_changed(self.now, self.utc);
+            }
+            self.remark();
+            self.judged(&outcome);
+        }
+    }
+
+    /// What follows from what became of a failure, in all jails.
+    fn judged(&mut self, outcome: &Outcome) {
+        let Some(Verdict { ban, why, .. }) = self.judge(outcome) else {
+            return;
+        };
+        for jail in self.jails.all() {
+            if let Some(outcome) = self.guard.observe_ban(jail, &ban, &why, self.now) {
+                self.judge(&outcome);
+            }
+        }
+        self.look_around(&ban, why.last);
+    }
+
+    /// Whether a failure was over long before it was read, by the stamp of its line: in a file that was restored,
+    /// unpacked or mounted. What is written while we look counts when it arrives, whatever its stamp says.
+    fn is_over(&self, failure: &Failure, jail: JailId) -> bool {
+        let findtime = i64::try_from(self.guard.findtime(jail)).unwrap_or(i64::MAX);
+        let Wall(now) = self.context.today;
+        failure
+            .at
+            .is_some_and(|Wall(at)| now.saturating_sub(at) > findtime)
+    }
+
     /// Somebody gave a right password, or was asked for one.
     pub(super) fn sign(&mut self, sign: &Sign, line: &Line<'_>, jails: JailBits) {
         // When the backlog's challenges were sent, and what followed, is long ago.
