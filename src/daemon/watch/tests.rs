@@ -6,11 +6,9 @@ use std::path::Path;
 use super::*;
 use crate::config::{self, Backend};
 use crate::daemon::{Jails, policies};
-use crate::filter::Failure;
-use crate::filter::{Class, Kind, Proof, Service};
+use crate::filter::{Class, Failure, Kind, Proof, Service};
 use crate::firewall::support::{isolated, run, try_run};
-use crate::guard::Source;
-use crate::guard::{Seed, Settings};
+use crate::guard::{Seed, Settings, Source};
 use crate::limits::KERNEL_LOOK_SECONDS;
 use crate::sys::own;
 
