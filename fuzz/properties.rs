@@ -455,6 +455,9 @@ pub fn guard(bytes: &[u8]) {
         bantime,
         escalation: None,
         recidive: false,
+        reach_by_proof: false,
+        bantime_unproven: None,
+        evidence: Default::default(),
         trust: Trust::new(["10.0.0.0/8".parse().unwrap(), "2001:db8::/48".parse().unwrap()]),
     };
     let settings = Settings {
@@ -544,6 +547,7 @@ fn observe(guard: &mut Guard, what: u8, detail: u8, now: Mono) {
         proof,
         attempt: None,
         at: None,
+        account: None,
     };
     let proven = |guard: &Guard| guard.bans().filter(|ban| ban.proof.is_proven()).count();
     let before = proven(guard);

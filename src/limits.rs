@@ -58,7 +58,7 @@ pub const CHANGES_PER_BATCH: usize = 1_024;
 pub const JAIL_NAME_BYTES_MAX: usize = 64;
 
 /// So much of a jail's name goes into names in the kernel: an ipset name holds 31 characters, of which
-/// `sipguard-` and `6net` are ours.
+/// `sipguard-` and four letters as `6net` are ours.
 pub const KERNEL_NAME_BYTES_MAX: usize = 18;
 
 /// Configuration files read together: jail.local and what its `[INCLUDES]` name, over all levels.
@@ -139,12 +139,12 @@ pub const TRANSACTION_ROUNDS: usize = 4;
 
 /// Bytes of the largest ruleset: every jail with as many port ranges as it may have, for TCP and UDP.
 pub const RULESET_BYTES_MAX: usize = 4 * 1024 * 1024;
-const _: () = assert!(JAILS_MAX * (PORTS_MAX * 2 * 400 + 3_000) <= RULESET_BYTES_MAX);
+const _: () = assert!(JAILS_MAX * (PORTS_MAX * 2 * 400 + 9_000) + 1_000 <= RULESET_BYTES_MAX);
 
-/// Operations in the largest ruleset: per jail three sets, a chain, three rules, and one rule per port
-/// range and protocol; and four for the table.
+/// Operations in the largest ruleset: per jail nine sets, a chain, nine rules, and one rule per port
+/// range and protocol; and six for the table.
 pub const RULESET_STEPS_MAX: u32 = 4_096;
-const _: () = assert!(JAILS_MAX * (PORTS_MAX * 2 + 7) + 4 <= RULESET_STEPS_MAX as usize);
+const _: () = assert!(JAILS_MAX * (PORTS_MAX * 2 + 19) + 6 <= RULESET_STEPS_MAX as usize);
 
 /// Reports of changes to nf_tables by others that are read before the other descriptors have their
 /// turn.
@@ -256,6 +256,9 @@ pub const KERNEL_ABSENT_SECONDS: u64 = 10;
 /// How often at most we look which addresses, gateways and resolvers are our own, in seconds.
 pub const OWN_LOOK_SECONDS: u64 = 5;
 
+/// How long after the kernel has told of a change of addresses or routes we look, in seconds.
+pub const OWN_SETTLE_SECONDS: u64 = 1;
+
 /// `sipguard test`: attempts that later lines may still join. A flood of one source and account needs a few; an
 /// attempt with an id of its own needs one for ten seconds, so that 1,600 such attempts a second count exactly.
 pub const ATTEMPTS_MAX: u32 = 16_384;
@@ -329,10 +332,10 @@ pub const ACCEPTS_PER_TURN: usize = 32;
 /// How long no client is accepted when descriptors or memory for one are lacking, in seconds.
 pub const ACCEPT_RETRY_SECONDS: u64 = 1;
 
-/// Descriptors that the loop waits for: signals, logs, the kernel, the clock, the control socket and its clients, and
-/// five children.
+/// Descriptors that the loop waits for: signals, logs, the kernel, the clock, our routes, the control socket and its
+/// clients, and five children.
 pub const DESCRIPTORS_MAX: usize = 20;
-const _: () = assert!(CLIENTS_MAX + 10 <= DESCRIPTORS_MAX);
+const _: () = assert!(CLIENTS_MAX + 11 <= DESCRIPTORS_MAX);
 
 /// Longest answer that a client of ours reads: the largest table, listed as JSON.
 pub const CLIENT_ANSWER_BYTES_MAX: u64 = 256 * MAXBANS_MAX as u64;
@@ -393,6 +396,48 @@ pub const CLOCK_SETTLE_SECONDS: u64 = 3_600;
 
 /// Earlier bans are not forgotten in the first hour after a start: the wall clock may still be wrong.
 pub const HISTORY_REST_SECONDS: u64 = 3_600;
+
+/// Names of accounts and extensions that are told apart for one source, the latest. Who tries more is a scanner.
+pub const TRIED_MAX: usize = 16;
+
+/// Sources of which it is remembered over a day what they tried: some 200 bytes each. Those of proven evidence stay
+/// longest.
+pub const TRACES_MAX: u32 = 4_096;
+
+/// Sources that are known for right passwords, each some 130 bytes; the one heard of longest ago goes first.
+pub const KNOWN_MAX: u32 = 4_096;
+
+/// For how long a source is known after its last right password, in seconds: a week.
+pub const KNOWN_SECONDS: u64 = 7 * 86_400;
+
+/// Accounts whose right passwords are counted by networks; the one heard of longest ago goes first.
+pub const VOUCHERS_MAX: u32 = 4_096;
+
+/// Networks that one account makes known within a day: a phone that roams has a few, a stolen account all of a botnet's.
+pub const VOUCHED_MAX: u8 = 8;
+
+/// Time between two attempts of a phone, at least, in seconds: phones wait 20 seconds and more after a refusal.
+pub const PHONE_PACE_SECONDS: u64 = 15;
+
+/// How far back the failures of a phone count, if findtime is longer, in seconds: what bounds a phone is its pace.
+pub const PHONE_FINDTIME_SECONDS: u64 = 600;
+
+/// Who has tried faster than a phone does is not taken for one for so many seconds.
+pub const HASTY_SECONDS: u64 = 3_600;
+
+/// Networks of which it is remembered which members were banned, each some 150 bytes.
+pub const NETWORKS_MAX: u32 = 1_024;
+
+/// For how long a member of a network counts after its ban began, in seconds: a day.
+pub const MEMBER_SECONDS: u64 = 86_400;
+
+/// Bans on forgeable evidence beyond `floodrate` that are made before they are taken for a flood of forged sources: a
+/// botnet of thirty thousand hosts is banned at once.
+pub const FLOOD_BURST: u32 = 32_768;
+
+/// Bans whose reasons are remembered, to be shown by `status`: the latest, proven ones longest.
+pub const REASONS_MAX: u32 = 1_024;
+
 /// Actions of one jail, the kernel's apart. fail2ban's longest shorthand has three.
 pub const ACTIONS_MAX: usize = 16;
 

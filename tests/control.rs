@@ -50,7 +50,8 @@ fn start() -> Guard {
 }
 
 fn kernel_has(address: &str) -> bool {
-    listed(Backend::Nftables, "asterisk4", address) != Listed::Absent
+    let absent = |set| listed(Backend::Nftables, set, address) == Listed::Absent;
+    !(absent("asterisk4") && absent("asterisk4b"))
 }
 
 /// What a subcommand says: exit code, standard output, standard error.

@@ -72,7 +72,7 @@ fn read(record: &Record) -> Option<Failure> {
             assert!(failure.at.is_some(), "no date: {}", record.why);
             Some(failure)
         }
-        Reading::Nothing | Reading::Suspicious(_) => None,
+        Reading::Nothing | Reading::Sign(_) | Reading::Suspicious(_) => None,
     }
 }
 

@@ -100,7 +100,7 @@ fn cuts_the_attacker_off(backend: &str, extra: &[&str]) {
         log.fail(&attacker.address);
         let line = guard.wait_for(" banned");
         assert!(
-            line.contains("for ever: 2 failures in ") && line.contains("jail=asterisk"),
+            line.contains("for ever: 2 wrong passwords for 1 account in ") && line.contains("jail=asterisk"),
             "{line}"
         );
         assert!(!attacker.reaches(&sip), "the attacker is cut off at the SIP port");
@@ -270,7 +270,7 @@ fn without_any_configuration_the_asterisk_log_is_guarded() {
             log.fail("198.51.100.66");
         }
         let line = guard.wait_for(" banned 198.51.100.66 for 10m");
-        assert!(line.contains("5 failures"), "{line}");
+        assert!(line.contains("5 wrong passwords for 1 account in "), "{line}");
         assert!(kernel_sets("nftables").contains("198.51.100.66"));
     });
 }
@@ -411,7 +411,7 @@ fn a_wrong_reload_keeps_the_old_settings_and_a_right_one_keeps_the_bans() {
             log.fail("198.51.100.3");
             log.fail("198.51.100.3");
             let line = guard.wait_for(" banned 198.51.100.3");
-            assert!(line.contains("3 failures"), "{line}");
+            assert!(line.contains("3 wrong passwords for 1 account in "), "{line}");
         },
     );
 }

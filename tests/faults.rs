@@ -195,7 +195,7 @@ fn a_set_that_others_filled_takes_every_ban_all_the_same() {
         let foreign: String = (0..room)
             .map(|i| {
                 format!(
-                    "add sipguard-long4 203.0.{}.{}\nadd sipguard-short4 203.0.{}.{}\n",
+                    "add sipguard-long4b 203.0.{}.{}\nadd sipguard-short4b 203.0.{}.{}\n",
                     i >> 8,
                     i & 255,
                     i >> 8,

@@ -66,7 +66,7 @@ fn answers(text: &[u8]) -> String {
 
 fn answer(reading: Reading) -> String {
     let failure = match reading {
-        Reading::Nothing => return String::from("-"),
+        Reading::Nothing | Reading::Sign(_) => return String::from("-"),
         Reading::Suspicious(suspicion) => {
             return String::from(match suspicion {
                 Suspicion::Torn => "torn",

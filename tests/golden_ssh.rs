@@ -40,7 +40,7 @@ fn lines(name: &str) -> Vec<Vec<u8>> {
 /// `-`, `suspicious torn`, or `192.0.2.1 sshd.auth transport 2026-11-22 11:21:11 notice-closing`
 fn show(reading: Reading) -> String {
     match reading {
-        Reading::Nothing => String::from("-"),
+        Reading::Nothing | Reading::Sign(_) => String::from("-"),
         Reading::Suspicious(suspicion) => format!("suspicious {suspicion:?}").to_lowercase(),
         Reading::Failure(failure) => {
             let Failure {

@@ -25,7 +25,7 @@ use bans::{add, apply_all, asterisk, jail, open, with_both};
 use host::{Guard, Log, wait_until};
 use sipguard::config::{Backend, Protocol};
 use sipguard::firewall::{Enforce as _, Firewall};
-use sipguard::guard::{Change, JailId};
+use sipguard::guard::{Change, JailId, Reach};
 use support::{Namespace, isolated, run};
 
 const MESSAGES: &str = "/var/log/asterisk/messages";
@@ -152,7 +152,7 @@ fn bans_are_in_force_without_a_gap_while_the_firewall_is_closed_and_opened() {
                 drop((attackers, innocent));
                 let mut held = Vec::new();
                 firewall
-                    .elements(&mut |jail, net, left_ms| held.push((jail, net.to_string(), left_ms)))
+                    .elements(&mut |(jail, net, _), left_ms| held.push((jail, net.to_string(), left_ms)))
                     .unwrap();
                 held.sort_by(|a, b| a.1.cmp(&b.1));
                 assert_eq!(held.len(), 3, "{held:?}");
@@ -200,7 +200,7 @@ fn the_kernels_sets_are_read_whole_with_their_times() {
         apply_all(&mut firewall, &effects);
         let mut seen = vec![false; 30_000];
         firewall
-            .elements(&mut |jail, net, left_ms| {
+            .elements(&mut |(jail, net, _), left_ms| {
                 let std::net::IpAddr::V4(v4) = net.addr() else {
                     panic!("{net}")
                 };
@@ -215,9 +215,9 @@ fn the_kernels_sets_are_read_whole_with_their_times() {
             .unwrap();
         assert!(seen.iter().all(|seen| *seen));
         let net = |i| ipnet::IpNet::from(std::net::IpAddr::from(address(i)));
-        assert!(firewall.holds(JailId(0), net(0)).unwrap());
-        assert!(!firewall.holds(JailId(1), net(0)).unwrap());
-        assert!(!firewall.holds(JailId(0), net(30_000)).unwrap());
+        assert!(firewall.holds(JailId(0), net(0), Reach::Whole).unwrap());
+        assert!(!firewall.holds(JailId(1), net(0), Reach::Whole).unwrap());
+        assert!(!firewall.holds(JailId(0), net(30_000), Reach::Whole).unwrap());
         firewall.teardown().unwrap();
     });
 }

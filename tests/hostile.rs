@@ -276,7 +276,7 @@ fn the_log_counts_as_people_do_and_names_nothing_raw() {
         let mut guard = start();
         guard.wait_for("jail asterisk: 1 failure in 10m bring a ban for 10m, read from /var/log/asterisk/messages /var/log/\\x1b[31m");
         messages.fail("198.51.100.66");
-        guard.wait_for(" banned 198.51.100.66 for 10m: 1 failure in 0s");
+        guard.wait_for(" banned 198.51.100.66 for 10m: 1 wrong password for ");
         guard.signal("HUP");
         guard.wait_for("configuration read again: 1 jail");
         guard.signal("TERM");

@@ -167,6 +167,8 @@ fn a_change_that_is_refused_does_not_keep_the_others() {
                 asterisk(),
                 JailRule {
                     name: "mail".into(),
+                    by_proof: false,
+                    wide: false,
                     blocks: vec![],
                 },
             ],

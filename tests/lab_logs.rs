@@ -374,7 +374,7 @@ fn failures(path: &Path) -> Vec<Failure> {
     readings
         .filter_map(|reading| match reading {
             Reading::Failure(failure) => Some(failure),
-            Reading::Nothing | Reading::Suspicious(_) => None,
+            Reading::Nothing | Reading::Sign(_) | Reading::Suspicious(_) => None,
         })
         .collect()
 }

@@ -7,11 +7,11 @@
 #[path = "support/random.rs"]
 mod random;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use sipguard::filter::{Class, Failure, Kind, Proof, Service};
-use sipguard::guard::{Change, Guard, JailId, Outcome, Policy, Seed, Settings, Source, Trust};
+use sipguard::guard::{Change, Guard, JailId, Outcome, Policy, Reach, Seed, Settings, Source, Trust};
 use sipguard::time::Mono;
 
 use random::Random;
@@ -23,20 +23,28 @@ const BANTIME: [Option<u64>; 2] = [Some(120), None];
 /// Who failed when, and who is banned until when; nothing is bounded, nothing is clever.
 #[derive(Default)]
 struct Model {
-    failures: HashMap<(IpAddr, u16), Vec<Mono>>,
+    /// Each with whether it is proven.
+    failures: HashMap<(IpAddr, u16), Vec<(Mono, bool)>>,
     bans: BTreeMap<(IpAddr, u16), Option<Mono>>,
+    proven: BTreeSet<(IpAddr, u16)>,
 }
 
 impl Model {
-    fn fail(&mut self, address: IpAddr, jail: u16, now: Mono) {
-        if address.to_string().starts_with("10.") || self.bans.contains_key(&(address, jail)) {
+    fn fail(&mut self, address: IpAddr, jail: u16, proven: bool, now: Mono) {
+        if address.to_string().starts_with("10.") {
+            return;
+        }
+        if self.bans.contains_key(&(address, jail)) {
+            self.proven.extend(proven.then_some((address, jail)));
             return;
         }
         let failures = self.failures.entry((address, jail)).or_default();
-        failures.retain(|at| now <= at.plus_seconds(FINDTIME));
-        failures.push(now);
+        failures.retain(|(at, _)| now <= at.plus_seconds(FINDTIME));
+        failures.push((now, proven));
         if failures.len() as u32 >= MAXRETRY[usize::from(jail)] {
-            failures.clear();
+            let proven = failures.drain(..).any(|(_, proven)| proven);
+            self.proven.remove(&(address, jail));
+            self.proven.extend(proven.then_some((address, jail)));
             let until = BANTIME[usize::from(jail)].map(|seconds| now.plus_seconds(seconds));
             self.bans.insert((address, jail), until);
         }
@@ -47,10 +55,10 @@ impl Model {
     }
 }
 
-/// The kernel's sets: elements and when they end.
+/// The kernel's sets: elements, whether they are in the set for unproven bans, and when they end.
 #[derive(Default)]
 struct Kernel {
-    elements: BTreeMap<(IpAddr, u16), Option<Mono>>,
+    elements: BTreeMap<(IpAddr, u16, bool), Option<Mono>>,
 }
 
 struct World {
@@ -71,6 +79,9 @@ impl World {
             bantime: BANTIME[jail],
             escalation: None,
             recidive: false,
+            reach_by_proof: jail == 0,
+            bantime_unproven: None,
+            evidence: Default::default(),
             trust: Trust::new(["10.0.0.0/8".parse().unwrap()]),
         };
         let settings = Settings {
@@ -129,21 +140,23 @@ impl World {
     }
 
     fn fail(&mut self, address: IpAddr, jail: u16) {
+        let proof = [Proof::Blind, Proof::Blind, Proof::Transport][self.random.below(3) as usize];
         let failure = Failure {
             addr: address,
             kind: Kind {
                 service: Service::Sip,
                 class: Class::Auth,
             },
-            proof: Proof::Blind,
+            proof,
             attempt: None,
             at: None,
+            account: None,
         };
         let outcome = self.guard.observe(JailId(jail), Source(0), &failure, self.now);
         let source = masked(address);
-        self.model.fail(source, jail, self.now);
+        self.model.fail(source, jail, proof.is_proven(), self.now);
         assert_eq!(
-            matches!(outcome, Outcome::Ban(_) | Outcome::Banned),
+            matches!(outcome, Outcome::Ban(_) | Outcome::Banned | Outcome::Proven(_)),
             self.model.bans.contains_key(&(source, jail)),
             "{address} in jail {jail}: {outcome:?}"
         );
@@ -173,7 +186,7 @@ impl World {
             budget -= 1;
             let taken = all || self.random.below(4) > 0;
             if taken {
-                let key = (effect.net.addr(), effect.jail.0);
+                let key = (effect.net.addr(), effect.jail.0, effect.reach == Reach::Opened);
                 match effect.change {
                     Change::Add { timeout_ms } => {
                         assert!(timeout_ms.is_none_or(|ms| ms > 0 && ms <= self.longest_ms));
@@ -214,12 +227,13 @@ impl World {
         let shorter = |until: Option<Mono>| {
             until.map(|until| until.min(Mono(self.now.0 + self.longest_ms.min(1 << 40))))
         };
+        let in_set = |ban: &(IpAddr, u16)| (ban.0, ban.1, ban.1 == 0 && !self.model.proven.contains(ban));
         assert_eq!(
-            self.kernel.elements.keys().collect::<Vec<_>>(),
-            self.model.bans.keys().collect::<Vec<_>>()
+            self.kernel.elements.keys().copied().collect::<Vec<_>>(),
+            self.model.bans.keys().map(in_set).collect::<Vec<_>>()
         );
-        for (key, until) in &self.kernel.elements {
-            let ban = self.model.bans[key];
+        for (&(address, jail, _), until) in &self.kernel.elements {
+            let ban = self.model.bans[&(address, jail)];
             assert!(
                 *until <= ban && (until.is_some() == ban.is_some()),
                 "no element outlives its ban"
@@ -291,6 +305,9 @@ fn a_full_table_displaces_what_ends_soonest_and_never_the_proven_for_the_blind()
         bantime,
         escalation: None,
         recidive: false,
+        reach_by_proof: false,
+        bantime_unproven: None,
+        evidence: Default::default(),
         trust: Trust::default(),
     };
     let settings = Settings {
@@ -314,6 +331,7 @@ fn a_full_table_displaces_what_ends_soonest_and_never_the_proven_for_the_blind()
             proof,
             attempt: None,
             at: None,
+            account: None,
         };
         guard.observe(JailId(jail), Source(0), &failure, Mono(now))
     };
@@ -351,6 +369,9 @@ fn a_ban_that_comes_back_while_it_is_being_lifted_needs_room_like_a_new_one() {
         bantime: None,
         escalation: None,
         recidive: false,
+        reach_by_proof: false,
+        bantime_unproven: None,
+        evidence: Default::default(),
         trust: Trust::default(),
     };
     let settings = Settings {
@@ -374,6 +395,7 @@ fn a_ban_that_comes_back_while_it_is_being_lifted_needs_room_like_a_new_one() {
             proof: Proof::Transport,
             attempt: None,
             at: None,
+            account: None,
         };
         guard.observe(JailId(0), Source(0), &failure, Mono(1))
     };

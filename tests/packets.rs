@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use sipguard::config::{Backend, Block, Protocol};
 use sipguard::firewall::{Enforce as _, Firewall, JailRule};
-use sipguard::guard::{Change, Effect, JailId, Slot};
+use sipguard::guard::{Change, Effect, JailId, Reach, Slot};
 use support::{Namespace, isolated};
 
 const SIP: u16 = 5060;
@@ -35,6 +35,8 @@ fn with_both(test: &str, body: impl Fn(Backend, &Namespace)) {
 fn jail(protocol: Protocol, ports: &[(u16, u16)]) -> JailRule {
     JailRule {
         name: "asterisk".to_owned(),
+        by_proof: false,
+        wide: false,
         blocks: vec![Block {
             protocol,
             ports: ports.to_vec(),
@@ -48,6 +50,7 @@ fn change(firewall: &mut Firewall, net: &str, change: Change) {
         slot: Slot(0),
         jail: JailId(0),
         net: net.parse().unwrap(),
+        reach: Reach::Whole,
         change,
     };
     firewall.apply(&[effect], &mut |_, outcome| outcome.unwrap());

@@ -15,6 +15,9 @@ fn guard(ipv6prefix: u8, maxbans: u32, ignoreip: &[&str]) -> Guard {
         bantime: None,
         escalation: None,
         recidive: false,
+        reach_by_proof: false,
+        bantime_unproven: None,
+        evidence: Default::default(),
         trust: Trust::new(ignoreip.iter().map(|net| net.parse().unwrap())),
     };
     let settings = Settings {
@@ -38,6 +41,7 @@ fn fail(guard: &mut Guard, address: &str) {
         proof: Proof::Blind,
         attempt: None,
         at: None,
+        account: None,
     };
     guard.observe(JailId(0), Source(0), &failure, NOW);
 }

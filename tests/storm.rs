@@ -51,8 +51,10 @@ use support::{isolated, run, try_run};
 fn harm(backend: &str) {
     if backend == "ipset" {
         for tables in ["iptables-legacy", "ip6tables-legacy"] {
-            run(&format!("{tables} -t raw -F"));
-            run(&format!("{tables} -t raw -X"));
+            for table in ["raw", "mangle"] {
+                run(&format!("{tables} -t {table} -F"));
+                run(&format!("{tables} -t {table} -X"));
+            }
         }
         // The guard may have made its rules again before the last set was gone.
         let _ = try_run("ipset destroy");

@@ -45,7 +45,7 @@ fn judge_at(format: &[u8], at: Wall) -> Verdict {
         let line = [b"[", &date[..], b"] ", rest].concat();
         match Asterisk.read(&line, &mut Trail::default(), &context) {
             Reading::Failure(failure) => Some(failure.at),
-            Reading::Nothing | Reading::Suspicious(_) => None,
+            Reading::Nothing | Reading::Sign(_) | Reading::Suspicious(_) => None,
         }
     };
     match (read(NOTICE), read(SECURITY)) {

@@ -10,7 +10,7 @@ use super::{Failed, say};
 use crate::action::{Role, needs};
 use crate::advice::{self, Directory, advise};
 use crate::config::Config;
-use crate::firewall::{Firewall, IpsetOffer, Offer, Protection};
+use crate::firewall::{Firewall, IpsetOffer, Offer, Protection, STATELESS};
 use crate::limits::{ASTERISK_CONFIG_BYTES_MAX, DIRECTORY_ENTRIES_MAX};
 use crate::power::Plan;
 use crate::{config, daemon, feed};
@@ -114,7 +114,7 @@ fn children(config: &Config) -> Vec<String> {
 }
 
 /// What the kernel offers, a line each.
-fn offer(offer: &Offer) -> [String; 2] {
+fn offer(offer: &Offer) -> [String; 3] {
     let nftables = match &offer.nftables {
         Ok(Protection::Kernel) => "yes, and others cannot remove our table".to_owned(),
         Ok(Protection::Watching) => "yes".to_owned(),
@@ -140,5 +140,9 @@ fn offer(offer: &Offer) -> [String; 2] {
     [
         format!("kernel: nftables  {nftables}"),
         format!("kernel: ipset     {ipset}"),
+        match offer.tracks {
+            true => "kernel: conntrack yes".to_owned(),
+            false => format!("kernel: conntrack no: {STATELESS}"),
+        },
     ]
 }

@@ -172,7 +172,6 @@ impl Test {
                 own: Trust::default(),
                 seed: Seed(clock::random()),
             },
-            unproven: config.jails.iter().map(|jail| jail.unproven).collect(),
             missed: self.print == Some(Print::Missed),
         })
     }

@@ -36,13 +36,15 @@ fn keys_of_jail(old: &Jail, new: &Jail) -> Vec<&'static str> {
         maxretry,
         findtime,
         bantime,
+        bantime_unproven,
         escalation,
-        unproven,
+        evidence,
         ignoreip,
         ignorenames,
         ignorecommand,
         usedns,
         blocks,
+        reach,
         actions,
         maxmatches,
         origins: _,
@@ -57,8 +59,9 @@ fn keys_of_jail(old: &Jail, new: &Jail) -> Vec<&'static str> {
         ("maxretry", *maxretry != old.maxretry),
         ("findtime", *findtime != old.findtime),
         ("bantime", *bantime != old.bantime),
+        ("bantime.unproven", *bantime_unproven != old.bantime_unproven),
         ("bantime.increment", *escalation != old.escalation),
-        ("bantime.unproven", *unproven != old.unproven),
+        ("counting", *evidence != old.evidence),
         (
             "ignoreip",
             (ignoreip, ignorenames) != (&old.ignoreip, &old.ignorenames),
@@ -67,6 +70,7 @@ fn keys_of_jail(old: &Jail, new: &Jail) -> Vec<&'static str> {
         ("usedns", *usedns != old.usedns),
         ("action", (blocks, actions) != (&old.blocks, &old.actions)),
         ("maxmatches", *maxmatches != old.maxmatches && !follows),
+        ("reach", *reach != old.reach),
     ])
 }
 

@@ -4,12 +4,12 @@ use core::fmt;
 
 use super::{
     Block, Config, Feed, FilterName, IgnoreCache, IgnoreCommand, Jail, LogLevel, OnStop, Origins, Protocol,
-    UseDns,
+    Reach, UseDns,
 };
 use crate::action::{Commands, Does, Letter, Role};
 use crate::escape::Escaped;
 use crate::filter::sshd;
-use crate::guard::Escalation;
+use crate::guard::{Bannet, Escalation, Evidence};
 use crate::limits::{IGNORECOMMAND_SECONDS, LOOKUP_EVERY_SECONDS};
 use crate::time::Span;
 
@@ -142,17 +142,14 @@ fn write_jail(f: &mut fmt::Formatter<'_>, jail: &Jail, notifyuser: &str) -> fmt:
         Some(seconds) => line(f, origins, "bantime", &Span(seconds))?,
         None => line(f, origins, "bantime", &"for ever")?,
     }
+    if let Some(seconds) = jail.bantime_unproven {
+        let most = format_args!("{} at most, if unproven", Span(seconds));
+        line(f, origins, "bantime.unproven", &most)?;
+    }
     if let Some(escalation) = &jail.escalation {
         line(f, origins, "bantime.increment", &Growing(escalation))?;
     }
-    if let Some(seconds) = jail.unproven {
-        line(
-            f,
-            origins,
-            "bantime.unproven",
-            &format_args!("at most {}", Span(seconds)),
-        )?;
-    }
+    write_evidence(f, jail)?;
     for net in &jail.ignoreip {
         line(f, origins, "ignoreip", net)?;
     }
@@ -164,6 +161,12 @@ fn write_jail(f: &mut fmt::Formatter<'_>, jail: &Jail, notifyuser: &str) -> fmt:
     for block in &jail.blocks {
         line(f, origins, "action", block)?;
     }
+    let reach = match (jail.reach, jail.reaches_by_proof()) {
+        (Reach::All, _) => "all: of forged sources, too",
+        (Reach::Proof, true) => "proof: if unproven, not what answers us",
+        (Reach::Proof, false) => "proof: all, no line can be forged",
+    };
+    line(f, origins, "reach", &reach)?;
     write_actions(f, jail, notifyuser)?;
     f.write_str("\n\n")
 }
@@ -271,6 +274,53 @@ impl fmt::Display for Letter {
             None => Ok(()),
         }
     }
+}
+
+/// What counts beside the number of failures. Only an Asterisk's log tells.
+fn write_evidence(f: &mut fmt::Formatter<'_>, jail: &Jail) -> fmt::Result {
+    if jail.filter != FilterName::Asterisk {
+        return Ok(());
+    }
+    let (origins, evidence) = (&jail.origins, &jail.evidence);
+    if *evidence == Evidence::default() {
+        return line(f, origins, "counting", &"plain: as fail2ban does");
+    }
+    line(f, origins, "counting", &"evidence: by who it may be")?;
+    for (key, threshold, what) in [
+        (
+            "maxretry.known",
+            evidence.known,
+            "failures where a password was right",
+        ),
+        ("maxretry.phone", evidence.phone, "failures of a phone's"),
+        ("maxretry.challenge", evidence.challenge, "challenges unanswered"),
+        ("maxretry.slow", evidence.slow, "accounts in findtime.slow"),
+        ("floodrate", evidence.flood, "unproven bans a minute"),
+    ] {
+        match threshold {
+            // What is built in need not be said of every jail.
+            _ if origins.get(key).is_none() => {}
+            None => line(f, origins, key, &"off")?,
+            Some(most) => line(f, origins, key, &format_args!("{most} {what}"))?,
+        }
+    }
+    if evidence.bannet != Bannet::Off && origins.get("bannet").or(origins.get("bannet.members")).is_some() {
+        let what = if evidence.bannet == Bannet::On {
+            "banned"
+        } else {
+            "told"
+        };
+        line(
+            f,
+            origins,
+            "bannet",
+            &format_args!("/24, /56, /48 {what} with {} members", evidence.members),
+        )?;
+    }
+    if origins.get("findtime.slow").is_some() {
+        line(f, origins, "findtime.slow", &Span(evidence.slow_findtime))?;
+    }
+    Ok(())
 }
 
 /// `  findtime    within 10m                          /etc/sipguard/jail.local:7`

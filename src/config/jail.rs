@@ -4,7 +4,7 @@ use super::action::{self, Actions};
 use super::filter::{self, Named};
 use super::ini::{DEFAULT, Place};
 use super::reading::{Reading, shown};
-use super::{Feed, FilterName, Jail, UseDns, escalation, expressions, feed, ignore};
+use super::{Feed, FilterName, Jail, Reach, UseDns, escalation, evidence, expressions, feed, ignore};
 use crate::action::Role;
 use crate::limits::{FILES_MAX, JAIL_NAME_BYTES_MAX};
 
@@ -20,10 +20,15 @@ pub(super) fn jail(reading: &mut Reading<'_>, name: &str, place: Option<Place>) 
     let maxretry = reading.number(name, "maxretry");
     let findtime = reading.seconds(name, "findtime").flatten();
     let bantime = reading.seconds(name, "bantime");
+    let bantime_unproven = escalation::optional_seconds(reading, name, "bantime.unproven");
     let escalation = escalation::escalation(reading, name);
-    let unproven = escalation::optional_seconds(reading, name, "bantime.unproven");
+    let evidence = evidence::evidence(reading, name);
     let ignore::Addresses { nets, names, .. } = ignore::addresses(reading, name);
     let ignorecommand = ignore::command(reading, name);
+    let reach = match reading.word(name, "reach") {
+        Some("all") => Reach::All,
+        _ => Reach::Proof,
+    };
     let own = [name, DEFAULT]
         .iter()
         .any(|section| reading.ini.is_written(section, "maxmatches"));
@@ -52,17 +57,33 @@ pub(super) fn jail(reading: &mut Reading<'_>, name: &str, place: Option<Place>) 
         maxretry: maxretry?,
         findtime: findtime?,
         bantime: bantime?,
+        bantime_unproven,
         escalation,
-        unproven,
+        evidence: evidence?,
         ignoreip: nets,
         ignorenames: names,
         ignorecommand,
         usedns,
         blocks,
+        reach,
         actions: others,
         maxmatches: maxmatches?,
         origins,
     })
+}
+
+impl Jail {
+    /// Whether its bans reach less far if they are not proven. Where no line can be forged, all are.
+    #[must_use]
+    pub fn reaches_by_proof(&self) -> bool {
+        let always_proven = match &self.filter {
+            FilterName::Sshd(_) | FilterName::Dropbear => true,
+            FilterName::Custom(definition) => definition.proof.is_proven(),
+            FilterName::Asterisk | FilterName::Recidive => false,
+        };
+        let own_proven = self.own.as_ref().is_none_or(|own| own.proof.is_proven());
+        self.reach == Reach::Proof && !(always_proven && own_proven)
+    }
 }
 
 /// The name becomes part of a kernel set's name, of log lines and of commands.

@@ -25,7 +25,7 @@ use crate::action::Action;
 use crate::action::script::Script;
 use crate::filter::custom::Definition;
 use crate::filter::sshd;
-use crate::guard::Escalation;
+use crate::guard::{Escalation, Evidence};
 
 mod action;
 mod changes;
@@ -33,6 +33,7 @@ mod command;
 pub mod describe;
 pub mod error;
 mod escalation;
+mod evidence;
 mod expressions;
 mod feed;
 mod filter;
@@ -117,10 +118,12 @@ pub struct Jail {
     pub findtime: u64,
     /// `bantime`, in seconds; `None` is for ever (`-1`).
     pub bantime: Option<u64>,
+    /// `bantime.unproven`: a ban on unproven evidence lasts no longer than this, in seconds.
+    pub bantime_unproven: Option<u64>,
     /// `bantime.increment` and its family; `None` if every ban is as long as the first.
     pub escalation: Option<Escalation>,
-    /// `bantime.unproven`: the most that a ban lasts whose evidence could all be spoofed, in seconds; `None`: as others.
-    pub unproven: Option<u64>,
+    /// `counting` and its family: what counts beside the number of failures.
+    pub evidence: Evidence,
     /// `ignoreip`: never banned.
     pub ignoreip: Vec<IpNet>,
     /// The names in `ignoreip`: their addresses are never banned. Sorted, in small letters.
@@ -132,6 +135,8 @@ pub struct Jail {
     /// What its firewall actions block; empty if the jail has no firewall action. At most one block for
     /// each protocol, its ports sorted and merged, at most [`crate::limits::PORTS_MAX`] ranges in each.
     pub blocks: Vec<Block>,
+    /// `reach`: what of that a ban drops.
+    pub reach: Reach,
     /// What else its actions do, in their order.
     pub actions: Vec<Action>,
     /// `maxmatches`: so many lines of a source are shown in a mail or given to a command.
@@ -191,6 +196,27 @@ pub enum Feed {
     Journal(Vec<String>),
     /// OpenWrt's logd: all that `logread -f` prints.
     Logread,
+}
+
+/// `reach`: what bans drop of what the jail's actions block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// All, if it is proven that the source sent what it is banned for; else only what belongs to flows that the
+    /// source opened, so that whoever forges its address cannot cut us off from it.
+    Proof,
+    /// All, as fail2ban's bans do.
+    All,
+}
+
+impl Reach {
+    /// The name in the file.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Reach::Proof => "proof",
+            Reach::All => "all",
+        }
+    }
 }
 
 /// Where settings are written, by key; what is not in it is built in.
@@ -355,8 +381,9 @@ impl Config {
             maxretry: 5,
             findtime: 600,
             bantime: Some(600),
+            bantime_unproven: None,
             escalation: None,
-            unproven: None,
+            evidence: evidence::built_in(),
             ignoreip: Vec::new(),
             ignorenames: Vec::new(),
             ignorecommand: None,
@@ -365,6 +392,7 @@ impl Config {
                 protocol: Protocol::TcpUdp,
                 ports: vec![(5060, 5061)],
             }],
+            reach: Reach::Proof,
             actions: Vec::new(),
             maxmatches: 5,
             origins: Origins::default(),

@@ -3,7 +3,7 @@
 //! What is built in lies below every file: the defaults of `[DEFAULT]` in the table, and the sections that
 //! fail2ban's own jail.conf has for our filters, so that a jail.local of nothing but `enabled = true` works.
 
-use crate::limits::{MAXBANS_MAX, MAXRETRY_MAX, RING_MAX, RING_MIN, SPAN_SECONDS_MAX};
+use crate::limits::{MAXBANS_MAX, MAXRETRY_MAX, RING_MAX, RING_MIN, SPAN_SECONDS_MAX, TRIED_MAX};
 use Reads::{ByItself, Definition, Number, Otherwise, Seconds, SecondsOrForEver, Word, YesNo};
 
 /// Where a key may stand.
@@ -199,7 +199,18 @@ pub(super) const SETTINGS: &[Setting] = &[
     // There is one thread.
     program("stacksize", None, Otherwise(&["*"], "")),
     // Ours, for jails.
+    jail("reach", "proof", Word(&["proof", "all"])),
     jail("bantime.unproven", "", Seconds(SPAN_SECONDS_MAX)),
+    jail("counting", "evidence", Word(&["evidence", "plain"])),
+    jail("maxretry.known", "150", Number(1, MAXRETRY_MAX)),
+    jail("maxretry.phone", "35", Number(1, MAXRETRY_MAX)),
+    jail("maxretry.challenge", "50", Number(1, MAXRETRY_MAX)),
+    jail("maxretry.slow", "10", Number(2, TRIED_MAX as u32)),
+    jail("bantime.forget", "half", Word(&["half", "all"])),
+    jail("bannet", "warn", Word(&["off", "warn", "on"])),
+    jail("bannet.members", "8", Number(2, TRIED_MAX as u32)),
+    jail("floodrate", "200", Number(1, MAXBANS_MAX)),
+    jail("findtime.slow", "1d", Seconds(SPAN_SECONDS_MAX)),
     // fail2ban's, for jails.
     jail("bantime.increment", "false", YesNo),
     jail("bantime.factor", "1", ByItself),

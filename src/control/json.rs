@@ -26,10 +26,9 @@
 use core::fmt::{self, Display};
 use std::io::Write as _;
 
-use super::listing::{Clock, File, Jail, Name, Whole, Write};
+use super::listing::{Banned, Clock, File, Jail, Name, Whole, Write};
 use crate::addr::HostOrNet;
 use crate::escape::Quoted;
-use crate::guard::Ban;
 use crate::limits::{ANSWER_PATH_BYTES_MAX, ANSWER_RANGES_MAX};
 use crate::time::Wall;
 
@@ -54,6 +53,7 @@ impl Write for Json {
             maxbans,
             failures,
             ring,
+            known,
             own,
             memory_kib,
         } = whole;
@@ -86,7 +86,10 @@ impl Write for Json {
         }
         put(
             out,
-            format_args!("],\"memory_kib\":{},\"jails\":[", OrNull(*memory_kib)),
+            format_args!(
+                "],\"known\":{known},\"memory_kib\":{},\"jails\":[",
+                OrNull(*memory_kib)
+            ),
         );
     }
 
@@ -172,12 +175,14 @@ impl Write for Json {
         }
     }
 
-    fn ban(&self, out: &mut Vec<u8>, ban: &Ban, in_force: bool, clock: Clock, first: bool) {
+    fn ban(&self, out: &mut Vec<u8>, banned: Banned<'_>, clock: Clock, first: bool) {
+        let Banned { ban, in_force, .. } = banned;
+        let why = banned.phrase().map(|why| why.to_string());
         put(
             out,
             format_args!(
                 "{}\n{{\"addr\":\"{}\",\"since\":{},\"until\":{},\"left\":{},\"proof\":\"{}\",\"by_hand\":{},\
-                 \"in_force\":{in_force}}}",
+                 \"in_force\":{in_force},\"why\":{}}}",
                 if first { "" } else { "," },
                 HostOrNet(ban.net),
                 Utc(clock.wall(ban.since)),
@@ -187,7 +192,8 @@ impl Write for Json {
                         .map(|until| until.millis_since(clock.now).div_ceil(1000))
                 ),
                 ban.proof.name(),
-                ban.by_hand
+                ban.by_hand,
+                OrNull(why.as_ref().map(|why| Quoted(why.as_bytes())))
             ),
         );
     }

@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use super::client::Pulled;
 use super::json::Json;
 use super::text::Text;
-use crate::guard::{Ban, JailId, Stats, Tally, Trust};
+use crate::guard::{Ban, JailId, Stats, Summary, Tally, Trust, Why};
 use crate::limits::{ANSWER_BYTES, NUMBERS_PER_PIECE};
 use crate::time::{Mono, Wall};
 
@@ -34,6 +34,8 @@ pub trait View {
     fn ban(&self, number: u32) -> Option<(&Ban, bool)>;
     /// The numbers of bans are below this.
     fn ban_numbers(&self) -> u32;
+    /// Why somebody is banned, if it is remembered.
+    fn reason(&self, ban: &Ban) -> Option<&Summary>;
 }
 
 /// Now, by both clocks.
@@ -85,6 +87,8 @@ pub struct Whole<'a> {
     pub failures: u32,
     /// As many as there may be.
     pub ring: u32,
+    /// Sources that are known for right passwords.
+    pub known: u32,
     /// The box's own addresses, gateways and resolvers.
     pub own: &'a Trust,
     /// Private memory.
@@ -108,6 +112,8 @@ pub struct Jail<'a> {
     pub blocks: String,
     /// Its bans.
     pub tally: Tally,
+    /// There are so many bans that may be forged that no more are made.
+    pub flooded: bool,
     /// Counters since the start.
     pub stats: Stats,
     /// Sources with an attempt in the ring.
@@ -138,6 +144,22 @@ pub struct Name<'a> {
     pub addresses: Option<&'a [IpAddr]>,
     /// Whether the last lookup found nothing.
     pub is_failing: bool,
+}
+
+/// One ban.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Banned<'a> {
+    pub(super) ban: &'a Ban,
+    pub(super) in_force: bool,
+    pub(super) why: Option<&'a Summary>,
+}
+
+impl<'a> Banned<'a> {
+    /// The reasons in one phrase.
+    pub(super) fn phrase(&self) -> Option<Why<'a>> {
+        let ban = self.ban;
+        self.why.map(|summary| Why { ban, summary })
+    }
 }
 
 /// Where a listing stands.
@@ -177,7 +199,7 @@ pub(super) trait Write {
     fn name(&self, out: &mut Vec<u8>, name: &Name<'_>, first: bool);
     /// Behind the files and names of a jail; `bans`: its bans follow.
     fn after_files(&self, out: &mut Vec<u8>, jail: &Jail<'_>, clock: Clock, bans: bool);
-    fn ban(&self, out: &mut Vec<u8>, ban: &Ban, in_force: bool, clock: Clock, first: bool);
+    fn ban(&self, out: &mut Vec<u8>, banned: Banned<'_>, clock: Clock, first: bool);
     /// Behind a jail; `bans`: its bans were listed.
     fn after_jail(&self, out: &mut Vec<u8>, bans: bool);
     fn end(&self, out: &mut Vec<u8>);
@@ -245,7 +267,12 @@ impl Listing {
             },
             At::Bans(id, number) if one && number < view.ban_numbers() => {
                 if let Some((ban, in_force)) = view.ban(number).filter(|(ban, _)| ban.jail == id) {
-                    write.ban(out, ban, in_force, clock, !self.began);
+                    let banned = Banned {
+                        ban,
+                        in_force,
+                        why: view.reason(ban),
+                    };
+                    write.ban(out, banned, clock, !self.began);
                     self.began = true;
                 }
                 *numbers -= 1;

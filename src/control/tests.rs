@@ -6,7 +6,8 @@ use ipnet::IpNet;
 use tinyjson::JsonValue;
 
 use super::*;
-use crate::guard::{Guard, Policy, Seed, Settings};
+use crate::filter::{Class, Failure, Kind, Proof, Service};
+use crate::guard::{Guard, Policy, Seed, Settings, Source};
 use crate::limits::ANSWER_PIECE_BYTES_MAX;
 
 const NOW: Mono = Mono(Mono::BOOT.0 + 100_000);
@@ -15,6 +16,7 @@ const NOW: Mono = Mono(Mono::BOOT.0 + 100_000);
 struct Fake {
     guard: Guard,
     trouble: Option<&'static str>,
+    flooded: bool,
     path: Vec<u8>,
     names: Vec<(&'static str, Option<Vec<IpAddr>>, bool)>,
 }
@@ -27,6 +29,9 @@ impl Fake {
             bantime: None,
             escalation: None,
             recidive: false,
+            reach_by_proof: false,
+            bantime_unproven: None,
+            evidence: Default::default(),
             trust: Trust::default(),
         };
         let own = ["127.0.0.0/8", "192.168.0.1/32", "::1/128"].map(|net| net.parse().unwrap());
@@ -41,6 +46,7 @@ impl Fake {
         Fake {
             guard: Guard::new(vec![policy.clone(), policy], settings),
             trouble: None,
+            flooded: false,
             path: b"/var/log/asterisk/messages".to_vec(),
             names: Vec::new(),
         }
@@ -52,6 +58,22 @@ impl Fake {
         let until = seconds.map(|seconds| since.plus_seconds(seconds));
         let net: IpNet = net.parse().unwrap();
         self.guard.ban(net, JailId(jail), until, since, false).unwrap();
+    }
+
+    /// A failure, which brings a ban at the fifth.
+    fn failed(&mut self, address: &str, account: u32) {
+        let failure = Failure {
+            addr: address.parse().unwrap(),
+            kind: Kind {
+                service: Service::Sip,
+                class: Class::Auth,
+            },
+            proof: Proof::Nonce,
+            attempt: None,
+            account: Some(account),
+            at: None,
+        };
+        self.guard.observe(JailId(1), Source(0), &failure, NOW);
     }
 
     fn answer(&mut self, taken: bool) {
@@ -110,6 +132,7 @@ impl View for Fake {
             maxbans: 200_000,
             failures: 17,
             ring: 4_096,
+            known: 12,
             own: self.guard.own(),
             memory_kib: Some(488),
         }
@@ -125,6 +148,7 @@ impl View for Fake {
             bantime: None,
             blocks: "drops tcp to port 22".to_owned(),
             tally: self.guard.tally(jail),
+            flooded: self.flooded,
             stats: self.guard.jail_stats(jail),
             sources: 3,
             next: self.guard.next_to_end(jail),
@@ -161,6 +185,10 @@ impl View for Fake {
     fn ban_numbers(&self) -> u32 {
         self.guard.ban_numbers()
     }
+
+    fn reason(&self, ban: &Ban) -> Option<&Summary> {
+        self.guard.reason(ban)
+    }
 }
 
 #[test]
@@ -177,6 +205,7 @@ kernel    nftables, all bans in force
 bans      1 of 200000
 failures  17 of 4096 in the ring
 trusted   ::1, 127.0.0.0-127.255.255.255, 192.168.0.1
+known     12 sources that gave right passwords
 memory    488 KiB
 
 jail asterisk: 1 ban in force
@@ -310,4 +339,32 @@ fn names_that_are_never_banned_are_shown_with_their_addresses() {
     );
     assert_eq!(names[1]["failing"], JsonValue::from(true));
     assert_eq!(names[2]["found"], JsonValue::from(false));
+}
+
+#[test]
+fn a_ban_is_shown_with_its_reasons() {
+    let mut fake = Fake::new();
+    (0..5).for_each(|attempt| fake.failed("203.0.113.9", attempt % 4));
+    fake.banned("203.0.113.8/32", 1, 0, None);
+    fake.answer(true);
+    let why = "5 wrong passwords for 4 accounts in 0s, answered our challenge";
+    let text = fake.show(Some(1), false);
+    assert!(text.contains(&format!("  nonce\n    {why}\n")), "{text}");
+    assert!(text.contains("  by hand\n"), "{text}");
+    let json = fake.show(Some(1), true);
+    assert!(
+        json.contains(&format!("\"why\":\"{why}\"")) && json.contains("\"why\":null"),
+        "{json}"
+    );
+}
+
+#[test]
+fn a_flood_is_shown() {
+    let mut fake = Fake::new();
+    assert!(!fake.show(None, false).contains("FLOOD"));
+    fake.flooded = true;
+    assert!(
+        fake.show(None, false)
+            .contains("  FLOOD     of forged sources: no bans on what may be forged\n")
+    );
 }

@@ -10,10 +10,10 @@
 use core::fmt::{self, Display};
 use std::io::Write as _;
 
-use super::listing::{Clock, File, Jail, Name, Whole, Write};
+use super::listing::{Banned, Clock, File, Jail, Name, Whole, Write};
 use crate::addr::HostOrNet;
 use crate::escape::Escaped;
-use crate::guard::{Ban, Tally};
+use crate::guard::Tally;
 use crate::limits::{ANSWER_PATH_BYTES_MAX, ANSWER_RANGES_MAX};
 use crate::time::{Lasting, Mono, Span};
 
@@ -72,6 +72,10 @@ impl Write for Text {
             };
         }
         out.push(b'\n');
+        if whole.known > 0 {
+            let sources = Plural(whole.known.into(), "source");
+            line(out, format_args!("known     {sources} that gave right passwords"));
+        }
         if let Some(kib) = whole.memory_kib {
             line(out, format_args!("memory    {kib} KiB"));
         }
@@ -158,6 +162,12 @@ impl Write for Text {
             let _ = out.write_fmt(format_args!(", next to end: {} in {left}", HostOrNet(ban.net)));
         }
         out.push(b'\n');
+        if jail.flooded {
+            line(
+                out,
+                format_args!("  FLOOD     of forged sources: no bans on what may be forged"),
+            );
+        }
         if stats.suspicious > 0 {
             let lines = Plural(stats.suspicious, "line");
             line(
@@ -176,7 +186,8 @@ impl Write for Text {
         }
     }
 
-    fn ban(&self, out: &mut Vec<u8>, ban: &Ban, in_force: bool, clock: Clock, _: bool) {
+    fn ban(&self, out: &mut Vec<u8>, banned: Banned<'_>, clock: Clock, _: bool) {
+        let Banned { ban, in_force, .. } = banned;
         let net = HostOrNet(ban.net).to_string();
         let since = clock.wall(ban.since);
         let _ = out.write_fmt(format_args!("{net:<25}  {since}Z  "));
@@ -191,6 +202,9 @@ impl Write for Text {
         let proof = if ban.by_hand { "by hand" } else { ban.proof.name() };
         let force = if in_force { "" } else { "  NOT IN FORCE" };
         line(out, format_args!("  {proof}{force}"));
+        if let Some(why) = banned.phrase() {
+            line(out, format_args!("    {why}"));
+        }
     }
 
     fn after_jail(&self, _: &mut Vec<u8>, _: bool) {}

@@ -13,7 +13,7 @@ use crate::filter::dropbear::Dropbear;
 use crate::filter::sshd::Sshd;
 use crate::filter::{Context, Filter, Lens, Reading, Trail};
 use crate::firewall::JailRule;
-use crate::guard::{JailId, Policy, Source, Trust};
+use crate::guard::{Bannet, JailId, Policy, Source, Trust};
 use crate::limits::{CONFIG_BYTES_MAX, JAILS_MAX, LOGS_MAX};
 use crate::notify::record::Record;
 use crate::sys::file;
@@ -99,6 +99,8 @@ impl Jails {
             jails.rules.push(JailRule {
                 name: jail.name.clone(),
                 blocks: jail.blocks.clone(),
+                by_proof: jail.reaches_by_proof(),
+                wide: jail.evidence.bannet == Bannet::On,
             });
             if jail.logpaths_guessed {
                 jails.guesses.extend(jail.logpaths.iter().cloned());
@@ -273,6 +275,9 @@ pub fn policies(config: &Config) -> Vec<Policy> {
         bantime: jail.bantime,
         escalation: jail.escalation.clone(),
         recidive: jail.filter == FilterName::Recidive,
+        bantime_unproven: jail.bantime_unproven,
+        reach_by_proof: jail.reaches_by_proof(),
+        evidence: jail.evidence.clone(),
         trust: Trust::new(jail.ignoreip.iter().copied()),
     };
     config.jails.iter().map(policy).collect()

@@ -104,6 +104,7 @@ impl LogNames {
                 },
                 proof,
                 attempt: None,
+                account: None,
                 at: None,
             };
             self.ready.push_back((jail, source, failure, count));

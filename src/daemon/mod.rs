@@ -28,6 +28,7 @@ use crate::notify::record::Record;
 use crate::power::{Plan, Powers, Writable};
 use crate::sys::clock_set::ClockSet;
 use crate::sys::poll::{Interest, Place, Waiting};
+use crate::sys::routes::Routes;
 use crate::sys::signals::{Request, Signals};
 use crate::sys::{Fault, caps, clock, own};
 use crate::tail::What;
@@ -63,6 +64,8 @@ pub struct Daemon {
     control: Option<Control>,
     /// Where it is heard that the wall clock was set; a kernel may lack it.
     clock_set: Option<ClockSet>,
+    /// Tells when this box has got or lost an address.
+    routes: Option<Routes>,
     /// Since when it guards.
     since: Mono,
     /// How often another configuration was taken over.
@@ -98,6 +101,8 @@ impl Daemon {
         // A dry run beside a running guard is no second one.
         let control = if dry_run { None } else { requests::open(&config)? };
         let jails = Jails::new(&config);
+        // Before our addresses are listed. Where changes cannot be heard, they are looked for after bans.
+        let routes = Routes::new().ok();
         let mut guard = new_guard(&config, !dry_run)?;
         let utc = clock::utc().map_err(|source| Fault::new("cannot read the clock", source))?;
         let made = if dry_run {
@@ -138,6 +143,7 @@ impl Daemon {
             watch,
             control,
             clock_set: ClockSet::new().ok(),
+            routes,
             since: now,
             reloads: 0,
             is_verbose,
@@ -173,6 +179,8 @@ impl Daemon {
             let kernel = kernel.map(|events| waiting.add(events, Interest::Read));
             let clock = self.clock_set.as_ref();
             let clock = clock.map(|set| waiting.add(set.as_fd(), Interest::Read));
+            let routes = self.routes.as_ref();
+            let routes = routes.map(|routes| waiting.add(routes.as_fd(), Interest::Read));
             let children = self.watch.notices().fds();
             let children = children.map(|fd| fd.map(|fd| waiting.add(fd, Interest::Read)));
             let control = self.control.as_ref();
@@ -196,6 +204,7 @@ impl Daemon {
             self.tell_of_files();
             let heard = Heard {
                 kernel_changed: kernel.is_some_and(|place| ready.has(place)),
+                routes_changed: routes.is_some_and(|place| ready.has(place)) && self.hears_routes(),
                 clock_was_set: clock.is_some_and(|place| ready.has(place)) && self.hears_clock(),
             };
             more = self.watch.turn(&mut self.logs, heard, (now, clock::utc()?));
@@ -223,6 +232,15 @@ impl Daemon {
         let heard = self.clock_set.as_mut().map(ClockSet::take);
         if let Some(Err(_)) = heard {
             self.clock_set = None;
+        }
+        matches!(heard, Some(Ok(true)))
+    }
+
+    /// Whether this box has got or lost an address or a route.
+    fn hears_routes(&mut self) -> bool {
+        let heard = self.routes.as_mut().map(Routes::take);
+        if let Some(Err(_)) = heard {
+            self.routes = None;
         }
         matches!(heard, Some(Ok(true)))
     }
@@ -364,7 +382,6 @@ fn new_guard(config: &Config, asks: bool) -> Result<Guard, Fault> {
         seed: Seed(clock::random()),
     };
     let mut guard = Guard::new(policies(config), settings);
-    guard.limit_unproven(config.jails.iter().map(|jail| jail.unproven));
     for (number, jail) in (0..).zip(&config.jails) {
         if let Some(command) = jail.ignorecommand.as_ref().filter(|_| asks) {
             let kept = command.cache.map(|cache| (cache.count, cache.seconds));

@@ -10,8 +10,8 @@ use super::watch::Watch;
 use crate::addr::HostOrNet;
 use crate::config::{Config, Feed};
 use crate::escape::Escaped;
-use crate::firewall::{Enforce, Firewall};
-use crate::guard::{Ban, Verdict};
+use crate::firewall::{Enforce, Firewall, STATELESS};
+use crate::guard::{Ban, Verdict, Why};
 use crate::limits::KERNEL_ABSENT_SECONDS;
 use crate::tail::{Notice, What};
 use crate::time::{Lasting, Mono, Span, Wall};
@@ -24,6 +24,9 @@ pub(super) fn started(config: &Config, watch: &Watch) {
     info!(target: TARGET, "sipguard {} guards with {backend}", env!("CARGO_PKG_VERSION"));
     if let Some(fault) = watch.firewall().and_then(Firewall::shortcoming) {
         warn!(target: TARGET, "{fault}");
+    }
+    if watch.firewall().is_some_and(Firewall::is_stateless) {
+        warn!(target: TARGET, "{STATELESS}");
     }
     if let Some(fault) = watch.firewall().and_then(Enforce::absence) {
         error!(target: TARGET, "no ban is in force, trying again every {KERNEL_ABSENT_SECONDS} seconds: {fault}");
@@ -57,13 +60,8 @@ impl fmt::Display for Banned<'_> {
         write!(f, "{} {}: ", Net(ban), Lasting(bantime))?;
         write!(
             f,
-            "{} in {}",
-            Count(why.failures.into(), "failure"),
-            Span(ban.since.seconds_since(why.first))
-        )?;
-        write!(
-            f,
-            ", last {}, proof {} jail={}",
+            "{}; last {}, proof {} jail={}",
+            Why { ban, summary: why },
             why.last,
             why.proof.name(),
             self.jail
@@ -89,6 +87,11 @@ pub(super) fn unbanned(ban: &Ban, jail: &str, now: Mono) {
         Net(ban),
         Span(now.seconds_since(ban.since))
     );
+}
+
+/// There is proof for a ban that had none.
+pub(super) fn proven(ban: &Ban, jail: &str) {
+    info!(target: TARGET, "the ban of {} is proven by now ({}) jail={jail}", Net(ban), ban.proof.name());
 }
 
 /// A ban was ended by somebody.

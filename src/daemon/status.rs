@@ -9,7 +9,7 @@ use crate::config::{self, Config};
 use crate::control::View;
 use crate::control::listing::{Clock, File, Jail, Name, Whole};
 use crate::firewall::Enforce;
-use crate::guard::{Ban, JailId};
+use crate::guard::{Ban, JailId, Summary};
 use crate::sys::memory;
 use crate::tail::State;
 use crate::time::Mono;
@@ -47,6 +47,7 @@ impl View for Status<'_> {
             maxbans: self.config.maxbans,
             failures: guard.failures_kept(),
             ring: self.config.ring,
+            known: guard.known_sources(),
             own: guard.own(),
             memory_kib: memory::private_kib(),
         }
@@ -64,6 +65,7 @@ impl View for Status<'_> {
             bantime: config.bantime,
             blocks: blocks.join(", "),
             tally: guard.tally(jail),
+            flooded: guard.is_flooded(jail, self.watch.clock().now),
             stats: guard.jail_stats(jail),
             sources: guard.sources(jail),
             next: guard.next_to_end(jail),
@@ -102,5 +104,9 @@ impl View for Status<'_> {
 
     fn ban_numbers(&self) -> u32 {
         self.watch.guard().ban_numbers()
+    }
+
+    fn reason(&self, ban: &Ban) -> Option<&Summary> {
+        self.watch.guard().reason(ban)
     }
 }

@@ -2,6 +2,7 @@
 
 mod answers;
 mod kernel;
+mod signs;
 #[cfg(test)]
 mod tests;
 
@@ -9,7 +10,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 
 use ipnet::IpNet;
-use log::{debug, error, info, warn};
+use log::{error, info, warn};
 
 use super::TARGET;
 use super::jails::{JailBits, Jails};
@@ -19,10 +20,10 @@ use super::state::State;
 use crate::config::{Config, OnStop};
 use crate::control::listing::Clock;
 use crate::escape::Escaped;
-use crate::filter::{Context, Failure, Reading, Suspicion};
+use crate::filter::{Context, Reading, Suspicion};
 use crate::firewall::{self, Enforce, Firewall};
-use crate::guard::{Ban, Effect, Guard, JailId, Outcome, Source, Trust, Verdict};
-use crate::limits::{CHANGES_PER_BATCH, JAILS_MAX, OWN_LOOK_SECONDS};
+use crate::guard::{Ban, Effect, Guard, JailId, Outcome, Trust, Verdict};
+use crate::limits::{CHANGES_PER_BATCH, JAILS_MAX, OWN_LOOK_SECONDS, OWN_SETTLE_SECONDS};
 use crate::store::Disk;
 use crate::sys::Fault;
 use crate::sys::disk::Directory;
@@ -86,6 +87,8 @@ pub struct Watch<K = Firewall, D = Directory> {
 pub struct Heard {
     /// Somebody else has changed nf_tables.
     pub kernel_changed: bool,
+    /// This box has got or lost an address or a route.
+    pub routes_changed: bool,
     /// The wall clock was set.
     pub clock_was_set: bool,
 }
@@ -335,6 +338,10 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
         if heard.clock_was_set {
             self.clock_was_set();
         }
+        if heard.routes_changed && self.own_at.is_none() {
+            // Changes come together: an interface, its addresses, their routes.
+            self.own_at = Some(self.own_rests.max(self.now.plus_seconds(OWN_SETTLE_SECONDS)));
+        }
         self.look_at_kernel(heard.kernel_changed);
         let more = logs.read(now, &mut |line| self.line(&line));
         self.end_turn();
@@ -376,6 +383,7 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
                 Reading::Nothing => {}
                 Reading::Suspicious(suspicion) => self.suspect(suspicion, line, jails),
                 Reading::Failure(failure) => self.failure(&failure, line, jails),
+                Reading::Sign(sign) => self.sign(&sign, line, jails),
             }
         }
     }
@@ -425,39 +433,6 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
         Ok(())
     }
 
-    fn failure(&mut self, failure: &Failure, line: &Line<'_>, jails: JailBits) {
-        let source = Source(line.file.0);
-        for jail in jails {
-            if line.backlog && self.is_over(failure, jail) {
-                continue;
-            }
-            let outcome = self.guard.observe(jail, source, failure, self.now);
-            if matches!(
-                outcome,
-                Outcome::Counted(_) | Outcome::Joined | Outcome::Held | Outcome::Ban(_)
-            ) {
-                self.notices.line(jail, failure.addr, line.bytes);
-            }
-            debug!(target: TARGET, "{} {} {outcome:?} jail={}", failure.addr, failure.kind, self.jails.name(jail));
-            if let Some(state) = &mut self.state {
-                state.failures_changed(self.now, self.utc);
-            }
-            self.judge_all(&outcome);
-        }
-    }
-
-    /// What follows from what became of a failure, in the jails that count bans, too.
-    fn judge_all(&mut self, outcome: &Outcome) {
-        let Some(Verdict { ban, why, .. }) = self.judge(outcome) else {
-            return;
-        };
-        for jail in self.jails.all() {
-            if let Some(outcome) = self.guard.observe_ban(jail, &ban, &why, self.now) {
-                self.judge(&outcome);
-            }
-        }
-    }
-
     /// What follows from what became of a failure: the ban that it brought.
     fn judge(&mut self, outcome: &Outcome) -> Option<Verdict> {
         match outcome {
@@ -479,6 +454,10 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
                 }
                 None
             }
+            Outcome::Proven(ban) => {
+                self.proven(ban);
+                None
+            }
             Outcome::Trusted
             | Outcome::Joined
             | Outcome::Claimed
@@ -487,16 +466,6 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
             | Outcome::Held
             | Outcome::Dropped => None,
         }
-    }
-
-    /// Whether a failure was over long before it was read, by the stamp of its line: in a file that was restored,
-    /// unpacked or mounted. What is written while we look counts when it arrives, whatever its stamp says.
-    fn is_over(&self, failure: &Failure, jail: JailId) -> bool {
-        let findtime = i64::try_from(self.guard.findtime(jail)).unwrap_or(i64::MAX);
-        let Wall(now) = self.context.today;
-        failure
-            .at
-            .is_some_and(|Wall(at)| now.saturating_sub(at) > findtime)
     }
 
     /// Keeps a verdict until the kernel has answered. A storm of them is taken to the kernel in batches.

@@ -81,6 +81,7 @@ impl Dropbear {
                     step: Step::Closing,
                 }),
                 at: stamp::parse(entry.stamp, context),
+                account: None,
             }),
         }
     }
@@ -198,7 +199,7 @@ mod tests {
     fn check(message: &str, want: &str) {
         let line = format!("Nov 22 11:21:11 OpenWrt authpriv.warn dropbear[990]: {message}");
         let got = match Dropbear.read(line.as_bytes(), &Context::default()) {
-            Reading::Nothing => String::from("-"),
+            Reading::Nothing | Reading::Sign(_) => String::from("-"),
             Reading::Suspicious(suspicion) => format!("{suspicion:?}").to_lowercase(),
             Reading::Failure(Failure {
                 addr, kind, attempt, ..

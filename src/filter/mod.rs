@@ -89,7 +89,10 @@ impl Lens {
         let reading = self.filter.read(line, trail, context);
         match &self.own {
             None => reading,
-            Some(own) if matches!(reading, Reading::Nothing) => own.read(line, context),
+            Some(own) if matches!(reading, Reading::Nothing | Reading::Sign(_)) => {
+                let found = own.read(line, context);
+                if found == Reading::Nothing { reading } else { found }
+            }
             Some(own) if own.ignores(line, context) => Reading::Nothing,
             Some(_) => reading,
         }
@@ -137,8 +140,32 @@ pub enum Reading {
     Nothing,
     /// Somebody failed to get in.
     Failure(Failure),
+    /// Nothing failed, but it shows what a source is.
+    Sign(Sign),
     /// A line that looks like one of ours and cannot be: log injection, an attempt to evade, or a torn write.
     Suspicious(Suspicion),
+}
+
+/// What shows that a source is an ordinary one, or may not be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sign {
+    /// Who, as in [`Failure`].
+    pub addr: IpAddr,
+    /// A hash of the account's name.
+    pub account: Option<u32>,
+    /// What was seen of it.
+    pub shown: Shown,
+    /// The line's own stamp, as in [`Failure`].
+    pub at: Option<Wall>,
+}
+
+/// What was seen of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// It was asked for a password. One spoofed datagram is enough.
+    Challenged,
+    /// It gave the right password, and the address is its own.
+    Known,
 }
 
 /// Why a line is suspicious. It never counts against any address.
@@ -166,6 +193,8 @@ pub struct Failure {
     pub proof: Proof,
     /// Which attempt this line belongs to, so that several lines of one attempt count once.
     pub attempt: Option<Attempt>,
+    /// A hash of the account or extension that was tried, if the line names one: text of the sender.
+    pub account: Option<u32>,
     /// The line's own stamp in the log's local time, if its date could be read.
     pub at: Option<Wall>,
 }

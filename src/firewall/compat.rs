@@ -5,10 +5,12 @@
 use std::io;
 
 use crate::firewall::adopt::undisturbed;
+use crate::firewall::iptables::Drops;
+use crate::firewall::ruleset;
 use crate::firewall::transaction::{self, Standing, Steps};
 use crate::sys::Fault;
 use crate::sys::netlink::Netlink;
-use crate::sys::uapi::{ENOENT, NFPROTO_IPV4, NFPROTO_IPV6};
+use crate::sys::uapi::{ENOENT, NF_IP_PRI_RAW, NFPROTO_IPV4, NFPROTO_IPV6};
 use crate::wire::nft::{Family, Rule, Table, ask_rules, is_rule};
 use crate::wire::xtables::{DropRule, SET_MATCH, SET_MATCH_REVISION, set_match};
 
@@ -22,25 +24,31 @@ pub(super) struct Compat {
 }
 
 impl Compat {
-    /// Sets up the table, replacing one that an earlier run left.
+    /// Sets up the table, replacing one that an earlier run left; with a chain behind connection tracking for bans
+    /// that are not proven, if the kernel `tracks`.
     pub(super) fn install(
         netlink: &mut Netlink,
         family: Family,
-        rules: &[DropRule],
+        rules: &Drops,
+        tracks: bool,
     ) -> Result<Compat, Fault> {
         let table = table(family);
-        transaction::replace(netlink, table, Standing::Protected, &|steps| write(steps, rules)).map_err(
-            |rejection| match rejection.errno {
-                ENOENT => rejection.fault.hint(
-                    "the kernel lacks nft_compat or xt_set: on OpenWrt install kmod-nft-compat and \
+        transaction::replace(netlink, table, Standing::Protected, &|steps| {
+            write(steps, family, rules, tracks);
+        })
+        .map_err(|rejection| match rejection.errno {
+            ENOENT => rejection.fault.hint(
+                "the kernel lacks nft_compat or xt_set: on OpenWrt install kmod-nft-compat and \
                      kmod-ipt-ipset, or set firewall = nftables",
-                ),
-                _ => rejection.fault,
-            },
-        )?;
+            ),
+            _ => rejection.fault,
+        })?;
         Ok(Compat {
             table,
-            rules: rules.len(),
+            rules: rules.whole.len()
+                + rules.opened.len()
+                + usize::from(tracks && !rules.opened.is_empty())
+                + usize::from(tracks && rules.passes_icmp(family)),
         })
     }
 
@@ -82,12 +90,24 @@ fn table(family: Family) -> Table {
     }
 }
 
-fn write(steps: &mut Steps<'_, '_>, rules: &[DropRule]) {
-    steps.step("create the chain of").add_base_chain(CHAIN);
+fn write(steps: &mut Steps<'_, '_>, family: Family, rules: &Drops, tracks: bool) {
+    steps
+        .step("create the chain of")
+        .add_base_chain(CHAIN, NF_IP_PRI_RAW);
+    let mut chain = CHAIN;
+    write_all(steps, chain, &rules.whole);
+    if tracks && !rules.opened.is_empty() {
+        ruleset::write_tracking(steps, rules.passes_icmp(family));
+        chain = ruleset::TRACKED;
+    }
+    write_all(steps, chain, &rules.opened);
+}
+
+fn write_all(steps: &mut Steps<'_, '_>, chain: &str, rules: &[DropRule]) {
     for rule in rules {
         steps
             .step(format!("create the rule for ipset number {} in", rule.set))
-            .add_rule(CHAIN, |expressions| write_rule(expressions, rule));
+            .add_rule(chain, |expressions| write_rule(expressions, rule));
     }
 }
 
@@ -122,6 +142,13 @@ mod tests {
         here.recv(&mut [0; 9]).is_ok()
     }
 
+    fn whole(rule: DropRule) -> Drops {
+        Drops {
+            whole: vec![rule],
+            opened: Vec::new(),
+        }
+    }
+
     #[test]
     fn rules_in_nf_tables_drop_what_is_in_an_ipset() {
         isolated(
@@ -148,8 +175,8 @@ mod tests {
                 let mut netlink = Netlink::open().unwrap();
                 let mut room = [0; 4096];
                 for _ in 0..2 {
-                    let v4 = Compat::install(&mut netlink, Family::V4, &[all]).unwrap();
-                    let v6 = Compat::install(&mut netlink, Family::V6, &[sip]).unwrap();
+                    let v4 = Compat::install(&mut netlink, Family::V4, &whole(all), true).unwrap();
+                    let v6 = Compat::install(&mut netlink, Family::V6, &whole(sip), true).unwrap();
                     assert!(v4.intact(&mut netlink, &mut room).unwrap());
                     assert!(v6.intact(&mut netlink, &mut room).unwrap());
                 }

@@ -5,7 +5,7 @@ use ipnet::IpNet;
 
 use super::{Each, JailRule, Lost, Notice, Outcome, Watch};
 use crate::config::Backend;
-use crate::guard::{Effect, JailId};
+use crate::guard::{Effect, JailId, Reach};
 use crate::sys::Fault;
 
 /// Who keeps banned sources away. It carries out what it is asked for, and keeps no list of bans.
@@ -60,11 +60,14 @@ pub trait Enforce {
     fn elements(&mut self, each: &mut Each<'_>) -> Result<(), Fault>;
 
     /// Whether the kernel has this ban: one question, some microseconds.
-    fn holds(&mut self, jail: JailId, net: IpNet) -> Result<bool, Fault>;
+    fn holds(&mut self, jail: JailId, net: IpNet, reach: Reach) -> Result<bool, Fault>;
 
     /// With [`Watch::Poll`]: whether the kernel seems to hold all `bans`, by the number of elements of its sets. If not,
     /// [`Enforce::elements`] tells.
-    fn holds_as_many(&mut self, bans: &mut dyn Iterator<Item = (JailId, IpNet)>) -> Result<bool, Fault>;
+    fn holds_as_many(
+        &mut self,
+        bans: &mut dyn Iterator<Item = (JailId, IpNet, Reach)>,
+    ) -> Result<bool, Fault>;
 
     /// Something that was done without being asked, to be told once.
     fn take_notice(&mut self) -> Option<Notice>;

@@ -6,9 +6,11 @@ mod elements;
 use std::io;
 
 use crate::firewall::compat::Compat;
-use crate::firewall::iptables::{Iptables, NotInstalled, lock};
+use crate::firewall::iptables::{Drops, Iptables, NotInstalled, lock};
 use crate::firewall::layout::{Layout, Scope, Set};
+use crate::firewall::nftables::Nftables;
 use crate::firewall::{Notice, Refusal};
+use crate::guard::Reach;
 use crate::limits::{
     CHANGES_PER_BATCH, CHANGES_PER_TRANSACTION, IPSET_HASH_SIZE, JAILS_MAX, NETLINK_SEND_BYTES,
 };
@@ -54,6 +56,8 @@ pub(super) struct Ipset {
     /// Our rules, by family; none where the machine has no such family.
     rules: Vec<Rules>,
     shortcoming: Option<Fault>,
+    /// The kernel does not track connections, and there are bans that are not proven.
+    stateless: bool,
     /// The changes of a batch in the order in which they are sent: by set, and else as they came.
     order: Vec<(u32, u16)>,
     /// So many more elements than bans the sets had at the last look.
@@ -87,6 +91,7 @@ impl Ipset {
             send: vec![0; NETLINK_SEND_BYTES].into_boxed_slice(),
             rules: Vec::new(),
             shortcoming: None,
+            stateless: false,
             order: Vec::with_capacity(CHANGES_PER_BATCH),
             surplus: 0,
             looks: 0,
@@ -111,6 +116,11 @@ impl Ipset {
         self.shortcoming.as_ref()
     }
 
+    /// Whether bans that are not proven drop answers to us, too.
+    pub(super) fn is_stateless(&self) -> bool {
+        self.stateless
+    }
+
     /// What was done without being asked.
     pub(super) fn take_notice(&mut self) -> Option<Notice> {
         self.notice.take()
@@ -131,6 +141,7 @@ impl Ipset {
         }
         self.rules.clear();
         self.shortcoming = None;
+        self.stateless = false;
         for family in [Family::V4, Family::V6] {
             match self.install(family, layout)? {
                 // A box whose kernel has no ip6_tables is better protected half than not at all.
@@ -186,14 +197,23 @@ impl Ipset {
         let rules = rules(family, layout)
             .map_err(|error| Fault::new("cannot ask ipset for the numbers of our sets", error))?;
         match Iptables::install(family, &rules) {
-            Ok(iptables) => self.rules.push(Rules::Iptables(iptables)),
+            Ok(iptables) => {
+                self.stateless |= iptables.is_stateless();
+                self.rules.push(Rules::Iptables(iptables));
+            }
             Err(NotInstalled::NoFamily) => {}
             Err(NotInstalled::Refused(fault)) => return Err(fault),
-            Err(NotInstalled::Missing(fault)) => match Compat::install(&mut self.netlink, family, &rules) {
-                Ok(compat) => self.rules.push(Rules::Compat(compat)),
-                // What iptables lacks is the better hint: whoever has no iptables has nftables.
-                Err(_) => return Ok(Some(fault)),
-            },
+            Err(NotInstalled::Missing(fault)) => {
+                let tracks = !rules.opened.is_empty() && Nftables::tracks()?;
+                match Compat::install(&mut self.netlink, family, &rules, tracks) {
+                    Ok(compat) => {
+                        self.stateless |= !rules.opened.is_empty() && !tracks;
+                        self.rules.push(Rules::Compat(compat));
+                    }
+                    // What iptables lacks is the better hint: whoever has no iptables has nftables.
+                    Err(_) => return Ok(Some(fault)),
+                }
+            }
         }
         Ok(None)
     }
@@ -329,12 +349,16 @@ impl Ipset {
 }
 
 /// What shall be dropped.
-fn rules(family: Family, layout: &Layout) -> io::Result<Vec<DropRule>> {
+fn rules(family: Family, layout: &Layout) -> io::Result<Drops> {
     // Whichever family the socket is of, it knows all sets.
     let numbers = Xtables::open(Family::V4)?;
-    let mut rules = Vec::new();
+    let mut drops = Drops::default();
     for jail in &layout.jails {
         for set in jail.sets().filter(|set| set.family == family) {
+            let rules = match set.reach {
+                Reach::Whole => &mut drops.whole,
+                Reach::Opened => &mut drops.opened,
+            };
             let set = numbers
                 .set_number(&set.name)?
                 .ok_or_else(|| io::Error::from_raw_os_error(ENOENT))?;
@@ -348,7 +372,7 @@ fn rules(family: Family, layout: &Layout) -> io::Result<Vec<DropRule>> {
             }
         }
     }
-    Ok(rules)
+    Ok(drops)
 }
 
 fn properties(layout: &Layout, set: &Set) -> Properties {

@@ -2,7 +2,8 @@
 //!
 //! One chain `sipguard`, to which the first rule of `PREROUTING` in the table `raw` jumps, before
 //! connection tracking. Where a kernel has no `raw`, it is `mangle`, and where it has none,
-//! `INPUT` and `FORWARD` of `filter`. A rule of anybody else, and its counters, stay as they are.
+//! `INPUT` and `FORWARD` of `filter`. For bans that are not proven there is one more chain of that name, in
+//! `mangle` or `filter`: behind connection tracking, so that what answers flows of ours passes. A rule of anybody else, and its counters, stay as they are.
 
 use std::io;
 use std::thread::sleep;
@@ -14,7 +15,7 @@ use crate::sys::uapi::{
 };
 use crate::sys::xtables::{Xtables, XtablesLock};
 use crate::wire::nft::Family;
-use crate::wire::xtables::{Chain, DropRule, has_chain, with_chain};
+use crate::wire::xtables::{Chain, DropRule, Rule, has_chain, with_chain};
 
 const CHAIN: &str = "sipguard";
 
@@ -25,14 +26,37 @@ const TABLES: [(&str, &[u32]); 3] = [
     ("filter", &[NF_INET_LOCAL_IN, NF_INET_FORWARD]),
 ];
 
-/// Our chain in the tables of one family.
+/// The first of [`TABLES`] behind connection tracking.
+const BEHIND: usize = 1;
+
+/// What our rules drop.
+#[derive(Debug, Default)]
+pub(super) struct Drops {
+    /// Every packet.
+    pub(super) whole: Vec<DropRule>,
+    /// Packets of flows that the source opened.
+    pub(super) opened: Vec<DropRule>,
+}
+
+impl Drops {
+    /// Whether what is dropped behind connection tracking would be ICMPv6, too. It passes, because it carries
+    /// neighbour discovery, whose answers are not tracked.
+    pub(super) fn passes_icmp(&self, family: Family) -> bool {
+        family == Family::V6 && self.opened.iter().any(|rule| rule.only.is_none())
+    }
+}
+
+/// The rules of our chain in each of [`TABLES`]; none, no chain.
+type Plan = [Vec<Rule>; TABLES.len()];
+
+/// Our chains in the tables of one family.
 #[derive(Debug)]
 pub(super) struct Iptables {
     xtables: Xtables,
     family: Family,
-    /// Which of [`TABLES`] has our chain.
-    table: usize,
-    rules: Vec<DropRule>,
+    plan: Plan,
+    /// The kernel does not track connections: answers to us are dropped, too.
+    stateless: bool,
 }
 
 /// Why our chain is not in a table.
@@ -47,8 +71,8 @@ pub(super) enum NotInstalled {
 }
 
 impl Iptables {
-    /// Puts our chain into the best table there is. Whoever calls holds the lock.
-    pub(super) fn install(family: Family, rules: &[DropRule]) -> Result<Iptables, NotInstalled> {
+    /// Puts our chains into the best tables there are. Whoever calls holds the lock.
+    pub(super) fn install(family: Family, drops: &Drops) -> Result<Iptables, NotInstalled> {
         let program = program(family);
         let xtables = match Xtables::open(family) {
             Ok(xtables) => xtables,
@@ -61,19 +85,22 @@ impl Iptables {
         let mut iptables = Iptables {
             xtables,
             family,
-            table: 0,
-            rules: rules.to_vec(),
+            plan: Plan::default(),
+            stateless: false,
         };
         let mut missing = io::Error::from_raw_os_error(ENOENT);
-        for (i, (table, _)) in TABLES.iter().enumerate() {
-            iptables.table = i;
-            match iptables.change(i, rules) {
+        for (plan, stateless) in (0..TABLES.len()).flat_map(|table| plans(drops, family, table)) {
+            iptables.plan = plan;
+            iptables.stateless = stateless;
+            match iptables.carry_out() {
                 Ok(()) => {
-                    iptables.remove_but(Some(i)).map_err(NotInstalled::Refused)?;
+                    iptables
+                        .remove_but(&iptables.plan)
+                        .map_err(NotInstalled::Refused)?;
                     return Ok(iptables);
                 }
-                Err(error) if is_missing(&error) => missing = error,
-                Err(error) => {
+                Err((_, error)) if is_missing(&error) => missing = error,
+                Err((table, error)) => {
                     return Err(NotInstalled::Refused(iptables.cannot(
                         "put our rules into",
                         table,
@@ -95,24 +122,24 @@ impl Iptables {
         })))
     }
 
-    /// Whether the chain and the jumps to it are there.
+    /// Whether the chains and the jumps to them are there.
     pub(super) fn intact(&self) -> io::Result<bool> {
-        let Some((table, hooks)) = TABLES.get(self.table) else {
-            return Ok(false);
-        };
-        if self.rules.is_empty() {
-            return Ok(true);
-        }
-        let (_, entries) = self.xtables.read(table)?;
-        Ok(has_chain(
-            self.family,
-            &entries,
-            &Chain {
+        for ((table, hooks), rules) in TABLES.iter().zip(&self.plan) {
+            let chain = Chain {
                 name: CHAIN,
                 hooks,
-                rules: &self.rules,
-            },
-        ))
+                rules,
+            };
+            if !rules.is_empty() && !has_chain(self.family, &self.xtables.read(table)?.1, &chain) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether answers to us are dropped, too, because the kernel does not track connections.
+    pub(super) fn is_stateless(&self) -> bool {
+        self.stateless
     }
 
     /// Takes our chain out of all tables that are in use, and with it every jump to it, whoever made
@@ -121,22 +148,32 @@ impl Iptables {
         let Ok(xtables) = Xtables::open(family) else {
             return Ok(());
         };
-        Iptables {
+        let iptables = Iptables {
             xtables,
             family,
-            table: 0,
-            rules: Vec::new(),
-        }
-        .remove_but(None)
+            plan: Plan::default(),
+            stateless: false,
+        };
+        iptables.remove_but(&iptables.plan)
     }
 
-    fn remove_but(&self, keep: Option<usize>) -> Result<(), Fault> {
+    /// Puts our chains where they shall be. Fails with the table that is not as it must be.
+    fn carry_out(&self) -> Result<(), (&'static str, io::Error)> {
+        for (i, ((table, _), rules)) in TABLES.iter().zip(&self.plan).enumerate() {
+            if !rules.is_empty() {
+                self.change(i, rules).map_err(|error| (*table, error))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_but(&self, keep: &Plan) -> Result<(), Fault> {
         let names = self.xtables.tables_in_use();
-        for (i, (table, _)) in TABLES.iter().enumerate() {
+        for (i, ((table, _), rules)) in TABLES.iter().zip(keep).enumerate() {
             let in_use = names
                 .as_ref()
                 .map(|names| names.lines().any(|name| name == *table));
-            if keep == Some(i) || in_use == Some(false) {
+            if !rules.is_empty() || in_use == Some(false) {
                 continue;
             }
             match self.change(i, &[]) {
@@ -148,7 +185,7 @@ impl Iptables {
     }
 
     /// Puts a chain of these rules in place of ours; none if there are none.
-    fn change(&self, table: usize, rules: &[DropRule]) -> io::Result<()> {
+    fn change(&self, table: usize, rules: &[Rule]) -> io::Result<()> {
         let Some((table, hooks)) = TABLES.get(table) else {
             return Ok(());
         };
@@ -184,6 +221,32 @@ impl Iptables {
             error,
         )
     }
+}
+
+/// The ways to have what is dropped whole in that table, best first, each with whether it drops answers to us.
+fn plans(drops: &Drops, family: Family, table: usize) -> Vec<(Plan, bool)> {
+    let drop_all = |rules: &[DropRule]| rules.iter().copied().map(Rule::Drop).collect::<Vec<_>>();
+    let plan = |behind: Option<usize>| {
+        let mut plan = Plan::default();
+        for (i, rules) in plan.iter_mut().enumerate() {
+            if i == table {
+                *rules = drop_all(&drops.whole);
+            }
+            if behind == Some(i) {
+                rules.push(Rule::PassReplies);
+                rules.extend(drops.passes_icmp(family).then_some(Rule::PassIcmp6));
+            }
+            if behind.unwrap_or(table) == i {
+                rules.extend(drop_all(&drops.opened));
+            }
+        }
+        plan
+    };
+    if drops.opened.is_empty() {
+        return vec![(plan(None), false)];
+    }
+    let behind = (BEHIND.max(table)..TABLES.len()).map(|behind| (plan(Some(behind)), false));
+    behind.chain([(plan(None), true)]).collect()
 }
 
 /// Whether the kernel does not have this table.
@@ -231,5 +294,46 @@ fn program(family: Family) -> &'static str {
     match family {
         Family::V4 => "iptables",
         Family::V6 => "ip6tables",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The plans for what is dropped whole in that table: rules by table, as `D` and `P`; and which drop answers.
+    #[track_caller]
+    fn check(family: Family, opened: usize, table: usize, want: &[(&str, bool)]) {
+        let rule = DropRule { set: 1, only: None };
+        let drops = Drops {
+            whole: vec![rule; 2],
+            opened: vec![rule; opened],
+        };
+        let shown: Vec<_> = plans(&drops, family, table)
+            .into_iter()
+            .map(|(plan, stateless)| {
+                let tables = plan.map(|rules| {
+                    let letters = rules.iter().map(|rule| match rule {
+                        Rule::PassReplies => 'P',
+                        Rule::PassIcmp6 => 'I',
+                        Rule::Drop(_) => 'D',
+                    });
+                    letters.collect::<String>()
+                });
+                (tables.join(","), stateless)
+            })
+            .collect();
+        let want: Vec<_> = want.iter().map(|(plan, s)| ((*plan).to_owned(), *s)).collect();
+        assert_eq!(shown, want);
+    }
+
+    #[test]
+    fn unproven_bans_are_looked_at_behind_connection_tracking_if_there_is_any() {
+        let (v4, v6) = (Family::V4, Family::V6);
+        check(v4, 0, 0, &[("DD,,", false)]);
+        check(v6, 0, 2, &[(",,DD", false)]);
+        check(v4, 1, 0, &[("DD,PD,", false), ("DD,,PD", false), ("DDD,,", true)]);
+        check(v4, 1, 1, &[(",DDPD,", false), (",DD,PD", false), (",DDD,", true)]);
+        check(v6, 1, 2, &[(",,DDPID", false), (",,DDD", true)]);
     }
 }

@@ -6,13 +6,13 @@ use ipnet::IpNet;
 
 use crate::config::{Block, Protocol};
 use crate::firewall::{JailRule, Outcome, Refusal};
-use crate::guard::{Effect, JailId};
+use crate::guard::{Effect, JailId, Reach};
 use crate::limits::KERNEL_NAME_BYTES_MAX;
 use crate::sys::uapi::{IPPROTO_TCP, IPPROTO_UDP};
 use crate::wire::nft::Family;
 
 /// Most sets of a jail.
-pub(super) const SET_KINDS: usize = 3;
+pub(super) const SET_KINDS: usize = 12;
 
 /// All jails, in the order of their numbers.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub(super) struct Layout {
     pub(super) jails: Vec<Jail>,
     /// Elements that one set has to hold.
     pub(super) maxbans: u32,
+    /// The kernel tracks connections, for what is behind that. Only asked where it is needed.
+    pub(super) tracks: bool,
 }
 
 /// One jail's sets and what they are good for.
@@ -27,7 +29,8 @@ pub(super) struct Layout {
 pub(super) struct Jail {
     /// Its name, as the kernel's programs accept it; no other jail has it.
     pub(super) name: String,
-    /// The sets: IPv4 addresses, IPv6 addresses, and IPv6 networks unless these are single addresses.
+    /// The sets: IPv4 addresses, IPv6 addresses, and IPv6 networks unless these are single addresses; if the reach
+    /// of a ban depends on its proof, once more for those that are not proven; wide networks, if it bans such.
     sets: Vec<Set>,
     /// Which packets of a banned source are dropped.
     pub(super) scope: Scope,
@@ -38,6 +41,8 @@ pub(super) struct Jail {
 pub(super) struct Set {
     pub(super) name: String,
     pub(super) family: Family,
+    /// Which packets of who is in it are dropped.
+    pub(super) reach: Reach,
     /// Sources are looked up by so many leading bits of their address.
     pub(super) prefix: u8,
     /// For people, if these are networks: `networks of /64`.
@@ -68,23 +73,36 @@ impl Layout {
         let mut layout = Layout {
             jails: Vec::with_capacity(jails.len()),
             maxbans,
+            tracks: false,
         };
+        // At most 31 letters with what comes before.
         let kinds = [
-            ("4", Family::V4, 32),
-            ("6", Family::V6, 128),
-            ("6net", Family::V6, ipv6prefix),
+            ("4", Family::V4, 32, Reach::Whole),
+            ("6", Family::V6, 128, Reach::Whole),
+            ("6net", Family::V6, ipv6prefix, Reach::Whole),
+            ("4n24", Family::V4, 24, Reach::Whole),
+            ("6n56", Family::V6, 56, Reach::Whole),
+            ("6n48", Family::V6, 48, Reach::Whole),
+            ("4b", Family::V4, 32, Reach::Opened),
+            ("6b", Family::V6, 128, Reach::Opened),
+            ("6nb", Family::V6, ipv6prefix, Reach::Opened),
         ];
-        let kinds = if ipv6prefix < 128 { &kinds[..] } else { &kinds[..2] };
         for jail in jails {
             let name = layout.free_name(&kernel_name(&jail.name));
-            let set = |&(end, family, bits): &(&str, Family, u8)| Set {
+            let needed = |&&(end, family, bits, reach): &&(&str, Family, u8, Reach)| match end {
+                "4n24" | "6n56" | "6n48" => jail.wide && (family == Family::V4 || bits < ipv6prefix),
+                "6net" | "6nb" if ipv6prefix == 128 => false,
+                _ => reach == Reach::Whole || jail.by_proof,
+            };
+            let set = |&(end, family, bits, reach): &(&str, Family, u8, Reach)| Set {
                 name: format!("{prefix}{name}{end}"),
                 family,
+                reach,
                 prefix: bits,
-                networks: (family == Family::V6 && bits < 128).then(|| format!("networks of /{bits}")),
+                networks: (bits < family.bits()).then(|| format!("networks of /{bits}")),
             };
             layout.jails.push(Jail {
-                sets: kinds.iter().map(set).collect(),
+                sets: kinds.iter().filter(needed).map(set).collect(),
                 name,
                 scope: scope(&jail.blocks),
             });
@@ -94,11 +112,16 @@ impl Layout {
 
     /// The set and the address in it that an effect is about; `None` if its jail has no sets.
     pub(super) fn element(&self, effect: &Effect) -> Result<Option<(&str, IpAddr)>, Refusal> {
-        self.place(effect.jail, effect.net)
+        self.place(effect.jail, effect.net, effect.reach)
     }
 
     /// The same for a ban.
-    pub(super) fn place(&self, jail: JailId, net: IpNet) -> Result<Option<(&str, IpAddr)>, Refusal> {
+    pub(super) fn place(
+        &self,
+        jail: JailId,
+        net: IpNet,
+        reach: Reach,
+    ) -> Result<Option<(&str, IpAddr)>, Refusal> {
         let Some(jail) = self.jails.get(usize::from(jail.0)) else {
             return Err(Refusal::Impossible("no such jail"));
         };
@@ -107,7 +130,7 @@ impl Layout {
         }
         let address = net.network();
         let family = if address.is_ipv4() { Family::V4 } else { Family::V6 };
-        let fits = |set: &&Set| set.family == family && set.prefix == net.prefix_len();
+        let fits = |set: &&Set| (set.family, set.prefix, set.reach) == (family, net.prefix_len(), reach);
         match jail.sets().find(fits) {
             Some(set) => Ok(Some((&set.name, address))),
             None => Err(Refusal::Impossible(
@@ -117,15 +140,21 @@ impl Layout {
     }
 
     /// A number for the set that a ban belongs into, below jails times [`SET_KINDS`].
-    pub(super) fn key(jail: JailId, net: IpNet) -> u32 {
-        let kind = if net.addr().is_ipv4() {
-            0
-        } else if net.prefix_len() == net.max_prefix_len() {
-            1
-        } else {
-            2
+    pub(super) fn key(jail: JailId, net: IpNet, reach: Reach) -> u32 {
+        // `ipv6prefix` may be one of the lengths of wide networks, and then has no other set of that length.
+        let kind = match (net.addr().is_ipv4(), net.prefix_len()) {
+            (true, 32) => 0,
+            (false, 128) => 1,
+            (true, _) => 3,
+            (false, 56) => 4,
+            (false, 48) => 5,
+            (false, _) => 2,
         };
-        u32::from(jail.0) * SET_KINDS as u32 + kind
+        let reach = match reach {
+            Reach::Whole => 0,
+            Reach::Opened => SET_KINDS as u32 / 2,
+        };
+        u32::from(jail.0) * SET_KINDS as u32 + reach + kind
     }
 
     /// The order in which to send changes: by set, and else as they come, each with its place in `effects` (at most
@@ -139,7 +168,7 @@ impl Layout {
         order.clear();
         for (at, effect) in (0..=u16::MAX).zip(effects) {
             match self.element(effect) {
-                Ok(Some(_)) => order.push((Layout::key(effect.jail, effect.net), at)),
+                Ok(Some(_)) => order.push((Layout::key(effect.jail, effect.net, effect.reach), at)),
                 other => outcome(effect.slot, other.map(|_| ())),
             }
         }
@@ -157,6 +186,11 @@ impl Layout {
     pub(super) fn ban(&self, set: &str, addr: IpAddr) -> Option<(JailId, IpNet)> {
         let (jail, set) = self.sets().find(|(_, other)| other.name == set)?;
         Some((jail, set.net(addr)?))
+    }
+
+    /// Whether there are sets of that reach.
+    pub(super) fn has(&self, reach: Reach) -> bool {
+        self.sets().any(|(_, set)| set.reach == reach)
     }
 
     /// `wanted`, or with a number in place of its end if another jail has that name.
@@ -258,6 +292,8 @@ mod tests {
                     ports: ports.to_vec(),
                 })
                 .collect(),
+            by_proof: true,
+            wide: false,
         }
     }
 
@@ -277,7 +313,7 @@ mod tests {
         assert!(sets.iter().all(|set| set.len() <= 31), "ipset's limit: {sets:?}");
         sets.sort();
         sets.dedup();
-        assert_eq!(sets.len(), 3 * jails.len());
+        assert_eq!(sets.len(), 6 * jails.len());
     }
 
     #[test]
@@ -321,17 +357,23 @@ mod tests {
     fn addresses_and_nets_of_the_one_length_have_an_element() {
         let jails = [rule("asterisk", &[(Protocol::All, &[])]), rule("mail-only", &[])];
         let layout = Layout::new(&jails, "", 64, 10);
-        let element = |jail, net: &str| {
+        let element = |jail, net: &str, reach| {
             let effect = Effect {
                 slot: Slot(0),
                 jail: JailId(jail),
                 net: net.parse().unwrap(),
+                reach,
                 change: Change::Delete,
             };
             layout
                 .element(&effect)
                 .map(|e| e.map(|(set, addr)| format!("{set} {addr}")))
         };
+        let blind = |net| element(0, net, Reach::Opened).unwrap().unwrap();
+        assert_eq!(blind("192.0.2.1/32"), "asterisk4b 192.0.2.1");
+        assert_eq!(blind("2001:db8::5/128"), "asterisk6b 2001:db8::5");
+        assert_eq!(blind("2001:db8::5/64"), "asterisk6nb 2001:db8::");
+        let element = |jail, net| element(jail, net, Reach::Whole);
         assert_eq!(
             element(0, "192.0.2.1/32").unwrap().unwrap(),
             "asterisk4 192.0.2.1"

@@ -30,7 +30,7 @@ pub use probe::{IpsetOffer, Offer, Protection};
 pub use refusal::Refusal;
 
 use crate::config::{Backend, Block};
-use crate::guard::{Effect, JailId, Slot};
+use crate::guard::{Effect, JailId, Reach, Slot};
 use crate::sys::Fault;
 use crate::sys::instance::Instance;
 use crate::sys::uapi::{EINVAL, ENOENT, ENOPROTOOPT, EOPNOTSUPP, EPROTONOSUPPORT};
@@ -42,6 +42,10 @@ pub struct JailRule {
     pub name: String,
     /// What its firewall actions block. If there are none, its bans are accepted and do nothing.
     pub blocks: Vec<Block>,
+    /// It has bans of either [`Reach`], else all of [`Reach::Whole`].
+    pub by_proof: bool,
+    /// It has bans of whole networks, of [`crate::guard::WIDE`].
+    pub wide: bool,
 }
 
 /// Our part of the kernel's firewall. Dropping it leaves the bans in force, and the next [`Firewall::open`] takes
@@ -76,7 +80,12 @@ struct Wish {
 pub type Outcome<'a> = dyn FnMut(Slot, Result<(), Refusal>) + 'a;
 
 /// What takes the elements of our sets: each with the milliseconds that it stays, or for ever.
-pub type Each<'a> = dyn FnMut(JailId, IpNet, Option<u64>) + 'a;
+pub type Each<'a> = dyn FnMut((JailId, IpNet, Reach), Option<u64>) + 'a;
+
+/// What is to be said where [`Firewall::is_stateless`].
+pub const STATELESS: &str = "the kernel does not track connections: bans on unproven evidence also drop what \
+    answers us, so that whoever forges an address can cut it off; install kmod-nf-conntrack (OpenWrt) or load \
+    nf_conntrack";
 
 impl Firewall {
     /// Chooses the part of the kernel that shall hold the bans, and sets up sets and rules. Sets that an earlier run
@@ -109,7 +118,7 @@ impl Firewall {
             maxbans,
         };
         let (layout, kernel) = match wish.set_up() {
-            Err(fault) if is_missing(&fault) => (wish.layout(""), Kernel::Absent(fault)),
+            Err(fault) if is_missing(&fault) => (wish.layout("", false), Kernel::Absent(fault)),
             other => other?,
         };
         Ok(Firewall {
@@ -148,6 +157,16 @@ impl Firewall {
         match &self.kernel {
             Kernel::Nftables(_) | Kernel::Absent(_) => None,
             Kernel::Ipset(ipset) => ipset.shortcoming(),
+        }
+    }
+
+    /// Whether bans on unproven evidence drop what answers us, too, because the kernel does not track connections.
+    #[must_use]
+    pub fn is_stateless(&self) -> bool {
+        match &self.kernel {
+            Kernel::Nftables(_) => self.layout.has(Reach::Opened) && !self.layout.tracks,
+            Kernel::Ipset(ipset) => ipset.is_stateless(),
+            Kernel::Absent(_) => false,
         }
     }
 }
@@ -213,12 +232,12 @@ impl Enforce for Firewall {
             ipv6prefix,
             maxbans,
         };
-        let prefix = match (&self.kernel, choice) {
-            (Kernel::Nftables(_), Backend::Auto | Backend::Nftables) => "",
-            (Kernel::Ipset(_), Backend::Auto | Backend::Ipset) => ipset::PREFIX,
+        let layout = match (&self.kernel, choice) {
+            (Kernel::Nftables(_), Backend::Auto | Backend::Nftables) => wish.layout_of_nftables()?,
+            (Kernel::Ipset(_), Backend::Auto | Backend::Ipset) => wish.layout(ipset::PREFIX, false),
             (Kernel::Absent(_), _) => {
                 // What is absent is set up as is wished then; until then, there is nothing to lay out.
-                self.layout = wish.layout("");
+                self.layout = wish.layout("", false);
                 self.wish = wish;
                 let _ = self.try_open();
                 return Ok(());
@@ -231,7 +250,7 @@ impl Enforce for Firewall {
                 return Ok(());
             }
         };
-        let old = core::mem::replace(&mut self.layout, wish.layout(prefix));
+        let old = core::mem::replace(&mut self.layout, layout);
         self.rebuild().inspect_err(|_| {
             self.layout = old;
             // If that fails too, the next ban is refused as gone, and it is tried again then.
@@ -258,8 +277,8 @@ impl Enforce for Firewall {
         read.map_err(|error| Fault::new("cannot read our sets in the kernel", error))
     }
 
-    fn holds(&mut self, jail: JailId, net: IpNet) -> Result<bool, Fault> {
-        let place = self.layout.place(jail, net);
+    fn holds(&mut self, jail: JailId, net: IpNet, reach: Reach) -> Result<bool, Fault> {
+        let place = self.layout.place(jail, net, reach);
         let held = match (&mut self.kernel, place) {
             (Kernel::Nftables(nftables), Ok(Some((set, addr)))) => nftables.holds(set, addr),
             (Kernel::Ipset(ipset), Ok(Some((set, addr)))) => ipset.holds(set, addr),
@@ -269,7 +288,10 @@ impl Enforce for Firewall {
         held.map_err(|error| Fault::new("cannot look for a ban in the kernel", error))
     }
 
-    fn holds_as_many(&mut self, bans: &mut dyn Iterator<Item = (JailId, IpNet)>) -> Result<bool, Fault> {
+    fn holds_as_many(
+        &mut self,
+        bans: &mut dyn Iterator<Item = (JailId, IpNet, Reach)>,
+    ) -> Result<bool, Fault> {
         let held = match &mut self.kernel {
             Kernel::Ipset(ipset) => ipset.holds_as_many(&self.layout, bans),
             Kernel::Nftables(_) | Kernel::Absent(_) => Ok(true),
@@ -313,13 +335,21 @@ impl Enforce for Firewall {
 }
 
 impl Wish {
-    fn layout(&self, prefix: &str) -> Layout {
-        Layout::new(&self.jails, prefix, self.ipv6prefix, self.maxbans)
+    fn layout(&self, prefix: &str, tracks: bool) -> Layout {
+        let layout = Layout::new(&self.jails, prefix, self.ipv6prefix, self.maxbans);
+        Layout { tracks, ..layout }
+    }
+
+    /// Connections are tracked only for who needs it: it has a price, and begins when the first rule asks for it.
+    fn layout_of_nftables(&self) -> Result<Layout, Fault> {
+        let layout = self.layout("", false);
+        let tracks = layout.has(Reach::Opened) && Nftables::tracks()?;
+        Ok(Layout { tracks, ..layout })
     }
 
     fn set_up(&self) -> Result<(Layout, Kernel), Fault> {
         let nftables = || -> Result<(Layout, Kernel), Fault> {
-            let layout = self.layout("");
+            let layout = self.layout_of_nftables()?;
             let kernel = Kernel::Nftables(Nftables::open(&layout)?);
             // The other part may hold bans of a run with other settings. They would outlast an unban.
             if has_ipset() {
@@ -328,7 +358,7 @@ impl Wish {
             Ok((layout, kernel))
         };
         let ipset = || -> Result<(Layout, Kernel), Fault> {
-            let layout = self.layout(ipset::PREFIX);
+            let layout = self.layout(ipset::PREFIX, false);
             let kernel = Kernel::Ipset(Ipset::open(&layout)?);
             let _ = Nftables::clean();
             Ok((layout, kernel))
@@ -413,7 +443,7 @@ impl Firewall {
             ipv6prefix,
             maxbans,
         };
-        let layout = wish.layout("");
+        let layout = wish.layout_of_nftables().unwrap();
         Firewall {
             kernel: Kernel::Nftables(Nftables::open_plain(&layout).unwrap()),
             layout,

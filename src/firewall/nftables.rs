@@ -86,6 +86,21 @@ impl Nftables {
         transaction::remove(&mut netlink, TABLE)
     }
 
+    /// Whether the kernel tracks connections for nf_tables: tried out with a table of another name that is removed in
+    /// the same transaction.
+    pub(super) fn tracks() -> Result<bool, Fault> {
+        let mut netlink = Netlink::open().map_err(|error| cannot("open a netfilter socket", error))?;
+        let table = Table {
+            family: NFPROTO_INET,
+            name: "sipguard-probe",
+        };
+        let tried = transaction::replace(&mut netlink, table, Standing::Plain, &|steps| {
+            ruleset::write_tracking(steps, true);
+            steps.step("remove").delete_table();
+        });
+        Ok(tried.is_ok())
+    }
+
     /// Sets up the table; from one that an earlier run left it keeps the elements of the sets that stay.
     pub(super) fn open(layout: &Layout) -> Result<Nftables, Fault> {
         let dialect = if kernel_is_at_least(6, 12) {
@@ -199,7 +214,7 @@ impl Nftables {
                 self.netlink.ask(question, seq, &mut |message| {
                     for element in nft::elements(message) {
                         if let Some(net) = set.net(element.addr) {
-                            each(jail, net, element.left_ms);
+                            each((jail, net, set.reach), element.left_ms);
                         }
                     }
                 })
@@ -403,12 +418,14 @@ mod tests {
     use crate::config::{Block, Config, Protocol};
     use crate::firewall::JailRule;
     use crate::firewall::support::{isolated, isolated_as_root, run};
-    use crate::guard::{JailId, Slot};
+    use crate::guard::{JailId, Reach, Slot};
     use ipnet::IpNet;
 
     fn layout() -> Layout {
         let jail = |name: &str, protocol, ports: &[(u16, u16)]| JailRule {
             name: name.to_owned(),
+            by_proof: false,
+            wide: false,
             blocks: vec![Block {
                 protocol,
                 ports: ports.to_vec(),
@@ -527,6 +544,7 @@ mod tests {
                     slot: Slot(0),
                     jail: JailId(1),
                     net: *net,
+                    reach: Reach::Whole,
                     change: ban(600_000),
                 })
                 .collect();
@@ -598,6 +616,8 @@ mod tests {
 
             let jails = [JailRule {
                 name: "sip".to_owned(),
+                by_proof: false,
+                wide: false,
                 blocks: vec![Block {
                     protocol: Protocol::All,
                     ports: vec![],
@@ -686,6 +706,7 @@ mod tests {
                 slot: Slot(0),
                 jail: JailId(1),
                 net: net.parse().unwrap(),
+                reach: Reach::Whole,
                 change: *change,
             })
             .collect();
@@ -696,6 +717,43 @@ mod tests {
             let first = elements.split([',', '}']).next().unwrap();
             first.split(" expires").next().unwrap().trim().to_owned()
         })
+    }
+
+    /// As on a kernel that does not track connections: what is not proven is dropped beside what is.
+    #[test]
+    fn unproven_bans_are_looked_at_behind_connection_tracking_if_there_is_any() {
+        let name = "firewall::nftables::tests::\
+                    unproven_bans_are_looked_at_behind_connection_tracking_if_there_is_any";
+        isolated(name, || {
+            assert!(Nftables::tracks().unwrap());
+            assert_eq!(run("nft list ruleset"), "", "the probe leaves nothing");
+            let rule = JailRule {
+                name: "sip".to_owned(),
+                by_proof: true,
+                wide: false,
+                blocks: vec![Block {
+                    protocol: Protocol::All,
+                    ports: vec![],
+                }],
+            };
+            for tracks in [true, false, true] {
+                let layout = Layout {
+                    tracks,
+                    ..Layout::new(std::slice::from_ref(&rule), "", 64, 10)
+                };
+                let mut nftables = Nftables::open_as(Standing::Plain, Dialect::Old, &layout).unwrap();
+                assert!(nftables.intact(&layout).unwrap());
+                let shown = run("nft list chain inet sipguard prerouting");
+                assert!(shown.contains("@sip4 "), "{shown}");
+                for set in ["@sip4b ", "@sip6b ", "@sip6nb "] {
+                    assert_eq!(shown.contains(set), !tracks, "{shown}");
+                }
+                let shown = run("nft list table inet sipguard");
+                assert_eq!(shown.contains("ct direction reply accept"), tracks, "{shown}");
+                assert_eq!(shown.contains("l4proto ipv6-icmp accept"), tracks, "{shown}");
+                drop(nftables);
+            }
+        });
     }
 
     /// The longer way of old kernels works on new ones, too.

@@ -2,11 +2,13 @@
 //! that the kernel loads when it is asked for what they do.
 
 use std::io;
+use std::path::Path;
 
 use crate::config::{Block, Protocol};
 use crate::firewall::ipset::Ipset;
 use crate::firewall::iptables::best_table;
 use crate::firewall::layout::Layout;
+use crate::firewall::nftables::Nftables;
 use crate::firewall::transaction::{self, Standing, cannot};
 use crate::firewall::{JailRule, ruleset};
 use crate::sys::Fault;
@@ -14,12 +16,17 @@ use crate::sys::netlink::Netlink;
 use crate::sys::uapi::NFPROTO_INET;
 use crate::wire::nft::{Family, Table};
 
+/// It is there where connections are tracked, with nf_tables or without.
+const CONNTRACK: &str = "/proc/sys/net/netfilter/nf_conntrack_max";
+
 /// What the kernel offers.
 #[derive(Debug)]
 pub struct Offer {
     /// Whether nftables can hold bans, tried out with a table of another name that was removed in the
     /// same transaction.
     pub nftables: Result<Protection, Fault>,
+    /// Whether connections are tracked, for bans on unproven evidence.
+    pub tracks: bool,
     /// Whether ipset can hold bans.
     pub ipset: Result<IpsetOffer, Fault>,
 }
@@ -48,6 +55,7 @@ pub struct IpsetOffer {
 pub(super) fn probe() -> Offer {
     Offer {
         nftables: nftables(),
+        tracks: Nftables::tracks().unwrap_or(false) || Path::new(CONNTRACK).exists(),
         ipset: ipset(),
     }
 }
@@ -69,10 +77,14 @@ fn nftables() -> Result<Protection, Fault> {
         JailRule {
             name: "all".to_owned(),
             blocks: blocks(Protocol::All, &[]),
+            by_proof: false,
+            wide: false,
         },
         JailRule {
             name: "sip".to_owned(),
             blocks: blocks(Protocol::TcpUdp, &[(5060, 5061), (4569, 4569)]),
+            by_proof: false,
+            wide: false,
         },
     ];
     let layout = Layout::new(&jails, "", 64, 0);

@@ -233,7 +233,7 @@ impl Guard {
         if self.bans.find(held.net, held.jail, now).is_some() {
             return Settled::Nothing;
         }
-        Settled::Judged(self.sentence(held.net, held.jail, held.why, now))
+        Settled::Judged(self.sentence(held.why, held.net, held.jail, now))
     }
 
     fn lift_late(&mut self, addr: IpAddr, jail: JailId, now: Mono) -> Settled {
@@ -251,7 +251,7 @@ impl Guard {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Policy, Seed, Settings, Source, Trust};
+    use super::super::{Evidence, Policy, Seed, Settings, Source, Trust};
     use super::*;
     use crate::filter::{Class, Failure, Kind, Proof, Service};
 
@@ -262,6 +262,9 @@ mod tests {
             maxretry: 2,
             findtime: 600,
             bantime: Some(600),
+            bantime_unproven: None,
+            reach_by_proof: false,
+            evidence: Evidence::default(),
             escalation: None,
             recidive: false,
             trust: Trust::default(),
@@ -289,6 +292,7 @@ mod tests {
             proof: Proof::Blind,
             attempt: None,
             at: None,
+            account: None,
         };
         guard.observe(JAIL, Source(0), &failure, Mono(at));
         guard.observe(JAIL, Source(0), &failure, Mono(at))

@@ -8,8 +8,8 @@ use ipnet::IpNet;
 use super::deadlines::Deadlines;
 use super::effect::{Change, Effect, JailId, Slot};
 use super::index::{Index, Key, Seed};
-use super::row::{Ban, Queue, Row, Sync};
-use super::slab::{Links, List, NONE, Slab};
+use super::row::{Ban, Elsewhere, Queue, Row, Sync};
+use super::slab::{List, NONE, Slab};
 use super::tally::{Tallies, Tally};
 use crate::time::Mono;
 
@@ -45,11 +45,13 @@ pub(crate) struct Bans {
     /// The longest time the kernel can hold an element, in milliseconds (ipset: 2,147,483 s).
     pub(super) longest_ms: u64,
     maxbans: u32,
+    /// A bit for each jail whose bans reach less far if they are not proven.
+    pub(super) by_proof: u32,
     tallies: Tallies,
 }
 
 impl Bans {
-    pub(crate) fn new(maxbans: u32, seed: Seed) -> Bans {
+    pub(crate) fn new(maxbans: u32, by_proof: u32, seed: Seed) -> Bans {
         Bans {
             rows: Slab::new(maxbans + LEAVING_MAX),
             index: Index::new(seed),
@@ -60,6 +62,7 @@ impl Bans {
             retry_at: Mono(0),
             longest_ms: u64::MAX,
             maxbans,
+            by_proof,
             tallies: Tallies::default(),
         }
     }
@@ -117,23 +120,12 @@ impl Bans {
         let Some(id) = known.or_else(|| self.insert(ban)) else {
             return Entered::Full;
         };
-        let row = self.rows.at_mut(id);
-        row.ban = ban;
-        self.want(id);
+        self.set_ban(id, ban);
         displaced.map_or(Entered::New, Entered::Displaced)
     }
 
     fn insert(&mut self, ban: Ban) -> Option<u32> {
-        let row = Row {
-            ban,
-            sync: Sync::Wanted,
-            queue: Queue::Nowhere,
-            seen: false,
-            due: Mono(0),
-            place: NONE,
-            queued: Links::NOWHERE,
-        };
-        self.put(row)
+        self.put(Row::new(ban, Sync::Wanted, Elsewhere::Absent))
     }
 
     fn put(&mut self, row: Row) -> Option<u32> {
@@ -160,15 +152,12 @@ impl Bans {
 
     /// Has the kernel let go of a ban from elsewhere, whether or not it is there.
     pub(crate) fn expel(&mut self, ban: Ban) {
-        let row = Row {
-            ban,
-            sync: Sync::Unwanted,
-            queue: Queue::Nowhere,
-            seen: false,
-            due: Mono(0),
-            place: NONE,
-            queued: Links::NOWHERE,
+        // With which reach it is there nobody knows.
+        let elsewhere = match self.has_both(ban.jail) {
+            true => Elsewhere::Unwanted,
+            false => Elsewhere::Absent,
         };
+        let row = Row::new(ban, Sync::Unwanted, elsewhere);
         if self.find_row(row.key()).is_some() {
             return;
         }
@@ -208,7 +197,11 @@ impl Bans {
             }
             if row.ban.until.is_some_and(|until| until <= now) {
                 let ban = row.ban;
-                self.drop_row(id);
+                if row.elsewhere == Elsewhere::Absent {
+                    self.drop_row(id);
+                } else {
+                    self.lift(ban.net, ban.jail);
+                }
                 return Some(ban);
             }
             // The kernel's element ends before the ban does.
@@ -235,15 +228,22 @@ impl Bans {
             }
             self.move_to(id, Queue::Nowhere);
             let row = self.rows.at(id);
-            let (slot, jail, net) = (Slot(id), row.ban.jail, row.ban.net);
+            let (slot, jail, net, reach) = (Slot(id), row.ban.jail, row.ban.net, self.reach(&row.ban));
+            let effect = |reach, change| Effect {
+                slot,
+                jail,
+                net,
+                reach,
+                change,
+            };
+            // First there, then no longer elsewhere; so that it is in force throughout.
+            if row.sync != Sync::Wanted && row.elsewhere == Elsewhere::Unwanted {
+                self.rows.at_mut(id).elsewhere = Elsewhere::Leaving;
+                return Some(effect(reach.other(), Change::Delete));
+            }
             if row.sync == Sync::Unwanted {
                 self.set_sync(id, Sync::Leaving);
-                return Some(Effect {
-                    slot,
-                    jail,
-                    net,
-                    change: Change::Delete,
-                });
+                return Some(effect(reach, Change::Delete));
             }
             if row.ban.until.is_some_and(|until| until <= now) {
                 // Over before the kernel ever had it; `expire` reports it.
@@ -256,12 +256,7 @@ impl Bans {
                 .map(|until| until.millis_since(now).min(self.longest_ms));
             self.set_sync(id, Sync::Sent);
             self.schedule(id, now);
-            return Some(Effect {
-                slot,
-                jail,
-                net,
-                change: Change::Add { timeout_ms },
-            });
+            return Some(effect(reach, Change::Add { timeout_ms }));
         }
     }
 
@@ -271,8 +266,16 @@ impl Bans {
         if !self.is_live(id) {
             return;
         }
+        if self.rows.at(id).elsewhere == Elsewhere::Leaving {
+            return self.acked_elsewhere(id, taken, now);
+        }
         match (self.rows.at(id).sync, taken) {
-            (Sync::Sent, true) => self.set_sync(id, Sync::Held),
+            (Sync::Sent, true) => {
+                self.set_sync(id, Sync::Held);
+                if self.rows.at(id).elsewhere == Elsewhere::Unwanted {
+                    self.move_to(id, Queue::Again);
+                }
+            }
             (Sync::Leaving, true) => self.drop_row(id),
             (Sync::Sent, false) => self.refuse(id, Sync::Wanted, now),
             (Sync::Leaving, false) => self.refuse(id, Sync::Unwanted, now),
@@ -368,7 +371,7 @@ impl Bans {
     }
 
     /// The kernel shall have this ban, as it is in the table.
-    fn want(&mut self, id: u32) {
+    pub(super) fn want(&mut self, id: u32) {
         self.set_sync(id, Sync::Wanted);
         self.move_to(id, Queue::Urgent);
         self.schedule(id, Mono(u64::MAX));
@@ -394,6 +397,10 @@ impl Bans {
 
     fn refuse(&mut self, id: u32, sync: Sync, now: Mono) {
         self.set_sync(id, sync);
+        self.try_later(id, now);
+    }
+
+    pub(super) fn try_later(&mut self, id: u32, now: Mono) {
         if self.refused.is_empty() {
             self.retry_at = now.plus_seconds(RETRY_SECONDS);
         }

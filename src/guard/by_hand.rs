@@ -2,8 +2,9 @@
 
 use ipnet::IpNet;
 
+use super::convict::Full;
 use super::index::Key;
-use super::{Ban, Full, Guard, JailId, Settings, Stats, Tally, Trust};
+use super::{Ban, Guard, JailId, Settings, Stats, Tally, Trust};
 use crate::addr;
 use crate::filter::Proof;
 use crate::time::Mono;
@@ -168,6 +169,9 @@ mod tests {
             bantime: Some(600),
             escalation: None,
             recidive: false,
+            reach_by_proof: false,
+            bantime_unproven: None,
+            evidence: Default::default(),
             trust: Trust::new([trusted.parse().unwrap()]),
         };
         let settings = Settings {

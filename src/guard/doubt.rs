@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use super::bans::Bans;
 use super::index::Key;
 use super::row::{Queue, Sync};
-use super::{Guard, JailId};
+use super::{Guard, JailId, Reach};
 use crate::time::Mono;
 
 /// A failure of a banned source is evidence against the ban only so long after it was made, in seconds: until
@@ -66,10 +66,10 @@ impl Guard {
     }
 
     /// The bans that the kernel must hold at `now`.
-    pub fn held(&self, now: Mono) -> impl Iterator<Item = (JailId, IpNet)> {
+    pub fn held(&self, now: Mono) -> impl Iterator<Item = (JailId, IpNet, Reach)> {
         let held = (0..self.bans.rows.ever_used()).filter(move |&id| self.bans.is_held(id, now));
         held.map(|id| &self.bans.rows.at(id).ban)
-            .map(|ban| (ban.jail, ban.net))
+            .map(|ban| (ban.jail, ban.net, self.bans.reach(ban)))
     }
 
     /// Before [`Guard::kernel_has`] is told of everything that the kernel holds.
@@ -81,10 +81,19 @@ impl Guard {
 
     /// The kernel holds this for so many milliseconds more (`None`: for ever). Whether it is a ban of ours, or one
     /// that it is told to let go.
-    pub fn kernel_has(&mut self, jail: JailId, net: IpNet, left_ms: Option<u64>, now: Mono) -> bool {
+    pub fn kernel_has(
+        &mut self,
+        (jail, net, reach): (JailId, IpNet, Reach),
+        left_ms: Option<u64>,
+        now: Mono,
+    ) -> bool {
         let Some(id) = self.bans.find_row(Key::new(net, jail)) else {
             return false;
         };
+        if self.bans.reach(&self.bans.rows.at(id).ban) != reach {
+            self.bans.found_elsewhere(id);
+            return true;
+        }
         let longest_ms = self.bans.longest_ms;
         let row = self.bans.rows.at_mut(id);
         let wanted_ms = row
@@ -111,7 +120,7 @@ impl Guard {
     }
 
     /// A banned source that was heard of although it should be cut off, since this was asked last.
-    pub fn take_doubt(&mut self) -> Option<(JailId, IpNet)> {
+    pub fn take_doubt(&mut self) -> Option<(JailId, IpNet, Reach)> {
         self.doubt.take()
     }
 
@@ -122,7 +131,7 @@ impl Guard {
         };
         let row = self.bans.rows.at(id);
         if row.sync == Sync::Held && row.ban.since.plus_seconds(ON_THE_WAY_SECONDS) <= now {
-            self.doubt = Some((jail, net));
+            self.doubt = Some((jail, net, self.bans.reach(&row.ban)));
         }
     }
 
@@ -149,6 +158,9 @@ mod tests {
             bantime,
             escalation: None,
             recidive: false,
+            reach_by_proof: false,
+            bantime_unproven: None,
+            evidence: Default::default(),
             trust: Trust::default(),
         };
         let settings = Settings {
@@ -176,6 +188,7 @@ mod tests {
             proof: Proof::Blind,
             attempt: None,
             at: None,
+            account: None,
         };
         guard.observe(JAIL, Source(0), &failure, now);
     }
@@ -239,7 +252,7 @@ mod tests {
         let audit = |guard: &mut Guard, elements: &[(u8, Option<u64>)]| {
             guard.begin_audit();
             for (last, left_ms) in elements {
-                guard.kernel_has(JAIL, net(*last), *left_ms, now);
+                guard.kernel_has((JAIL, net(*last), Reach::Whole), *left_ms, now);
             }
             let lost = guard.end_audit(now);
             let again = effects(guard, now);
@@ -272,7 +285,7 @@ mod tests {
         fail(&mut guard, 1, Mono(1_999));
         assert_eq!(guard.take_doubt(), None);
         fail(&mut guard, 1, Mono(2_000));
-        assert_eq!(guard.take_doubt(), Some((JAIL, net(1))));
+        assert_eq!(guard.take_doubt(), Some((JAIL, net(1), Reach::Whole)));
         assert_eq!(guard.take_doubt(), None);
         guard.kernel_lost_all();
         fail(&mut guard, 1, Mono(3_000));

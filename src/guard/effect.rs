@@ -20,8 +20,31 @@ pub struct Effect {
     /// Which address or network: an address of either family, or an IPv6 network of the one length that the
     /// configuration has (`ipv6prefix`).
     pub net: IpNet,
+    /// Which of the jail's sets: by what they drop.
+    pub reach: Reach,
     /// What to do.
     pub change: Change,
+}
+
+/// Which packets of a banned source are dropped, of those that the jail blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// All, before connection tracking.
+    Whole,
+    /// Those of flows that the source opened, by connection tracking. What answers us passes: whoever forges the
+    /// source of some datagrams cannot cut us off from the source.
+    Opened,
+}
+
+impl Reach {
+    /// The other one.
+    #[must_use]
+    pub fn other(self) -> Reach {
+        match self {
+            Reach::Whole => Reach::Opened,
+            Reach::Opened => Reach::Whole,
+        }
+    }
 }
 
 /// What to do with an element of a kernel set.

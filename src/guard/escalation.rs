@@ -4,7 +4,7 @@ use ipnet::IpNet;
 
 use super::index::Key;
 use super::{Ban, Guard, JailId, Outcome, Source, Summary};
-use crate::filter::Failure;
+use crate::filter::{Failure, Proof};
 use crate::limits::SPAN_SECONDS_MAX;
 use crate::time::Mono;
 
@@ -38,7 +38,16 @@ impl Escalation {
 
 impl Guard {
     /// How long a ban by a jail is to last, in seconds; `None` is for ever.
-    pub(super) fn lasting(&mut self, net: IpNet, jail: JailId, now: Mono) -> Option<u64> {
+    pub(super) fn lasting(&mut self, net: IpNet, jail: JailId, proof: Proof, now: Mono) -> Option<u64> {
+        let proven = self.lasting_if_proven(net, jail, now);
+        let policy = self.policies.get(usize::from(jail.0))?;
+        match policy.bantime_unproven.filter(|_| !proof.is_proven()) {
+            Some(most) => Some(proven.map_or(most, |seconds| seconds.min(most))),
+            None => proven,
+        }
+    }
+
+    fn lasting_if_proven(&mut self, net: IpNet, jail: JailId, now: Mono) -> Option<u64> {
         let policy = self.policies.get(usize::from(jail.0))?;
         let bantime = policy.bantime?;
         let Some(escalation) = &policy.escalation else {
@@ -72,6 +81,7 @@ impl Guard {
             proof: ban.proof,
             attempt: None,
             at: None,
+            account: None,
         };
         Some(self.observe(jail, Source(0), &failure, now))
     }
@@ -81,7 +91,7 @@ impl Guard {
 mod tests {
     use super::super::{Policy, Seed, Settings, Trust, Verdict};
     use super::*;
-    use crate::filter::{Class, Kind, Proof, Service};
+    use crate::filter::{Class, Kind, Service};
 
     fn check(maxtime: Option<u64>, rndtime: u64, chance: u64, want: [u64; 5]) {
         let escalation = Escalation {
@@ -103,6 +113,23 @@ mod tests {
     fn it_grows_no_further_than_it_may_but_for_the_chance() {
         check(Some(2000), 0, 77, [600, 1200, 2000, 2000, 2000]);
         check(Some(2000), 99, 250, [650, 1250, 2050, 2050, 2050]);
+    }
+
+    #[test]
+    fn a_ban_that_could_be_spoofed_ends_early_where_that_is_wanted() {
+        let mut guard = guard();
+        let [own, _, other] = &mut guard.policies[..] else {
+            panic!();
+        };
+        (own.bantime_unproven, other.bantime_unproven) = (Some(60), Some(60));
+        own.bantime = None;
+        let mut lasting = |jail, proof| {
+            let net = "192.0.2.1/32".parse().unwrap();
+            guard.lasting(net, JailId(jail), proof, Mono(1_000))
+        };
+        assert_eq!(lasting(0, Proof::Blind), Some(60), "for ever, if it were proven");
+        assert_eq!(lasting(0, Proof::Transport), None);
+        assert_eq!(lasting(1, Proof::Blind), Some(600));
     }
 
     #[test]
@@ -130,6 +157,9 @@ mod tests {
                 overalljails,
             }),
             recidive: false,
+            reach_by_proof: false,
+            bantime_unproven: None,
+            evidence: Default::default(),
             trust: Trust::default(),
         };
         let recidive = Policy {
@@ -137,6 +167,8 @@ mod tests {
             bantime: None,
             escalation: None,
             recidive: true,
+            reach_by_proof: false,
+            bantime_unproven: None,
             ..policy(false)
         };
         let settings = Settings {
@@ -163,6 +195,7 @@ mod tests {
             proof: Proof::Blind,
             attempt: None,
             at: None,
+            account: None,
         };
         let outcome = guard.observe(JailId(jail), Source(0), &failure, now);
         let Outcome::Ban(verdict) = outcome else {

@@ -18,6 +18,7 @@ use super::JailId;
 use super::index::{Index, Key, Seed};
 use super::reports::{Reports, Source};
 use super::slab::{Linked, Links, List, NONE, Slab};
+use super::summary::Summary;
 use crate::filter::{Attempt, Failure, Kind, Proof, Service};
 use crate::time::Mono;
 
@@ -57,6 +58,8 @@ pub(super) struct Entry {
     pub(super) reports: Reports,
     pub(super) kind: Kind,
     pub(super) proof: Proof,
+    /// What was tried; `None` if no line said it, or if it is of before a restart.
+    pub(super) account: Option<u32>,
     /// It is on disk as it is here.
     pub(super) saved: bool,
     pub(super) of_source: Links,
@@ -110,19 +113,6 @@ pub(crate) enum Noted {
     Claimed,
     /// The ring is full of proven evidence, and this one is not proven.
     Dropped,
-}
-
-/// What a source's attempts came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Summary {
-    /// Attempts that counted.
-    pub failures: u32,
-    /// When the first of them was seen.
-    pub first: Mono,
-    /// What the last one was.
-    pub last: Kind,
-    /// The surest proof among them.
-    pub proof: Proof,
 }
 
 /// The ring.
@@ -204,24 +194,7 @@ impl Failures {
 
     /// Takes a source's attempts out of the ring, and says what they came to.
     pub(crate) fn take(&mut self, key: Key) -> Option<Summary> {
-        let account = *self.accounts.at(self.account(key)?);
-        let mut summary: Option<Summary> = None;
-        let mut id = account.attempts.first;
-        while id != NONE {
-            let entry = *self.entries.at(id);
-            if entry.counts() {
-                let so_far = summary.get_or_insert(Summary {
-                    failures: 0,
-                    first: entry.at,
-                    last: entry.kind,
-                    proof: entry.proof,
-                });
-                so_far.failures += 1;
-                so_far.last = entry.kind;
-                so_far.proof = so_far.proof.max(entry.proof);
-            }
-            id = entry.of_source.next;
-        }
+        let summary = self.sum(key);
         self.forget(key);
         summary
     }
@@ -292,6 +265,7 @@ impl Failures {
     fn raise(&mut self, id: u32, failure: &Failure) -> Noted {
         let entry = self.entries.at_mut(id);
         let before = *entry;
+        entry.account = entry.account.or(failure.account);
         if failure.proof > entry.proof {
             (entry.proof, entry.kind) = (failure.proof, failure.kind);
         }
@@ -403,6 +377,7 @@ impl Failures {
             reports,
             kind: failure.kind,
             proof: failure.proof,
+            account: failure.account,
             saved: false,
             of_source: Links::NOWHERE,
             of_age: Links::NOWHERE,
@@ -515,6 +490,7 @@ mod tests {
                 proof,
                 attempt,
                 at: None,
+                account: None,
             };
             self.failures
                 .note(key(host), Source(file.into()), &failure, self.now, 600, self.keep)
@@ -656,6 +632,7 @@ mod tests {
                     step: Step::Closing,
                 }),
                 at: None,
+                account: None,
             };
             ring.failures
                 .note(key(1), Source(0), &failure, ring.now, 600, ring.keep)

@@ -35,6 +35,8 @@ pub(super) struct History {
     by_age: List,
     /// `dbpurgeage`, in seconds; `None` is for ever.
     purge_age: Option<u64>,
+    /// Then half of the bans before are forgotten, not all: again and again.
+    halves: bool,
 }
 
 impl History {
@@ -45,14 +47,19 @@ impl History {
             index: Index::new(seed),
             by_age: List::EMPTY,
             purge_age,
+            halves: false,
         }
+    }
+
+    /// The same, forgetting slowly or not.
+    pub(super) fn halving(self, halves: bool) -> History {
+        History { halves, ..self }
     }
 
     /// How often a source was banned before.
     pub(super) fn bans(&self, key: Key, now: Mono) -> u32 {
         let past = self.find(key).map(|id| self.past.at(id));
-        past.filter(|past| !self.is_over(past, now))
-            .map_or(0, |past| past.bans)
+        past.map_or(0, |past| self.left_of(past, now))
     }
 
     /// Notes that a source has been banned so many times, the last time until then.
@@ -116,9 +123,21 @@ impl History {
         }
     }
 
-    fn is_over(&self, past: &Past, now: Mono) -> bool {
-        self.purge_age
-            .is_some_and(|age| past.until.plus_seconds(age) < now)
+    /// How many of a source's bans count by now.
+    fn left_of(&self, past: &Past, now: Mono) -> u32 {
+        let Some(age) = self.purge_age else {
+            return past.bans;
+        };
+        if past.until.plus_seconds(age) >= now {
+            return past.bans;
+        }
+        if !self.halves {
+            return 0;
+        }
+        let ages = now.millis_since(past.until) / age.max(1).saturating_mul(1000);
+        past.bans
+            .checked_shr(u32::try_from(ages).unwrap_or(u32::MAX))
+            .unwrap_or(0)
     }
 
     fn find(&self, key: Key) -> Option<u32> {
@@ -139,6 +158,15 @@ mod tests {
 
     fn key(number: u32, jail: u16) -> Key {
         Key::new(core::net::IpAddr::from(number.to_be_bytes()).into(), JailId(jail))
+    }
+
+    #[test]
+    fn half_of_them_are_forgotten_at_a_time() {
+        let mut history = History::new(true, Some(100), Seed([1, 2])).halving(true);
+        history.note(key(1, 0), 5, Some(Mono(50_000)));
+        let at = |seconds| history.bans(key(1, 0), Mono(50_000).plus_seconds(seconds));
+        assert_eq!([at(0), at(100), at(101), at(200), at(301)], [5, 5, 2, 1, 0]);
+        assert_eq!(at(u64::MAX), 0);
     }
 
     #[test]

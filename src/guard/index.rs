@@ -59,6 +59,13 @@ impl Seed {
         u64::from(self.hash(Key::of_number(number.into())))
     }
 
+    /// A number for a network that nobody outside can tell; neighbours have different ones.
+    pub(crate) fn name_of(self, net: IpNet) -> u32 {
+        let source = number(net.addr());
+        let [low, high] = [source as u64, (source >> 64) as u64];
+        self.draw(low).wrapping_add(self.draw(high).rotate_left(13)) as u32
+    }
+
     fn hash(self, key: Key) -> u32 {
         let [first, second] = self.0;
         let low = key.source as u64 ^ first;
@@ -82,12 +89,23 @@ pub(crate) struct Index {
 }
 
 const CELLS_MIN: u32 = 1_024;
+const CELLS_FEW: u32 = 64;
 
 impl Index {
     pub(crate) fn new(seed: Seed) -> Index {
+        Index::with_cells(CELLS_MIN, seed)
+    }
+
+    /// One that most likely stays small.
+    pub(crate) fn small(seed: Seed) -> Index {
+        Index::with_cells(CELLS_FEW, seed)
+    }
+
+    /// `cells` is a power of two.
+    fn with_cells(cells: u32, seed: Seed) -> Index {
         Index {
-            cells: vec![0; CELLS_MIN as usize],
-            mask: CELLS_MIN - 1,
+            cells: vec![0; cells as usize],
+            mask: cells - 1,
             entries: 0,
             seed,
         }

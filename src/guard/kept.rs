@@ -88,6 +88,7 @@ impl Failures {
             },
             kind: kept.kind,
             proof: kept.proof,
+            account: None,
             saved,
             of_source: Links::NOWHERE,
             of_age: Links::NOWHERE,
@@ -187,7 +188,7 @@ impl Guard {
         let over = kept.at.plus_seconds(findtime) < now;
         if !over
             && !self.overlaps_trusted(kept.net, policy)
-            && self.net_as_configured(kept.net) == Some(kept.net)
+            && self.net_as_configured(kept.net, kept.jail) == Some(kept.net)
             // While a ban is in force nothing is noted: they brought it, and are told after it.
             && self.bans.standing(kept.net, kept.jail).is_none()
         {
@@ -211,7 +212,7 @@ impl Guard {
             self.bans.expel(ban);
             return false;
         }
-        let Some(net) = self.net_as_configured(ban.net) else {
+        let Some(net) = self.net_as_configured(ban.net, ban.jail) else {
             return false;
         };
         let key = Key::new(net, ban.jail);
@@ -234,7 +235,7 @@ impl Guard {
         while let Some((next, kept)) = old.kept(from) {
             from = next;
             let Some(jail) = jail(kept.jail) else { continue };
-            if self.net_as_configured(kept.net) == Some(kept.net) {
+            if self.net_as_configured(kept.net, kept.jail) == Some(kept.net) {
                 let findtime = self.findtime(jail);
                 // What of it is on disk may be of a jail that is gone.
                 self.failures.restore(&Kept { jail, ..kept }, findtime, false);
@@ -286,7 +287,7 @@ impl Guard {
             by_hand: false,
         };
         // The kernel may have it, whether or not the file told of it.
-        if self.bans.lift(net, jail).is_none() && self.net_as_configured(net) == Some(net) {
+        if self.bans.lift(net, jail).is_none() && self.net_as_configured(net, jail) == Some(net) {
             self.bans.expel(ban);
         }
     }
@@ -343,6 +344,9 @@ mod tests {
             bantime: Some(600),
             escalation: None,
             recidive: false,
+            reach_by_proof: false,
+            bantime_unproven: None,
+            evidence: Default::default(),
             trust: Trust::new(["192.0.2.99/32".parse().unwrap()]),
         };
         let settings = Settings {
@@ -370,6 +374,7 @@ mod tests {
                 step: Step::Whole,
             }),
             at: None,
+            account: None,
         };
         guard.observe(JailId(0), Source(0), &failure, Mono(0).plus_seconds(seconds))
     }

@@ -38,17 +38,11 @@ impl Guard {
         }
         bans
     }
-
-    /// `bantime.unproven`, in the order of the jails: so many seconds at most last bans whose evidence could all be
-    /// spoofed.
-    pub fn limit_unproven(&mut self, seconds: impl IntoIterator<Item = Option<u64>>) {
-        self.unproven = seconds.into_iter().collect();
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Outcome, Policy, Seed, Settings, Source};
+    use super::super::{Evidence, Outcome, Policy, Seed, Settings, Source};
     use super::*;
     use crate::filter::{Class, Failure, Kind, Proof, Service};
     use crate::time::Mono;
@@ -60,6 +54,9 @@ mod tests {
             maxretry: 1,
             findtime: 600,
             bantime: Some(600),
+            bantime_unproven: None,
+            reach_by_proof: false,
+            evidence: Evidence::default(),
             escalation: None,
             recidive: false,
             trust: Trust::default(),
@@ -85,6 +82,7 @@ mod tests {
             proof,
             attempt: None,
             at: None,
+            account: None,
         };
         guard.observe(jail, Source(0), &failure, Mono(1_000))
     }
@@ -119,21 +117,5 @@ mod tests {
         let lifted = guard.set_trust(JAIL, trust(&["192.0.2.1/32", "192.0.2.2/32"]));
         assert_eq!(lifted.len(), 1);
         assert!(guard.standing(forced, JAIL).is_some());
-    }
-
-    #[test]
-    fn a_ban_that_could_be_spoofed_ends_early_where_that_is_wanted() {
-        let mut guard = guard();
-        guard.limit_unproven([None, Some(60)]);
-        let mut until = |jail, addr, proof| {
-            let outcome = fail(&mut guard, jail, addr, proof);
-            let Outcome::Ban(verdict) = outcome else {
-                panic!("{outcome:?}");
-            };
-            verdict.ban.until
-        };
-        assert_eq!(until(JAIL, "192.0.2.1", Proof::Blind), Some(Mono(61_000)));
-        assert_eq!(until(JAIL, "192.0.2.2", Proof::Transport), Some(Mono(601_000)));
-        assert_eq!(until(JailId(0), "192.0.2.1", Proof::Blind), Some(Mono(601_000)));
     }
 }

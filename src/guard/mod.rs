@@ -14,20 +14,31 @@
 mod asking;
 mod bans;
 mod by_hand;
+mod convict;
 mod deadlines;
 mod doubt;
 mod effect;
 mod escalation;
 mod failures;
+mod flood;
 mod history;
 mod index;
 mod kept;
+mod known;
 mod lifting;
+mod phrase;
+mod reach;
+mod recent;
 mod reports;
 mod row;
 mod slab;
+mod summary;
 mod tally;
+mod traces;
+mod tried;
 mod trust;
+mod weigh;
+mod wide;
 
 use core::net::IpAddr;
 
@@ -35,15 +46,19 @@ use ipnet::IpNet;
 
 pub use asking::{Answer, Question, Settled};
 pub use by_hand::NotBanned;
-pub use effect::{Change, Effect, JailId, Slot};
+pub use effect::{Change, Effect, JailId, Reach, Slot};
 pub use escalation::Escalation;
-pub use failures::Summary;
+pub use flood::Surge;
 pub use index::Seed;
 pub use kept::Kept;
+pub use phrase::Why;
 pub use reports::Source;
 pub use row::Ban;
+pub use summary::{Pattern, Summary};
 pub use tally::Tally;
 pub use trust::Trust;
+pub use weigh::{Evidence, Remark};
+pub use wide::{Bannet, WIDE, Wide};
 
 // What else keeps attempts and sources by the same rules: the replay of a log.
 pub(crate) use failures::{join_seconds, number};
@@ -53,11 +68,17 @@ pub(crate) use slab::{Linked, Links, List, NONE, Slab};
 
 use crate::addr;
 use crate::filter::Failure;
+use crate::limits::REASONS_MAX;
 use crate::time::Mono;
-use asking::{Ask, Asking};
-use bans::{Bans, Entered};
+use asking::Asking;
+use bans::Bans;
 use failures::{Failures, Noted};
+use flood::Flood;
 use history::History;
+use known::Known;
+use recent::Recent;
+use traces::Traces;
+use wide::Networks;
 
 /// Rows of the failure ring that one source may fill, beyond twice its jail's `maxretry`: claimed attempts
 /// wait there for the NOTICE that they support.
@@ -72,10 +93,16 @@ pub struct Policy {
     pub findtime: u64,
     /// How long a ban lasts, in seconds; `None` is for ever.
     pub bantime: Option<u64>,
+    /// A ban that is not proven lasts no longer than this, in seconds.
+    pub bantime_unproven: Option<u64>,
     /// `bantime.increment`: how the time grows.
     pub escalation: Option<Escalation>,
     /// It counts bans by other jails, not failures: fail2ban's `recidive`.
     pub recidive: bool,
+    /// Bans that are not proven drop only what belongs to flows that the source opened ([`Reach::Opened`]).
+    pub reach_by_proof: bool,
+    /// What counts beside the number of failures.
+    pub evidence: Evidence,
     /// `ignoreip`.
     pub trust: Trust,
 }
@@ -112,6 +139,8 @@ pub enum Outcome {
     Banned,
     /// It would have brought a ban, which waits until `ignorecommand` has said something about the source.
     Held,
+    /// The source is banned already, and what was not proven is by now.
+    Proven(Ban),
     /// It brought a ban.
     Ban(Verdict),
     /// It would have brought a ban, and the table is full of bans that this one may not displace.
@@ -152,9 +181,6 @@ pub struct Stats {
     pub suspicious: u64,
 }
 
-/// The table is full of bans that a new one may not displace.
-struct Full;
-
 /// All failures and bans.
 pub struct Guard {
     policies: Vec<Policy>,
@@ -162,11 +188,17 @@ pub struct Guard {
     failures: Failures,
     bans: Bans,
     /// A banned source that was heard of although it should be cut off.
-    doubt: Option<(JailId, IpNet)>,
+    doubt: Option<(JailId, IpNet, Reach)>,
     history: History,
     asking: Asking,
-    /// `bantime.unproven` of each jail.
-    unproven: Vec<Option<u64>>,
+    known: Known,
+    traces: Traces,
+    networks: Networks,
+    /// Why the latest bans were made.
+    reasons: Recent<Summary>,
+    /// Of each jail.
+    floods: Vec<Flood>,
+    remark: Option<Remark>,
     /// How many bans were given a random part of their time.
     drawn: u64,
     /// Of each jail.
@@ -179,14 +211,20 @@ impl Guard {
     pub fn new(policies: Vec<Policy>, settings: Settings) -> Guard {
         Guard {
             failures: Failures::new(settings.ring, settings.seed),
-            bans: Bans::new(settings.maxbans, settings.seed),
+            bans: Bans::new(settings.maxbans, reach::by_proof(&policies), settings.seed),
             history: History::new(
                 policies.iter().any(|policy| policy.escalation.is_some()),
                 settings.purge_age,
                 settings.seed,
-            ),
+            )
+            .halving(policies.iter().any(|policy| policy.evidence.halves)),
             asking: Asking::default(),
-            unproven: Vec::new(),
+            known: Known::new(settings.seed),
+            traces: Traces::new(settings.seed),
+            networks: Networks::new(settings.seed),
+            reasons: Recent::new(REASONS_MAX, settings.seed),
+            floods: vec![Flood::default(); policies.len()],
+            remark: None,
             drawn: 0,
             stats: vec![Stats::default(); policies.len()],
             policies,
@@ -207,11 +245,21 @@ impl Guard {
         }
         if self.bans.find(net, jail, now).is_some() {
             self.count(jail, |stats| &mut stats.while_banned);
+            if let Some(ban) = self.bans.prove(Key::new(net, jail), failure.proof) {
+                return Outcome::Proven(ban);
+            }
             self.heard_of_banned(net, jail, now);
             return Outcome::Banned;
         }
+        if self.is_in_wide(net, jail, now) {
+            self.count(jail, |stats| &mut stats.while_banned);
+            return Outcome::Banned;
+        }
         let key = Key::new(net, jail);
-        let keep = policy.maxretry.saturating_mul(2).saturating_add(KEEP_EXTRA);
+        let most = policy.maxretry.saturating_mul(2);
+        let keep = most
+            .max(policy.evidence.phone.unwrap_or(0))
+            .saturating_add(KEEP_EXTRA);
         match self
             .failures
             .note(key, source, failure, now, policy.findtime, keep)
@@ -223,12 +271,8 @@ impl Guard {
                 Outcome::Dropped
             }
             Noted::Counted(count) => {
-                let maxretry = policy.maxretry;
                 self.count(jail, |stats| &mut stats.failures);
-                if count < maxretry {
-                    return Outcome::Counted(count);
-                }
-                self.convict(key, (failure.addr, net), jail, now)
+                self.weigh((key, net, jail), failure, count, now)
             }
         }
     }
@@ -336,10 +380,12 @@ impl Guard {
             let Some(policy) = self.policies.get(usize::from(jail.0)) else {
                 continue;
             };
-            let net = self.net_as_configured(ban.net);
+            let net = self.net_as_configured(ban.net, jail);
             let net = net.filter(|net| !self.overlaps_trusted(*net, policy));
             if !net.is_some_and(|net| self.bans.extend(Ban { net, jail, ..*ban })) {
                 self.expel(Ban { jail, ..*ban });
+            } else {
+                self.settle_reach(ban.net, jail, old.bans.reach(ban));
             }
         }
         for (number, stats) in (0..).zip(&old.stats) {
@@ -349,21 +395,25 @@ impl Guard {
             }
         }
         self.asking.inherit(&mut old.asking, &jail);
+        self.known.inherit(&old.known, &jail);
+        self.inherit_reasons(&old.reasons, &jail);
+        self.traces.inherit(&old.traces, &jail);
         self.history.inherit(&old.history, jail);
         old.bans.len().saturating_sub(self.bans.len())
     }
 
     /// Has the kernel let go of a ban. With another `ipv6prefix` its sets were made anew, and have no such element.
     pub(crate) fn expel(&mut self, ban: Ban) {
-        if self.net_as_configured(ban.net) == Some(ban.net) {
+        if self.net_as_configured(ban.net, ban.jail) == Some(ban.net) {
             self.bans.expel(ban);
         }
     }
 
     /// A network as the kernel has sets for: a single address, or of the length that is configured.
-    fn net_as_configured(&self, net: IpNet) -> Option<IpNet> {
+    fn net_as_configured(&self, net: IpNet, jail: JailId) -> Option<IpNet> {
         let bits = self.settings.ipv6prefix;
-        if net.prefix_len() == net.max_prefix_len() || net.prefix_len() == bits {
+        let single = net.prefix_len() == net.max_prefix_len();
+        if single || net.prefix_len() == bits || self.may_be_wide(net, jail) {
             Some(net)
         } else if net.prefix_len() > bits {
             IpNet::new(addr::network(net.addr(), bits), bits).ok()
@@ -376,65 +426,6 @@ impl Guard {
         if let Some(stats) = self.stats.get_mut(usize::from(jail.0)) {
             *counter(stats) += 1;
         }
-    }
-
-    fn convict(&mut self, key: Key, (addr, net): (IpAddr, IpNet), jail: JailId, now: Mono) -> Outcome {
-        let Some(why) = self.failures.take(key) else {
-            return Outcome::Dropped;
-        };
-        match self.asking.ask(jail, (addr::unmap(addr), net), why, now) {
-            Ask::No => self.sentence(net, jail, why, now),
-            Ask::Held => Outcome::Held,
-            Ask::Ignored => {
-                self.count(jail, |stats| &mut stats.trusted);
-                Outcome::Trusted
-            }
-        }
-    }
-
-    /// Makes the ban.
-    fn sentence(&mut self, net: IpNet, jail: JailId, why: Summary, now: Mono) -> Outcome {
-        let most = self.unproven.get(usize::from(jail.0)).copied().flatten();
-        let most = most.filter(|_| !why.proof.is_proven()).unwrap_or(u64::MAX);
-        let bantime = self.lasting(net, jail, now);
-        let bantime = Some(bantime.unwrap_or(u64::MAX).min(most)).filter(|&bantime| bantime < u64::MAX);
-        let until = bantime.map(|bantime| now.plus_seconds(bantime));
-        let ban = Ban {
-            net,
-            jail,
-            since: now,
-            until,
-            proof: why.proof,
-            by_hand: false,
-        };
-        match self.enter(ban) {
-            Ok(displaced) => Outcome::Ban(Verdict { ban, why, displaced }),
-            Err(Full) => Outcome::TableFull(Verdict {
-                ban,
-                why,
-                displaced: None,
-            }),
-        }
-    }
-
-    /// Enters a new ban, and counts what came of it. Returns the ban that made room for it.
-    fn enter(&mut self, ban: Ban) -> Result<Option<Ban>, Full> {
-        let displaced = match self.bans.enter(ban) {
-            Entered::New => None,
-            Entered::Displaced(other) => {
-                self.count(ban.jail, |stats| &mut stats.displaced);
-                Some(other)
-            }
-            Entered::Full => {
-                self.count(ban.jail, |stats| &mut stats.table_full);
-                return Err(Full);
-            }
-        };
-        self.count(ban.jail, |stats| &mut stats.bans);
-        let key = Key::new(ban.net, ban.jail);
-        let bans = self.history.bans(key, ban.since).saturating_add(1);
-        self.history.note(key, bans, ban.until);
-        Ok(displaced)
     }
 
     /// Rule R2.

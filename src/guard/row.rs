@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use super::deadlines::Due;
 use super::effect::JailId;
 use super::index::Key;
-use super::slab::{Linked, Links};
+use super::slab::{Linked, Links, NONE};
 use super::tally::Standing;
 use crate::filter::Proof;
 use crate::time::Mono;
@@ -67,9 +67,21 @@ pub(super) enum Queue {
     Refused,
 }
 
+/// Whether the kernel has a ban with the other [`super::Reach`], too. It never shall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Elsewhere {
+    /// It has not.
+    Absent,
+    /// It may have.
+    Unwanted,
+    /// It was asked not to; no answer yet.
+    Leaving,
+}
+
 pub(super) struct Row {
     pub(super) ban: Ban,
     pub(super) sync: Sync,
+    pub(super) elsewhere: Elsewhere,
     pub(super) queue: Queue,
     /// The audit that goes on has found it in the kernel.
     pub(super) seen: bool,
@@ -80,6 +92,20 @@ pub(super) struct Row {
 }
 
 impl Row {
+    /// A row of a ban that is in no list yet.
+    pub(super) fn new(ban: Ban, sync: Sync, elsewhere: Elsewhere) -> Row {
+        Row {
+            ban,
+            sync,
+            elsewhere,
+            queue: Queue::Nowhere,
+            seen: false,
+            due: Mono(0),
+            place: NONE,
+            queued: Links::NOWHERE,
+        }
+    }
+
     pub(super) fn key(&self) -> Key {
         Key::new(self.ban.net, self.ban.jail)
     }

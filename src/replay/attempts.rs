@@ -269,6 +269,7 @@ mod tests {
             proof,
             attempt: Some(Attempt { id, witness, step }),
             at: None,
+            account: None,
         }
     }
 
@@ -284,6 +285,9 @@ mod tests {
             bantime: None,
             escalation: None,
             recidive: false,
+            reach_by_proof: false,
+            bantime_unproven: None,
+            evidence: Default::default(),
             trust: Trust::default(),
         };
         let settings = Settings {

@@ -34,8 +34,8 @@ pub use report::{Bytes, Count, Report, reason};
 pub use scan::Seen;
 
 use crate::addr;
-use crate::filter::{Context, Failure, Lens, Reading, Suspicion};
-use crate::guard::{Guard, JailId, Outcome, Policy, Settings, Source, Verdict};
+use crate::filter::{Context, Failure, Lens, Reading, Sign, Suspicion};
+use crate::guard::{Guard, JailId, Outcome, Policy, Settings, Source, Verdict, WIDE};
 use crate::limits::{REPLAY_BUFFER_BYTES, REPLAY_FILE_BUFFER_BYTES};
 use crate::time::{Mono, Wall};
 use attempts::{Attempts, Line};
@@ -64,8 +64,6 @@ pub struct Rules {
     pub jails: Vec<(String, Policy)>,
     /// What is the same for all jails.
     pub settings: Settings,
-    /// `bantime.unproven` of each jail.
-    pub unproven: Vec<Option<u64>>,
     /// Whether lines that look like a failure and are none are handed out, too.
     pub missed: bool,
 }
@@ -129,8 +127,7 @@ impl<R: Read> Replay<R> {
     #[must_use]
     pub fn new(rules: Rules) -> Replay<R> {
         let policies = rules.jails.iter().map(|(_, policy)| policy.clone()).collect();
-        let mut guard = Guard::new(policies, rules.settings.clone());
-        guard.limit_unproven(rules.unproven.iter().copied());
+        let guard = Guard::new(policies, rules.settings.clone());
         let judge = Judge {
             attempts: Attempts::new(rules.settings.seed),
             guard,
@@ -243,6 +240,9 @@ impl Judge {
                 return each(place, Event::Suspicious(suspicion));
             }
             Reading::Failure(failure) => failure,
+            Reading::Sign(sign) => {
+                return self.sign(rules, (found.view, &sign), time, &mut |event| each(place, event));
+            }
         };
         let now = self.timeline.advance(time);
         let source = Source(place.log as u16);
@@ -260,21 +260,56 @@ impl Judge {
                 duplicate: line == Line::Repeats,
             };
             each(place, event)?;
-            let Some(verdict) = self.judge(jail, source, &failure, now) else {
-                continue;
-            };
-            self.banned(rules, (jail, verdict), (now, time), &mut |event| {
-                each(place, event)
-            })?;
-            // Jails that count bans.
-            for number in 0..rules.jails.len() {
-                let counts = JailId(number as u16);
-                let outcome = self.guard.observe_ban(counts, &verdict.ban, &verdict.why, now);
-                if let Some(verdict) = outcome.and_then(|outcome| self.settle(&outcome, now)) {
-                    self.banned(rules, (counts, verdict), (now, time), &mut |event| {
-                        each(place, event)
-                    })?;
-                }
+            if let Some(verdict) = self.judge(jail, source, &failure, now) {
+                let each = &mut |event: Event<'_>| each(place, event);
+                self.convicted(rules, (jail, verdict), (now, time), each)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What shows who somebody is, for all jails of a filter.
+    fn sign<E>(
+        &mut self,
+        rules: &Rules,
+        (view, sign): (usize, &Sign),
+        time: Option<Wall>,
+        each: &mut dyn FnMut(Event<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let now = self.timeline.advance(time);
+        for &jail in rules.views.get(view).map_or(&[][..], |view| &view.jails) {
+            while self.guard.expire(now).is_some() {}
+            let outcome = self.guard.observe_sign(jail, sign, now);
+            if let Some(verdict) = outcome.and_then(|outcome| self.settle(&outcome, now)) {
+                self.convicted(rules, (jail, verdict), (now, time), each)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A ban, and what follows from it in jails that count bans.
+    fn convicted<E>(
+        &mut self,
+        rules: &Rules,
+        (jail, verdict): (JailId, Verdict),
+        at: (Mono, Option<Wall>),
+        each: &mut dyn FnMut(Event<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.banned(rules, (jail, verdict), at, each)?;
+        for number in 0..WIDE[1].len() {
+            let wide = self
+                .guard
+                .observe_member(&verdict.ban, verdict.why.last, number, at.0);
+            let outcome = wide.and_then(|wide| wide.outcome);
+            if let Some(wide) = outcome.and_then(|outcome| self.settle(&outcome, at.0)) {
+                self.banned(rules, (jail, wide), at, each)?;
+            }
+        }
+        for number in 0..rules.jails.len() {
+            let counts = JailId(number as u16);
+            let outcome = self.guard.observe_ban(counts, &verdict.ban, &verdict.why, at.0);
+            if let Some(verdict) = outcome.and_then(|outcome| self.settle(&outcome, at.0)) {
+                self.banned(rules, (counts, verdict), at, each)?;
             }
         }
         Ok(())
@@ -318,6 +353,7 @@ impl Judge {
             | Outcome::Counted(_)
             | Outcome::Banned
             | Outcome::Held
+            | Outcome::Proven(_)
             | Outcome::TableFull(_)
             | Outcome::Dropped => None,
         }

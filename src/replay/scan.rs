@@ -199,6 +199,7 @@ impl<R: Read> Log<R> {
     fn date_found(&mut self) {
         let stamp = self.found.iter().find_map(|found| match found.reading {
             Reading::Failure(failure) => failure.at,
+            Reading::Sign(sign) => sign.at,
             Reading::Nothing | Reading::Suspicious(_) => None,
         });
         self.stamp = stamp.or(self.stamp);

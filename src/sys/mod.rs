@@ -16,6 +16,7 @@ pub mod netlink;
 pub mod own;
 pub mod poll;
 pub mod program;
+pub mod routes;
 pub mod seccomp;
 pub mod seqpacket;
 pub mod signals;

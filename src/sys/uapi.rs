@@ -62,6 +62,8 @@ pub const NF_INET_LOCAL_IN: u32 = libc::NF_INET_LOCAL_IN as u32;
 pub const NF_INET_FORWARD: u32 = libc::NF_INET_FORWARD as u32;
 /// Before connection tracking.
 pub const NF_IP_PRI_RAW: i32 = libc::NF_IP_PRI_RAW;
+/// After connection tracking, which is at -200 (linux/netfilter_ipv4.h), and before anything else of the kernel's own.
+pub const BEHIND_CONNTRACK: i32 = -199;
 /// Verdict.
 pub const NF_DROP: i32 = libc::NF_DROP;
 /// Verdict.
@@ -200,6 +202,18 @@ pub const NFTA_META_KEY: u16 = 2;
 pub const NFT_META_NFPROTO: u32 = libc::NFT_META_NFPROTO as u32;
 /// `enum nft_meta_keys`: TCP, UDP, …
 pub const NFT_META_L4PROTO: u32 = libc::NFT_META_L4PROTO as u32;
+/// `enum nft_ct_attributes`.
+pub const NFTA_CT_DREG: u16 = 1;
+/// `enum nft_ct_attributes`.
+pub const NFTA_CT_KEY: u16 = 2;
+/// `enum nft_ct_keys`: [`IP_CT_DIR_REPLY`], or 0 for what goes the way of the flow's first packet.
+pub const NFT_CT_DIRECTION: u32 = 1;
+/// `enum ip_conntrack_dir` (linux/netfilter/nf_conntrack_tuple_common.h).
+pub const IP_CT_DIR_REPLY: u8 = 1;
+/// ICMP for IPv6, as libc has it.
+pub const IPPROTO_ICMPV6: u8 = libc::IPPROTO_ICMPV6 as u8;
+/// `XT_CONNTRACK_DIRECTION` (linux/netfilter/xt_conntrack.h).
+pub const XT_CONNTRACK_DIRECTION: u16 = 1 << 12;
 /// `enum nft_cmp_attributes`.
 pub const NFTA_CMP_SREG: u16 = 1;
 /// `enum nft_cmp_attributes`.

@@ -223,7 +223,7 @@ fn read(line: &[u8]) -> Option<Failure> {
 fn read_in(line: &[u8], trail: &mut Trail) -> Option<Failure> {
     match Filter::Asterisk(Asterisk).read(line, trail, &Context::default()) {
         Reading::Failure(failure) => Some(failure),
-        Reading::Nothing | Reading::Suspicious(_) => None,
+        Reading::Nothing | Reading::Sign(_) | Reading::Suspicious(_) => None,
     }
 }
 

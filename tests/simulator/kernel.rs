@@ -11,7 +11,7 @@ use std::rc::Rc;
 use ipnet::IpNet;
 use sipguard::config::Backend;
 use sipguard::firewall::{Each, Enforce, JailRule, Lost, Notice, Outcome, Refusal, Watch};
-use sipguard::guard::{Change, Effect, JailId};
+use sipguard::guard::{Change, Effect, JailId, Reach};
 use sipguard::limits::{EVENTS_PER_TURN, IPSET_CLOSE_LOOKS};
 use sipguard::store::memory::Memory;
 use sipguard::sys::Fault;
@@ -108,10 +108,16 @@ impl Machine {
         (self.overflow, self.harmed) = (false, false);
     }
 
-    /// Everything that is in force in a jail's set.
+    /// Everything that is in force in a jail's sets.
     pub(crate) fn elements_of(&self, jail: &str) -> Vec<(IpNet, Option<i64>)> {
+        let both = REACHES.into_iter();
+        both.flat_map(|reach| self.elements(jail, reach)).collect()
+    }
+
+    /// The same of one of them.
+    fn elements(&self, jail: &str, reach: Reach) -> Vec<(IpNet, Option<i64>)> {
         let now = self.clock.get();
-        let set = self.sets.get(jail).into_iter().flatten();
+        let set = self.sets.get(&set_of(jail, reach)).into_iter().flatten();
         let alive = set.filter(|(_, end)| end.is_none_or(|end| end > now));
         alive.map(|(net, end)| (*net, *end)).collect()
     }
@@ -187,9 +193,13 @@ impl Machine {
     }
 
     fn set_up(&mut self, jails: &[String]) {
-        self.sets.retain(|name, _| jails.contains(name));
-        for jail in jails {
-            self.sets.entry(jail.clone()).or_default();
+        let wanted: Vec<String> = jails
+            .iter()
+            .flat_map(|jail| REACHES.map(|reach| set_of(jail, reach)))
+            .collect();
+        self.sets.retain(|name, _| wanted.contains(name));
+        for name in wanted {
+            self.sets.entry(name).or_default();
         }
         self.rules = true;
         self.harmed = false;
@@ -203,7 +213,8 @@ impl Machine {
             return Err(busy());
         }
         let room = self.trouble.room.unwrap_or(usize::MAX);
-        let Some(set) = jail.and_then(|jail| self.sets.get_mut(jail)) else {
+        let name = jail.map(|jail| set_of(jail, effect.reach));
+        let Some(set) = name.and_then(|name| self.sets.get_mut(&name)) else {
             return Err(Refusal::Gone);
         };
         set.retain(|_, end| end.is_none_or(|end| end > now));
@@ -234,6 +245,20 @@ pub(crate) struct Handle {
 
 fn fault() -> Fault {
     Fault::new("cannot do it", io::ErrorKind::ResourceBusy.into())
+}
+
+/// A jail has a set for each.
+const REACHES: [Reach; 2] = [Reach::Whole, Reach::Opened];
+
+fn set_of(jail: &str, reach: Reach) -> String {
+    match reach {
+        Reach::Whole => jail.to_owned(),
+        Reach::Opened => format!("{jail}-b"),
+    }
+}
+
+fn is_set_of(jail: &str, set: &str) -> bool {
+    REACHES.iter().any(|&reach| set_of(jail, reach) == set)
 }
 
 fn names(jails: &[JailRule]) -> Vec<String> {
@@ -336,29 +361,45 @@ impl Enforce for Handle {
         let machine = self.may()?;
         let now = machine.clock.get();
         for (number, jail) in self.jails.iter().enumerate() {
-            for (net, end) in machine.elements_of(jail) {
-                each(JailId(number as u16), net, end.map(|end| (end - now) as u64));
+            for reach in REACHES {
+                for (net, end) in machine.elements(jail, reach) {
+                    each(
+                        (JailId(number as u16), net, reach),
+                        end.map(|end| (end - now) as u64),
+                    );
+                }
             }
         }
         Ok(())
     }
 
-    fn holds(&mut self, jail: JailId, net: IpNet) -> Result<bool, Fault> {
+    fn holds(&mut self, jail: JailId, net: IpNet, reach: Reach) -> Result<bool, Fault> {
         let machine = self.may()?;
-        let set = machine.elements_of(&self.jails[usize::from(jail.0)]);
+        let set = machine.elements(&self.jails[usize::from(jail.0)], reach);
         Ok(set.iter().any(|(other, _)| *other == net))
     }
 
-    fn holds_as_many(&mut self, bans: &mut dyn Iterator<Item = (JailId, IpNet)>) -> Result<bool, Fault> {
-        let kind = |net: IpNet| (net.addr().is_ipv4(), net.prefix_len() == net.max_prefix_len());
+    fn holds_as_many(
+        &mut self,
+        bans: &mut dyn Iterator<Item = (JailId, IpNet, Reach)>,
+    ) -> Result<bool, Fault> {
+        let kind = |net: IpNet, reach| {
+            let single = net.prefix_len() == net.max_prefix_len();
+            (net.addr().is_ipv4(), single, reach == Reach::Whole)
+        };
         let mut counts: BTreeMap<_, (usize, usize)> = BTreeMap::new();
-        for (jail, net) in bans {
-            counts.entry((usize::from(jail.0), kind(net))).or_default().0 += 1;
+        for (jail, net, reach) in bans {
+            counts
+                .entry((usize::from(jail.0), kind(net, reach)))
+                .or_default()
+                .0 += 1;
         }
         let machine = self.may()?;
         for (number, jail) in self.jails.iter().enumerate() {
-            for (net, _) in machine.elements_of(jail) {
-                counts.entry((number, kind(net))).or_default().1 += 1;
+            for reach in REACHES {
+                for (net, _) in machine.elements(jail, reach) {
+                    counts.entry((number, kind(net, reach))).or_default().1 += 1;
+                }
             }
         }
         drop(machine);
@@ -395,7 +436,7 @@ impl Enforce for Handle {
                 None => break,
                 Some(Event::Structure) => harmed = true,
                 Some(Event::Element(name, net)) => {
-                    if let Some(number) = self.jails.iter().position(|jail| *jail == name) {
+                    if let Some(number) = self.jails.iter().position(|jail| is_set_of(jail, &name)) {
                         lost(Lost::Element(JailId(number as u16), net));
                     }
                 }
@@ -412,7 +453,9 @@ impl Enforce for Handle {
 
     fn check_intact(&mut self) -> Result<bool, Fault> {
         let machine = self.may()?;
-        let sets = self.jails.iter().all(|jail| machine.sets.contains_key(jail));
+        let both = |jail: &String| REACHES.map(|reach| set_of(jail, reach));
+        let mut names = self.jails.iter().flat_map(both);
+        let sets = names.all(|name| machine.sets.contains_key(&name));
         Ok(machine.rules && sets && !machine.harmed)
     }
 }

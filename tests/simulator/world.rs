@@ -152,7 +152,7 @@ impl World {
                 .map(|number| path(number).display().to_string())
                 .collect();
             text += &format!(
-                "[{}]\nenabled = true\nfilter = asterisk\nlogpath = {}\nmaxretry = {}\nfindtime = {}\nbantime = {}\n",
+                "[{}]\nenabled = true\nfilter = asterisk\nlogpath = {}\ncounting = plain\nmaxretry = {}\nfindtime = {}\nbantime = {}\n",
                 jail.name,
                 paths.join("\n  "),
                 jail.maxretry,
@@ -308,6 +308,7 @@ impl World {
         let (now, utc, time) = (self.mono(), Wall(self.wall()), self.now());
         let heard = Heard {
             kernel_changed: self.hears_kernel(),
+            routes_changed: false,
             clock_was_set: std::mem::take(&mut self.clock_was_set),
         };
         let running = self.running.as_mut().unwrap();

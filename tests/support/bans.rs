@@ -9,7 +9,7 @@
 
 use sipguard::config::{Backend, Block, Protocol};
 use sipguard::firewall::{Enforce as _, Firewall, JailRule, Refusal};
-use sipguard::guard::{Change, Effect, JailId, Slot};
+use sipguard::guard::{Change, Effect, JailId, Reach, Slot};
 use sipguard::limits::CHANGES_PER_BATCH;
 
 use crate::support::{isolated, run};
@@ -40,6 +40,8 @@ pub fn ours() -> String {
 pub fn jail(name: &str, protocol: Protocol, ports: &[(u16, u16)]) -> JailRule {
     JailRule {
         name: name.to_owned(),
+        by_proof: false,
+        wide: false,
         blocks: vec![Block {
             protocol,
             ports: ports.to_vec(),
@@ -61,6 +63,7 @@ pub fn effect(jail: u16, net: &str, change: Change) -> Effect {
         slot: Slot(7),
         jail: JailId(jail),
         net: net.parse().unwrap(),
+        reach: Reach::Whole,
         change,
     }
 }

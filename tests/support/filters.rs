@@ -47,7 +47,7 @@ pub(crate) fn context() -> Context {
 pub(crate) fn counted(reader: &Custom, line: &str) -> String {
     match reader.read(line.as_bytes(), &context()) {
         Reading::Failure(failure) => failure.addr.to_string(),
-        Reading::Nothing | Reading::Suspicious(_) => "-".to_owned(),
+        Reading::Nothing | Reading::Sign(_) | Reading::Suspicious(_) => "-".to_owned(),
     }
 }
 

@@ -183,9 +183,14 @@ pub fn wrong_password_before(address: &str, seconds: i64) -> String {
 impl Namespace {
     /// A UDP socket of that machine.
     pub fn socket(&self, address: &str) -> UdpSocket {
+        self.socket_at(address, 0)
+    }
+
+    /// The same, of that port.
+    pub fn socket_at(&self, address: &str, port: u16) -> UdpSocket {
         let here = File::open("/proc/thread-self/ns/net").unwrap();
         setns(File::open(self.path()).unwrap(), CloneFlags::CLONE_NEWNET).unwrap();
-        let socket = UdpSocket::bind((address, 0));
+        let socket = UdpSocket::bind((address, port));
         setns(here, CloneFlags::CLONE_NEWNET).unwrap();
         socket.unwrap()
     }
@@ -207,6 +212,11 @@ impl Port {
         let socket = UdpSocket::bind((address, port)).unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
         Port { socket }
+    }
+
+    /// Sends something from this port.
+    pub fn send(&self, address: &str, port: u16) {
+        self.socket.send_to(b"hello", (address, port)).unwrap();
     }
 
     /// Whether a datagram from `from` to this port at the address `to` arrives.

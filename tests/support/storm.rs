@@ -90,6 +90,12 @@ pub fn in_kernel(backend: &str) -> Bans {
 }
 
 fn ban_of(set: &str, address: &str) -> String {
+    // Bans that are not proven are in sets of their own: 4b, 6b, 6nb.
+    let set = &match set.strip_suffix('b') {
+        Some(blind) if blind.ends_with('n') => format!("{}net", blind.trim_end_matches('n')),
+        Some(blind) if blind.ends_with(['4', '6']) => blind.to_owned(),
+        _ => set.to_owned(),
+    };
     let jail = set.trim_end_matches("net").trim_end_matches(['4', '6']);
     let suffix = if set.ends_with("net") { "/64" } else { "" };
     format!("{jail} {address}{suffix}")
@@ -109,8 +115,10 @@ pub fn announced(lines: &[String]) -> Bans {
 pub fn empty_kernel(backend: &str) {
     if backend == "ipset" {
         for tables in ["iptables-legacy", "ip6tables-legacy"] {
-            run(&format!("{tables} -t raw -F"));
-            run(&format!("{tables} -t raw -X"));
+            for table in ["raw", "mangle"] {
+                run(&format!("{tables} -t {table} -F"));
+                run(&format!("{tables} -t {table} -X"));
+            }
         }
         run("ipset destroy");
     } else {

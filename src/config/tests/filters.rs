@@ -24,7 +24,7 @@ fn definition(config: &Config) -> Rc<Definition> {
 fn counted(config: &Config, line: &str) -> String {
     match Custom::new(definition(config)).read(line.as_bytes(), &Context::default()) {
         Reading::Failure(failure) => failure.addr.to_string(),
-        reading @ (Reading::Nothing | Reading::Suspicious(_)) => format!("{reading:?}"),
+        reading @ (Reading::Nothing | Reading::Sign(_) | Reading::Suspicious(_)) => format!("{reading:?}"),
     }
 }
 

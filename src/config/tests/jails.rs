@@ -214,6 +214,34 @@ fn times_and_ignored_networks_reach_the_jail() {
 }
 
 #[test]
+fn what_unproven_evidence_brings_can_be_set() {
+    let check = |lines: &str, want: (Option<u64>, Reach, bool)| {
+        let (config, _) = read(&format!("[asterisk]\nenabled = 1\n{lines}\n")).unwrap();
+        let jail = &config.jails[0];
+        let got = (jail.bantime_unproven, jail.reach, jail.reaches_by_proof());
+        assert_eq!(got, want, "{lines}");
+    };
+    check("", (None, Reach::Proof, true));
+    check(
+        "bantime.unproven = 10m\nreach = all",
+        (Some(600), Reach::All, false),
+    );
+    check("reach = Proof", (None, Reach::Proof, true));
+    check("[sshd]\nenabled = 1", (None, Reach::Proof, true));
+    let (config, _) = read("[sshd]\nenabled = 1\n").unwrap();
+    assert!(
+        !config.jails[0].reaches_by_proof(),
+        "no line of sshd can be forged"
+    );
+    for wrong in ["reach = some", "bantime.unproven = -1", "bantime.unproven = soon"] {
+        assert!(
+            read(&format!("[asterisk]\nenabled = 1\n{wrong}\n")).is_err(),
+            "{wrong}"
+        );
+    }
+}
+
+#[test]
 fn bans_of_who_comes_back_grow() {
     let check = |lines: &str, want: &str| {
         let (config, _) = read(&format!("[asterisk]\nenabled = 1\n{lines}\n")).unwrap();
@@ -319,4 +347,30 @@ fn who_the_guard_becomes_can_be_named() {
         );
         assert!(warnings.is_empty());
     }
+}
+
+#[test]
+fn what_counts_beside_failures_is_set_or_switched_off() {
+    let check = |keys: &str, want: [Option<u32>; 4], findtime| {
+        let (config, _) = read(&format!("[asterisk]\nenabled = true\n{keys}")).unwrap();
+        let it = &config.jails[0].evidence;
+        assert_eq!([it.known, it.phone, it.challenge, it.slow], want, "{keys}");
+        assert_eq!(it.slow_findtime, findtime, "{keys}");
+    };
+    check("", [Some(150), Some(35), Some(50), Some(10)], 86_400);
+    assert_eq!(
+        Config::built_in().jails[0].evidence,
+        read("[asterisk]\nenabled = true\n").unwrap().0.jails[0].evidence
+    );
+    check(
+        "maxretry.known =\nmaxretry.phone =\nmaxretry.challenge =\nmaxretry.slow =\n",
+        [None; 4],
+        86_400,
+    );
+    check(
+        "maxretry.known = 7\nfindtime.slow = 2d\n",
+        [Some(7), Some(35), Some(50), Some(10)],
+        172_800,
+    );
+    check("counting = plain\nmaxretry.known = 7\n", [None; 4], 0);
 }

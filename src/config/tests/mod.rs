@@ -71,8 +71,10 @@ jail asterisk
   maxretry    5 failures                               built in
   findtime    within 10m                               built in
   bantime     for ever                                 jail.local:2
+  counting    evidence: by who it may be               built in
   ignoreip    10.0.0.0/8                               jail.local:6
   action      drops tcp and udp to port 5060,5070-5080 jail.local:5
+  reach       proof: if unproven, not what answers us  built in
 
 all jails
   firewall    auto                                     built in

@@ -3,8 +3,7 @@
 use log::{error, info, warn};
 
 use super::{TARGET, Watch};
-use crate::daemon::report::{Banned, Count};
-use crate::filter::Proof;
+use crate::daemon::report::{self, Banned, Count};
 use crate::firewall::{self, Enforce, Lost, Refusal};
 use crate::guard::Ban;
 use crate::limits::{
@@ -53,8 +52,8 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
             return;
         };
         let (guard, mut adopted) = (&mut self.guard, Vec::new());
-        let read = firewall.elements(&mut |jail, net, left_ms| {
-            if guard.kernel_has(jail, net, left_ms, now) {
+        let read = firewall.elements(&mut |(jail, net, reach), left_ms| {
+            if guard.kernel_has((jail, net, reach), left_ms, now) {
                 return;
             }
             let ban = Ban {
@@ -62,7 +61,7 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
                 jail,
                 since: now,
                 until: left_ms.map(|ms| Mono(now.0.saturating_add(ms))),
-                proof: Proof::Blind,
+                proof: guard.proof_of(jail, reach),
                 by_hand: false,
             };
             guard.forget_failures(net, jail, now);
@@ -135,8 +134,8 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
         };
         let (guard, now) = (&mut self.guard, self.now);
         guard.begin_audit();
-        let read = firewall.elements(&mut |jail, net, left_ms| {
-            guard.kernel_has(jail, net, left_ms, now);
+        let read = firewall.elements(&mut |place, left_ms| {
+            guard.kernel_has(place, left_ms, now);
         });
         if let Err(fault) = read {
             return self.cannot_rebuild(&fault);
@@ -160,11 +159,12 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
         let Some(firewall) = &mut self.firewall else {
             return;
         };
-        let Some((jail, net)) = self.guard.take_doubt().filter(|_| self.doubt_rests <= self.now) else {
+        let Some((jail, net, reach)) = self.guard.take_doubt().filter(|_| self.doubt_rests <= self.now)
+        else {
             return;
         };
         self.doubt_rests = self.now.plus_seconds(DOUBT_SECONDS);
-        match firewall.holds(jail, net) {
+        match firewall.holds(jail, net, reach) {
             Ok(true) => self.look(false),
             // Whoever removed one may have removed more.
             Ok(false) => {
@@ -315,6 +315,15 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
             None => batch.iter().for_each(|effect| answer(effect.slot, Ok(()))),
         }
         refusal
+    }
+
+    /// There is proof for a ban that had none: it reaches everything that the jail blocks from now on.
+    pub(super) fn proven(&mut self, ban: &Ban) {
+        if let Some(state) = &mut self.state {
+            let bans = [(ban, None)].into_iter();
+            state.bans(bans, &self.guard, &self.jails, (self.now, self.utc));
+        }
+        report::proven(ban, self.jails.name(ban.jail));
     }
 
     fn refuse(&mut self, why: &dyn core::fmt::Display) {

@@ -6,9 +6,9 @@ use std::path::Path;
 use super::*;
 use crate::config::{self, Backend};
 use crate::daemon::{Jails, policies};
-use crate::filter::{Class, Kind, Proof, Service};
+use crate::filter::{Class, Failure, Kind, Proof, Service};
 use crate::firewall::support::{isolated, run, try_run};
-use crate::guard::{Seed, Settings};
+use crate::guard::{Seed, Settings, Source};
 use crate::limits::KERNEL_LOOK_SECONDS;
 use crate::sys::own;
 
@@ -67,6 +67,7 @@ fn fail(watch: &mut Watch, address: &str) {
         proof: Proof::Transport,
         attempt: None,
         at: None,
+        account: None,
     };
     if let Outcome::Ban(verdict) = watch.guard.observe(JailId(0), Source(0), &failure, watch.now) {
         watch.convict(verdict);
@@ -171,6 +172,8 @@ fn whatever_is_done_to_ipset_and_iptables_is_healed() {
             Held::Ipset,
             &[
                 "iptables-legacy -t raw -F",
+                "iptables-legacy -t mangle -F",
+                "ip6tables-legacy -t mangle -F sipguard",
                 "iptables-legacy -t raw -D PREROUTING -j sipguard",
                 "ip6tables-legacy -t raw -F && ip6tables-legacy -t raw -X",
                 "iptables-legacy -t raw -F && iptables-legacy -t raw -X && ipset destroy sipguard-asterisk4",
@@ -196,6 +199,8 @@ fn whatever_is_done_to_a_plain_table_is_healed() {
                 "nft flush table inet sipguard",
                 "nft flush chain inet sipguard prerouting",
                 "nft insert rule inet sipguard prerouting accept",
+                "nft flush chain inet sipguard tracked",
+                "nft insert rule inet sipguard tracked accept",
                 "nft flush set inet sipguard asterisk4",
                 "nft flush set inet sipguard asterisk6net",
                 "nft delete element inet sipguard asterisk4 { 198.51.100.7 }",
@@ -457,7 +462,7 @@ fn how_long_healing_takes() {
                     let began = begin();
                     let mut count = 0;
                     let firewall = watch.firewall.as_mut().unwrap();
-                    firewall.elements(&mut |_, _, _| count += 1).unwrap();
+                    firewall.elements(&mut |_, _| count += 1).unwrap();
                     adopt.push(since(began));
                     assert_eq!(count, bans);
                     watch.stop(OnStop::Remove).unwrap();

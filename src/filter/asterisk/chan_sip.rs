@@ -7,6 +7,7 @@
 use crate::filter::cursor::Cursor;
 use crate::filter::{Class, Service, Step};
 
+use super::account::{account, extension};
 use super::finding::{Finding, Message, Miss, Outcome, by_head, host};
 
 /// Reads a NOTICE of chan_sip.
@@ -49,10 +50,9 @@ fn registration(rest: &[u8]) -> Option<Outcome> {
         return harmless.then_some(Err(Miss::Nothing));
     };
     cursor.tail(b"' - ")?;
-    cursor.until_last(b"' failed for '")?;
-    Some(Ok(
-        Finding::new(host(cursor.rest())?, Service::Sip, class).at(step)
-    ))
+    let to = cursor.until_last(b"' failed for '")?;
+    let finding = Finding::new(host(cursor.rest())?, Service::Sip, class);
+    Some(Ok(finding.at(step).naming(account(to))))
 }
 
 /// `"Call from '%s' (%s) to extension '%s' rejected because extension not found in context '%s'.\n"`,
@@ -68,19 +68,20 @@ fn call(rest: &[u8]) -> Option<Outcome> {
         return Some(Err(Miss::Nothing));
     }
     let address = host(cursor.until(b")")?)?;
-    extension_not_found(&mut cursor)?;
-    Some(Ok(Finding::new(address, Service::Sip, Class::Call)))
+    let called = extension_not_found(&mut cursor)?;
+    Some(Ok(
+        Finding::new(address, Service::Sip, Class::Call).naming(extension(called))
+    ))
 }
 
-/// The rest of chan_sip's and of res_pjsip_session's rejected calls.
-pub(super) fn extension_not_found(cursor: &mut Cursor<'_>) -> Option<()> {
+/// The rest of chan_sip's and of res_pjsip_session's rejected calls. Gives the extension.
+pub(super) fn extension_not_found<'a>(cursor: &mut Cursor<'a>) -> Option<&'a [u8]> {
     cursor.literal(b" to extension '")?;
     if cursor.tail(b"' rejected because extension not found.").is_some() {
-        return Some(());
+        return Some(cursor.rest());
     }
     cursor.tail(b"'.")?;
-    cursor.until_last(b"' rejected because extension not found in context '")?;
-    Some(())
+    cursor.until_last(b"' rejected because extension not found in context '")
 }
 
 /// The reasons of `handle_request_register`. An access list, and a peer that is not dynamic, are refused for the

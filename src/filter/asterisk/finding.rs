@@ -13,6 +13,7 @@ pub(super) struct Finding {
     pub(super) proof: Proof,
     pub(super) id: u64,
     pub(super) step: Step,
+    pub(super) account: Option<u32>,
 }
 
 /// Why a message says nothing that counts.
@@ -57,6 +58,7 @@ impl Finding {
             proof: Proof::Blind,
             id: id(service, class),
             step: Step::Whole,
+            account: None,
         }
     }
 
@@ -68,6 +70,11 @@ impl Finding {
     /// The same as the first or last line of its attempt.
     pub(super) fn at(self, step: Step) -> Finding {
         Finding { step, ..self }
+    }
+
+    /// The same, of an attempt on what this text names.
+    pub(super) fn naming(self, account: Option<u32>) -> Finding {
+        Finding { account, ..self }
     }
 
     /// The same, told apart by `id`.
@@ -126,6 +133,11 @@ impl Hash {
             rest = after;
         }
         hash
+    }
+
+    /// The hash in half as many bits.
+    pub(super) const fn folded(self) -> u32 {
+        (self.0 ^ (self.0 >> 32)) as u32
     }
 
     const fn step(self, byte: u8) -> Hash {

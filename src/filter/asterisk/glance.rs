@@ -45,12 +45,12 @@ const fn word(text: &[u8; 8]) -> u64 {
     u64::from_le_bytes(*text)
 }
 
-/// A SECURITY record, from its thread on.
+/// A SECURITY record, from its thread on: chan_sip's harmless events. PJSIP's show what a source is.
 fn event(rest: &[u8]) -> Option<Idle> {
     let mut cursor = Cursor::new(rest);
     let thread = thread(&mut cursor)?;
     cursor.literal(b"res_security_log.c: SecurityEvent=\"")?;
-    security::is_harmless(cursor.rest()).then_some(Idle::Record(thread))
+    security::is_idle(cursor.rest()).then_some(Idle::Record(thread))
 }
 
 /// A NOTICE or WARNING, from its thread on: chan_sip's are the most frequent.
@@ -90,12 +90,19 @@ mod tests {
             ("NOTICE[1893] chan_sip.c: Peer '1' is now Reachable.", record),
             ("WARNING[1893] chan_sip.c: Retransmission timeout reached", record),
             (
-                "SECURITY[1893] res_security_log.c: SecurityEvent=\"ChallengeSent\",",
+                "SECURITY[1893] res_security_log.c: SecurityEvent=\"ChallengeSent\",EventTV=\"1795351367-488505\",\
+                 Severity=\"Informational\",Service=\"SIP\",",
                 record,
             ),
             (
-                "SECURITY[1893] res_security_log.c: SecurityEvent=\"SuccessfulAuth\",",
+                "SECURITY[1893] res_security_log.c: SecurityEvent=\"SuccessfulAuth\",\
+                 EventTV=\"2026-11-22T11:23:41.615+0000\",Severity=\"Informational\",Service=\"SIP\",",
                 record,
+            ),
+            (
+                "SECURITY[1893] res_security_log.c: SecurityEvent=\"SuccessfulAuth\",\
+                 EventTV=\"2026-11-22T11:23:41.615+0000\",Severity=\"Informational\",Service=\"PJSIP\",",
+                None,
             ),
             (
                 "SECURITY[1893] res_security_log.c: SecurityEvent=\"InvalidPassword\",",

@@ -8,6 +8,7 @@
 use crate::filter::cursor::Cursor;
 use crate::filter::{Class, Proof, Service, Step};
 
+use super::account::{account, extension};
 use super::finding::{Finding, Hash, Message, Miss, Outcome, by_head, host};
 
 /// Reads a NOTICE or WARNING of chan_iax2.
@@ -46,6 +47,7 @@ fn no_registration(rest: &[u8]) -> Option<Outcome> {
     cursor.tail(b")")?;
     let peer = cursor.until_last(b"' (from ")?;
     let finding = Finding::new(host(cursor.rest())?, Service::Iax2, Class::User);
+    let finding = finding.naming(account(peer));
     Some(Ok(finding.at(Step::Opening).of(Hash::of(b"iax2.peer").and(peer))))
 }
 
@@ -77,7 +79,10 @@ fn rejected(rest: &[u8]) -> Option<Outcome> {
     } else {
         return Some(Err(Miss::Nothing));
     }
-    Some(Ok(Finding::new(address, Service::Iax2, Class::Call)))
+    let called = extension(cursor.rest());
+    Some(Ok(
+        Finding::new(address, Service::Iax2, Class::Call).naming(called)
+    ))
 }
 
 /// The messages that begin with `Host %s `, where the first value is the packet's source and all text of the sender
@@ -94,7 +99,10 @@ fn host_message(rest: &[u8]) -> Outcome {
         return Err(Miss::Nothing);
     };
     cursor.tail(entry.tail).ok_or(Miss::Torn)?;
-    Ok(Finding::new(address, Service::Iax2, entry.class).proven(entry.proof))
+    // "failed MD5 authentication for '%s' (%s != %s)"
+    let named = cursor.until(b"'").unwrap_or(cursor.rest());
+    let finding = Finding::new(address, Service::Iax2, entry.class).proven(entry.proof);
+    Ok(finding.naming(account(named)))
 }
 
 struct HostMessage {

@@ -6,6 +6,7 @@ use crate::addr;
 use crate::filter::cursor::Cursor;
 use crate::filter::{Class, Proof, Service, Step};
 
+use super::account::account;
 use super::finding::{Finding, Hash, Miss, Outcome};
 
 /// `"%s failed to authenticate as '%s'\n"` and its kin, `authenticate`. The address stands at the head; the user
@@ -22,7 +23,8 @@ pub(super) fn read(message: &[u8]) -> Outcome {
         return Err(Miss::Nothing);
     };
     cursor.tail(b"'").ok_or(Miss::Torn)?;
-    Ok(login(Finding::new(address, Service::Ami, class)).at(step))
+    let finding = Finding::new(address, Service::Ami, class).naming(account(cursor.rest()));
+    Ok(login(finding).at(step))
 }
 
 /// A failed login: the same identity whatever was wrong with it, because its lines differ in that.

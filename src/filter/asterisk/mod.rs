@@ -4,6 +4,7 @@
 //! grammar is anchored at both ends, its lists are closed, and the address stands on the side of the sender's
 //! text where no byte of it can reach. A new message is one entry in its family.
 
+mod account;
 mod acl;
 mod chan_sip;
 mod dialplan;
@@ -20,7 +21,7 @@ use super::cursor::find;
 use super::stamp::Context;
 use super::syslog;
 use super::trail::{List, Rejected, Trail, Trust};
-use super::{Attempt, Class, Failure, Kind, Proof, Reading, Service, Suspicion, Witness};
+use super::{Attempt, Class, Failure, Kind, Proof, Reading, Service, Sign, Suspicion, Witness};
 use crate::addr;
 use crate::limits::LINE_BYTES_MAX;
 use crate::lines::{Cut, Lines};
@@ -120,7 +121,7 @@ fn file_line(line: &[u8], trail: &mut Trail, context: &Context) -> Reading {
     }
     let outcome = by_file(&record, trail);
     if matches!(outcome, Err(Miss::Nothing)) {
-        return Reading::Nothing;
+        return sign(&record, trust, trail, context);
     }
     let control = has_control(record.message);
     match outcome {
@@ -204,10 +205,34 @@ fn json_line(line: &[u8], trail: &mut Trail, context: &Context) -> Reading {
 /// What a record in a layout of one line a record says. In a file of another layout, somebody may have planted it.
 fn elsewhere(outcome: Outcome, record: &Record<'_>, trail: &mut Trail, context: &Context) -> Reading {
     let reading = reading(outcome, record, trail, context);
-    if trail.is_headed() {
-        weakened(reading, trail.trust(record.thread))
-    } else {
-        reading
+    let trust = match trail.is_headed() {
+        true => trail.trust(record.thread),
+        false => Trust::Full,
+    };
+    if outcome == Err(Miss::Nothing) {
+        return sign(record, trust, trail, context);
+    }
+    weakened(reading, trust)
+}
+
+/// What a record that is no failure shows about a source. Only one that nobody can have planted: a ban is mended, but
+/// who is taken for a friend stays one for days.
+fn sign(record: &Record<'_>, trust: Trust, trail: &mut Trail, context: &Context) -> Reading {
+    let sound = trust == Trust::Full
+        && record.level == Level::Security
+        && record.stamp.len() >= SECURITY_DATE_BYTES_MIN
+        && !has_control(record.message);
+    if record.file != File::SecurityLog || !sound {
+        return Reading::Nothing;
+    }
+    match security::sign(record.message) {
+        Some((addr, account, shown)) if !addr::is_never_remote(addr) => Reading::Sign(Sign {
+            addr,
+            account,
+            shown,
+            at: trail.date(record.stamp, context),
+        }),
+        Some(_) | None => Reading::Nothing,
     }
 }
 
@@ -304,6 +329,7 @@ fn reading(outcome: Outcome, record: &Record<'_>, trail: &mut Trail, context: &C
             witness,
             step: finding.step,
         }),
+        account: finding.account,
         at: trail.date(record.stamp, context),
     })
 }

@@ -10,6 +10,7 @@ use crate::addr;
 use crate::filter::cursor::Cursor;
 use crate::filter::{Class, Proof, Service, Step};
 
+use super::account::{account, extension};
 use super::chan_sip::extension_not_found;
 use super::finding::{Finding, Hash, Miss, Outcome, host, host_and_port};
 
@@ -64,6 +65,8 @@ fn request(rest: &[u8]) -> Option<Outcome> {
         }
     };
     let finding = Finding::new(split.addr, Service::Pjsip, class);
+    let from = text.get(..split.from_end).unwrap_or_default();
+    let finding = finding.naming(account(from));
     Some(Ok(finding.at(step).of(attempt(split.call_id))))
 }
 
@@ -220,8 +223,9 @@ fn call(mut cursor: Cursor<'_>, mark: &[u8]) -> Option<Finding> {
     let transport = cursor.until(b":")?;
     let proof = proof_of(transport)?;
     let address = host_and_port(cursor.until(b")")?)?;
-    extension_not_found(&mut cursor)?;
-    Some(Finding::new(address, Service::Pjsip, Class::Call).proven(proof))
+    let called = extension_not_found(&mut cursor)?;
+    let finding = Finding::new(address, Service::Pjsip, Class::Call).proven(proof);
+    Some(finding.naming(extension(called)))
 }
 
 /// How sure the source of a message over `transport` is; `None` if there is no such transport.

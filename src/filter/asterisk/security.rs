@@ -6,14 +6,15 @@
 //! for three events of the manager interface, whose sender writes behind the address: there it is the **first**, and
 //! only with an empty AccountID.
 //!
-//! Not offences: SuccessfulAuth, ChallengeSent, SessionLimit, MemoryLimit, LoadAverageLimit.
+//! Not offences: SuccessfulAuth, ChallengeSent ([`sign`]), SessionLimit, MemoryLimit, LoadAverageLimit.
 
 use core::net::IpAddr;
 
 use crate::addr;
 use crate::filter::cursor::{Cursor, rfind};
-use crate::filter::{Class, Proof, Service, Step};
+use crate::filter::{Class, Proof, Service, Shown, Step};
 
+use super::account::{account, extension};
 use super::finding::{Finding, Hash, Miss, Outcome, is_port};
 use super::{manager, pjsip};
 
@@ -32,7 +33,7 @@ pub(super) fn read(message: &[u8]) -> Outcome {
     let Some(first) = events.next() else {
         return Err(Miss::Nothing);
     };
-    let service = common(&mut cursor).ok_or(Miss::Torn)?;
+    let service = common(&mut cursor, b"Error").ok_or(Miss::Torn)?;
     let mut same = core::iter::once(first).chain(events.take_while(|event| event.name == name));
     let Some(event) = same.find(|event| event.service == service) else {
         return Err(Miss::Nothing);
@@ -41,9 +42,56 @@ pub(super) fn read(message: &[u8]) -> Outcome {
 }
 
 /// Whether an event, from its name on, is of those that a busy log is full of: known without a look at the table.
-#[inline]
-pub(super) fn is_harmless(rest: &[u8]) -> bool {
+fn is_harmless(rest: &[u8]) -> bool {
     rest.starts_with(b"ChallengeSent\"") || rest.starts_with(b"SuccessfulAuth\"")
+}
+
+/// What an event that is no offence shows about a source, and for which account.
+///
+/// A right answer proves the address where the event names the packet's source; chan_sip's may name another, which the
+/// sender chose, and shows nothing. Nor does who authenticates without a password.
+pub(super) fn sign(message: &[u8]) -> Option<(IpAddr, Option<u32>, Shown)> {
+    let mut cursor = Cursor::new(message);
+    cursor.literal(b"SecurityEvent=\"")?;
+    let succeeded = match cursor.until(b"\"")? {
+        b"SuccessfulAuth" => true,
+        b"ChallengeSent" => false,
+        _ => return None,
+    };
+    let service = common(&mut cursor, b"Informational")?;
+    let who = last_pair(&mut cursor)?;
+    if succeeded {
+        (field(&mut cursor, b"UsingPassword")? == b"1").then_some(())?;
+    } else {
+        field(&mut cursor, b"Challenge")?;
+    }
+    if cursor.ends().is_none() {
+        field(&mut cursor, b"SessionTV")?;
+    }
+    cursor.ends()?;
+    let shown = match (service, succeeded) {
+        (b"PJSIP" | b"AMI", true) => Shown::Known,
+        (b"PJSIP", false) => Shown::Challenged,
+        (_, _) => return None,
+    };
+    Some((who.addr, account(who.account), shown))
+}
+
+/// Whether an event, from its name on, is one of those of chan_sip's that say nothing.
+#[inline]
+pub(super) fn is_idle(rest: &[u8]) -> bool {
+    const CHAN_SIP: &[u8] = b"\",Severity=\"Informational\",Service=\"SIP\",";
+    let name = |name: &[u8]| rest.strip_prefix(name);
+    let Some(time) = name(b"ChallengeSent\",EventTV=\"").or_else(|| name(b"SuccessfulAuth\",EventTV=\""))
+    else {
+        return false;
+    };
+    // A time is one of two lengths, see `is_event_time`.
+    let behind = |bytes: usize| {
+        time.get(bytes..)
+            .is_some_and(|behind| behind.starts_with(CHAN_SIP))
+    };
+    behind(17) || behind(28)
 }
 
 struct Event {
@@ -79,11 +127,13 @@ const EVENTS: [Event; 15] = [
     event(b"AMI", b"RequestBadFormat", ami_bad_format),
 ];
 
-/// Takes `,EventTV="…",Severity="Error",Service="…",EventVersion="…",` and gives the service.
-fn common<'a>(cursor: &mut Cursor<'a>) -> Option<&'a [u8]> {
+/// Takes `,EventTV="…",Severity="…",Service="…",EventVersion="…",` and gives the service.
+fn common<'a>(cursor: &mut Cursor<'a>, severity: &[u8]) -> Option<&'a [u8]> {
     cursor.literal(b",EventTV=\"")?;
     is_event_time(cursor.until(b"\"")?).then_some(())?;
-    cursor.literal(b",Severity=\"Error\",Service=\"")?;
+    cursor.literal(b",Severity=\"")?;
+    cursor.literal(severity)?;
+    cursor.literal(b"\",Service=\"")?;
     let service = cursor.until(b"\"")?;
     cursor.literal(b",EventVersion=\"")?;
     cursor.number()?;
@@ -219,6 +269,7 @@ fn pjsip_finding(who: &Who<'_>, class: Class, step: Step) -> Finding {
     Finding::new(who.addr, Service::Pjsip, class)
         .proven(proof)
         .at(step)
+        .naming(account(who.account))
         .of(pjsip::attempt(who.session))
 }
 
@@ -266,7 +317,12 @@ fn pjsip_rule(mut cursor: Cursor<'_>, name: &[u8]) -> Option<Outcome> {
 // with `;rport` the 401 goes to the packet's source. So who received it at one address can send the answer from another.
 
 fn sip_finding(who: &Who<'_>, class: Class) -> Finding {
-    Finding::new(who.addr, Service::Sip, class).proven(Proof::Claimed)
+    let named = match class {
+        Class::Call => extension(who.account),
+        Class::Auth | Class::User | Class::Acl | Class::Proto => account(who.account),
+    };
+    let finding = Finding::new(who.addr, Service::Sip, class).naming(named);
+    finding.proven(Proof::Claimed)
 }
 
 fn sip_password(mut cursor: Cursor<'_>) -> Option<Outcome> {
@@ -323,7 +379,8 @@ fn ami_login(mut cursor: Cursor<'_>, class: Class) -> Option<Outcome> {
         field(&mut cursor, b"SessionTV")?;
     }
     cursor.ends()?;
-    Some(Ok(manager::login(Finding::new(who.addr, Service::Ami, class))))
+    let finding = Finding::new(who.addr, Service::Ami, class).naming(account(who.account));
+    Some(Ok(manager::login(finding)))
 }
 
 fn ami_password(cursor: Cursor<'_>) -> Option<Outcome> {
@@ -376,4 +433,63 @@ fn first_pair(mut cursor: Cursor<'_>, account: &[u8], next: &[u8]) -> Option<Res
     cursor.literal(next)?;
     cursor.tail(b"\"")?;
     Some(Ok(addr))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(name: &str, service: &str, session: &str, tail: &str) -> String {
+        format!(
+            "SecurityEvent=\"{name}\",EventTV=\"2026-11-22T10:56:20.604+0000\",Severity=\"Informational\",\
+             Service=\"{service}\",EventVersion=\"1\",AccountID=\"112\",SessionID=\"{session}\",\
+             LocalAddress=\"IPV4/UDP/192.0.2.10/5060\",RemoteAddress=\"IPV4/UDP/203.0.113.50/51881\"{tail}"
+        )
+    }
+
+    #[track_caller]
+    fn check(message: &str, want: Option<(&str, Shown)>) {
+        let want = want.map(|(address, shown)| (address.parse().unwrap(), account(b"112"), shown));
+        assert_eq!(sign(message.as_bytes()), want, "{message}");
+        if is_idle(&message.as_bytes()["SecurityEvent=\"".len()..]) {
+            assert_eq!((read(message.as_bytes()), want), (Err(Miss::Nothing), None));
+        }
+    }
+
+    #[test]
+    fn right_passwords_and_challenges_are_signs_where_the_address_is_the_senders() {
+        let known = Some(("203.0.113.50", Shown::Known));
+        let challenged = Some(("203.0.113.50", Shown::Challenged));
+        let right = ",UsingPassword=\"1\"";
+        check(&event("SuccessfulAuth", "PJSIP", "x", right), known);
+        check(
+            &event(
+                "SuccessfulAuth",
+                "AMI",
+                "0x1",
+                &format!("{right},SessionTV=\"x\""),
+            ),
+            known,
+        );
+        check(
+            &event("SuccessfulAuth", "PJSIP", "x", ",UsingPassword=\"0\""),
+            None,
+        );
+        check(&event("SuccessfulAuth", "PJSIP", "x", ""), None);
+        check(&event("SuccessfulAuth", "SIP", "0x1", right), None);
+        check(
+            &event("ChallengeSent", "PJSIP", "x", ",Challenge=\"\""),
+            challenged,
+        );
+        check(&event("ChallengeSent", "SIP", "0x1", ",Challenge=\"2a\""), None);
+        check(&event("ChallengeSent", "AMI", "0x1", ",Challenge=\"2a\""), None);
+        // The sender's Call-ID holds an event of its own; what stands behind it is true.
+        let planted = "y\",LocalAddress=\"IPV4/UDP/192.0.2.10/5060\",RemoteAddress=\"IPV4/UDP/198.51.100.66/1\",\
+                       UsingPassword=\"1\",SessionID=\"z";
+        check(&event("SuccessfulAuth", "PJSIP", planted, right), known);
+        check(
+            &event("ChallengeSent", "PJSIP", planted, ",Challenge=\"\""),
+            challenged,
+        );
+    }
 }

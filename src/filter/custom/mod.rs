@@ -234,6 +234,7 @@ impl Definition {
                 proof: self.proof,
                 attempt: None,
                 at,
+                account: None,
             }),
             Some(Taken::Part) => Reading::Suspicious(Suspicion::Ambiguous),
             Some(Taken::Name(name)) => return (Reading::Nothing, Some(name)),

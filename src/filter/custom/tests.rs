@@ -30,7 +30,7 @@ fn filter(prefix: Option<&str>, fail: &[&str], ignore: &[&str], dates: Dates) ->
 fn shown(reading: Reading) -> String {
     match reading {
         Reading::Failure(failure) => failure.addr.to_string(),
-        Reading::Nothing => "-".to_owned(),
+        Reading::Nothing | Reading::Sign(_) => "-".to_owned(),
         Reading::Suspicious(suspicion) => format!("{suspicion:?}"),
     }
 }

@@ -180,6 +180,7 @@ impl Sshd {
                 proof: Proof::Transport,
                 attempt: part.attempt(entry.pid),
                 at: stamp::parse(entry.stamp, context),
+                account: None,
             }),
         }
     }

@@ -14,7 +14,7 @@ pub(super) fn read(mode: Mode, message: &str) -> Reading {
 
 fn show(reading: Reading) -> String {
     match reading {
-        Reading::Nothing => String::from("-"),
+        Reading::Nothing | Reading::Sign(_) => String::from("-"),
         Reading::Suspicious(suspicion) => format!("{suspicion:?}").to_lowercase(),
         Reading::Failure(failure) => {
             assert_eq!(failure.proof, Proof::Transport);

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::firewall::layout::{Layout, SET_KINDS};
 use crate::firewall::{Each, Notice, Outcome, Refusal};
-use crate::guard::{Change, Effect, JailId};
+use crate::guard::{Change, Effect, JailId, Reach};
 use crate::limits::{IPSET_CLOSE_LOOKS, IPSET_GROWTH_MAX};
 use crate::sys::Fault;
 use crate::sys::uapi::IPSET_ERR_EXIST;
@@ -241,7 +241,8 @@ impl Ipset {
             self.question(|m, seq| m.ask_elements(seq, &set.name), &mut |message| {
                 for (addr, left) in elements(message) {
                     if let Some(net) = set.net(addr) {
-                        each(jail, net, left.map(|seconds| u64::from(seconds) * 1_000));
+                        let left_ms = left.map(|seconds| u64::from(seconds) * 1_000);
+                        each((jail, net, set.reach), left_ms);
                     }
                 }
             })?;
@@ -271,16 +272,16 @@ impl Ipset {
     pub(in crate::firewall) fn holds_as_many(
         &mut self,
         layout: &Layout,
-        bans: &mut dyn Iterator<Item = (JailId, IpNet)>,
+        bans: &mut dyn Iterator<Item = (JailId, IpNet, Reach)>,
     ) -> io::Result<bool> {
         let mut wanted = [0_u32; JAILS_MAX * SET_KINDS];
-        for (jail, net) in bans {
-            let room = wanted.get_mut(Layout::key(jail, net) as usize);
+        for (jail, net, reach) in bans {
+            let room = wanted.get_mut(Layout::key(jail, net, reach) as usize);
             *room.ok_or(io::ErrorKind::InvalidInput)? += 1;
         }
         let mut surplus = 0;
         for (jail, set) in layout.sets() {
-            let key = set.net_of_anybody().map(|net| Layout::key(jail, net));
+            let key = set.net_of_anybody().map(|net| Layout::key(jail, net, set.reach));
             let wanted = key.and_then(|key| wanted.get(key as usize)).copied().unwrap_or(0);
             let there = self.header(&set.name)?.map_or(0, |header| header.elements);
             if there < wanted {

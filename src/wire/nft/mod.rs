@@ -130,15 +130,15 @@ impl<'b> Batch<'b> {
         });
     }
 
-    /// `add chain … { type filter hook prerouting priority raw; policy accept; }`
-    pub fn add_base_chain(&mut self, chain: &str) {
+    /// `add chain … { type filter hook prerouting priority …; policy accept; }`
+    pub fn add_base_chain(&mut self, chain: &str, priority: i32) {
         let table = self.table.name;
         self.message(NFT_MSG_NEWCHAIN, NLM_F_CREATE, |w| {
             w.string(NFTA_CHAIN_TABLE, table);
             w.string(NFTA_CHAIN_NAME, chain);
             w.nest(NFTA_CHAIN_HOOK, |w| {
                 w.be32(NFTA_HOOK_HOOKNUM, NF_INET_PRE_ROUTING);
-                w.attr(NFTA_HOOK_PRIORITY, &NF_IP_PRI_RAW.to_be_bytes());
+                w.attr(NFTA_HOOK_PRIORITY, &priority.to_be_bytes());
             });
             w.attr(NFTA_CHAIN_POLICY, &NF_ACCEPT.to_be_bytes());
             w.string(NFTA_CHAIN_TYPE, "filter");
@@ -298,6 +298,17 @@ pub enum Family {
     V4,
     /// IPv6.
     V6,
+}
+
+impl Family {
+    /// How long its addresses are, in bits.
+    #[must_use]
+    pub const fn bits(self) -> u8 {
+        match self {
+            Family::V4 => 32,
+            Family::V6 => 128,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -30,9 +30,13 @@ impl<'w, 'b> Rule<'w, 'b> {
         self.compare(NFT_CMP_EQ, &[protocol]);
     }
 
-    /// `ip saddr @set`
-    pub fn source4_in(&mut self, set: &str) {
+    /// `ip saddr @set`, or `ip saddr & mask @set` for networks of `prefix` bits.
+    pub fn source4_in(&mut self, set: &str, prefix: u8) {
         self.payload(NFT_PAYLOAD_NETWORK_HEADER, 12, 4); // struct iphdr, saddr
+        if prefix < 32 {
+            let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
+            self.mask(&mask.to_be_bytes());
+        }
         self.lookup(set);
     }
 
@@ -57,6 +61,16 @@ impl<'w, 'b> Rule<'w, 'b> {
         }
     }
 
+    /// `ct direction reply`: only packets of flows that the other side of them opened. What is not tracked has no
+    /// direction.
+    pub fn reply(&mut self) {
+        self.expression("ct", |w| {
+            w.be32(NFTA_CT_DREG, NFT_REG_1);
+            w.be32(NFTA_CT_KEY, NFT_CT_DIRECTION);
+        });
+        self.compare(NFT_CMP_EQ, &[IP_CT_DIR_REPLY]);
+    }
+
     /// `xt match NAME`: a match of iptables' (nft_compat), with its own structure in the machine's
     /// own byte order and padded as the machine pads.
     pub fn xt_match(&mut self, name: &str, revision: u32, structure: &[u8]) {
@@ -75,6 +89,11 @@ impl<'w, 'b> Rule<'w, 'b> {
     /// `drop`
     pub fn drop_packet(&mut self) {
         self.verdict(|w| w.attr(NFTA_VERDICT_CODE, &NF_DROP.to_be_bytes()));
+    }
+
+    /// `accept`: the end of this base chain, not of others.
+    pub fn accept_packet(&mut self) {
+        self.verdict(|w| w.attr(NFTA_VERDICT_CODE, &NF_ACCEPT.to_be_bytes()));
     }
 
     /// `jump chain`
@@ -109,13 +128,13 @@ impl<'w, 'b> Rule<'w, 'b> {
         });
     }
 
-    fn mask(&mut self, mask: &[u8; 16]) {
+    fn mask<const BYTES: usize>(&mut self, mask: &[u8; BYTES]) {
         self.expression("bitwise", |w| {
             w.be32(NFTA_BITWISE_SREG, NFT_REG_1);
             w.be32(NFTA_BITWISE_DREG, NFT_REG_1);
-            w.be32(NFTA_BITWISE_LEN, 16);
+            w.be32(NFTA_BITWISE_LEN, BYTES as u32);
             w.nest(NFTA_BITWISE_MASK, |w| w.attr(NFTA_DATA_VALUE, mask));
-            w.nest(NFTA_BITWISE_XOR, |w| w.attr(NFTA_DATA_VALUE, &[0; 16]));
+            w.nest(NFTA_BITWISE_XOR, |w| w.attr(NFTA_DATA_VALUE, &[0; BYTES]));
         });
     }
 
@@ -243,8 +262,24 @@ mod tests {
                 &[&be32(1, 1), &be32(2, 1), &be32(3, offset), &be32(4, bytes)],
             )
         };
-        check(|rule| rule.source4_in("a"), &[source(12, 4), lookup()]);
+        check(|rule| rule.source4_in("a", 32), &[source(12, 4), lookup()]);
         check(|rule| rule.source6_in("a", 128), &[source(8, 16), lookup()]);
+    }
+
+    #[test]
+    fn replies_are_told_by_their_direction() {
+        let direction = expression(b"ct", &[&be32(1, 1), &be32(2, 1)]); // NFT_CT_DIRECTION
+        let data = attr(3 | NESTED, &[&attr(1, &[&[1]])]); // IP_CT_DIR_REPLY
+        let compare = expression(b"cmp", &[&be32(1, 1), &be32(2, 0), &data]);
+        let accept = attr(2 | NESTED, &[&attr(2 | NESTED, &[&be32(1, 1)])]); // NF_ACCEPT
+        let verdict = expression(b"immediate", &[&be32(1, 0), &accept]);
+        check(
+            |rule| {
+                rule.reply();
+                rule.accept_packet();
+            },
+            &[direction, compare, verdict],
+        );
     }
 
     #[test]

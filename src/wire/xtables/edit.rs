@@ -1,6 +1,6 @@
 //! A table with a chain of ours put into it or taken out of it.
 
-use super::entry::{PART_BYTES, PART_NAME_BYTES, RETURN, drop_entry, error, layout, standard};
+use super::entry::{PART_BYTES, PART_NAME_BYTES, RETURN, error, layout, rule_entry, standard};
 use super::{Chain, HOOKS, Info, Table, read_u16};
 use crate::wire::nft::Family;
 
@@ -54,7 +54,7 @@ pub fn with_chain(family: Family, info: &Info, entries: &[u8], chain: &Chain<'_>
             new.push(None, &error(family, chain.name));
             our_start = Some(new.bytes.len());
             for rule in chain.rules {
-                new.push(None, &drop_entry(family, rule));
+                new.push(None, &rule_entry(family, rule));
             }
             new.push(None, &standard(family, &[], None, RETURN));
         }

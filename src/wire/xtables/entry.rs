@@ -1,7 +1,7 @@
 //! One entry of a table: a rule with its matches and its target.
 
-use super::{COUNTERS_BYTES, DropRule, aligned};
-use crate::sys::uapi::{IPPROTO_TCP, NF_DROP};
+use super::{COUNTERS_BYTES, DropRule, Rule, aligned};
+use crate::sys::uapi::{IPPROTO_ICMPV6, IPPROTO_TCP, NF_DROP, XT_CONNTRACK_DIRECTION};
 use crate::wire::nft::Family;
 
 /// The match of ipset's (linux/netfilter/xt_set.h).
@@ -46,7 +46,30 @@ pub(super) const V6: Layout = Layout {
 /// `IP6T_F_PROTO`
 pub(super) const HAS_PROTOCOL: u8 = 1;
 
-pub(super) fn drop_entry(family: Family, rule: &DropRule) -> Vec<u8> {
+/// Bytes of `struct xt_conntrack_mtinfo3`, and where its `match_flags` and `invert_flags` stand: behind eight
+/// addresses of 16 bytes, two numbers of 4 (expires) and five of 2 (protocol and ports).
+const CONNTRACK_BYTES: usize = 164;
+const CONNTRACK_FLAGS: usize = 8 * 16 + 2 * 4 + 5 * 2;
+
+pub(super) fn rule_entry(family: Family, rule: &Rule) -> Vec<u8> {
+    match rule {
+        Rule::Drop(rule) => drop_entry(family, rule),
+        Rule::PassReplies => standard(family, &replies(), None, RETURN),
+        Rule::PassIcmp6 => standard(family, &[], Some(IPPROTO_ICMPV6), RETURN),
+    }
+}
+
+/// `-m conntrack --ctdir REPLY`, which is "not ORIGINAL".
+fn replies() -> Vec<u8> {
+    let mut info = vec![0; CONNTRACK_FLAGS];
+    for _ in 0..2 {
+        info.extend_from_slice(&XT_CONNTRACK_DIRECTION.to_ne_bytes());
+    }
+    info.resize(CONNTRACK_BYTES, 0);
+    part("conntrack", 3, &info)
+}
+
+fn drop_entry(family: Family, rule: &DropRule) -> Vec<u8> {
     let mut matches = Vec::new();
     // First the port, which costs less than the set.
     if let Some((protocol, Some((first, last)))) = rule.only {

@@ -21,8 +21,20 @@ pub struct Chain<'a> {
     pub name: &'a str,
     /// Which chains of the table jump to it, first of all (`NF_INET_*`).
     pub hooks: &'a [u32],
-    /// What it drops.
-    pub rules: &'a [DropRule],
+    /// Its rules.
+    pub rules: &'a [Rule],
+}
+
+/// A rule of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// `-m conntrack --ctdir REPLY -j RETURN`: what answers a flow of ours is not looked at. What is not tracked has
+    /// no direction.
+    PassReplies,
+    /// `-p ipv6-icmp -j RETURN`.
+    PassIcmp6,
+    /// Drops.
+    Drop(DropRule),
 }
 
 /// `-m set --match-set SET src [-p PROTOCOL [--dport FIRST:LAST]] -j DROP`

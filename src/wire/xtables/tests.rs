@@ -1,7 +1,7 @@
 //! Tables of both families, put together and taken apart.
 
 use super::edit::Row;
-use super::entry::{HAS_PROTOCOL, RETURN, V4, V6, drop_entry, error, standard};
+use super::entry::{HAS_PROTOCOL, RETURN, V4, V6, error, rule_entry, standard};
 use super::*;
 use crate::wire::nft::Family;
 
@@ -33,15 +33,15 @@ fn table(family: Family) -> (Info, Vec<u8>) {
     (info, row.concat())
 }
 
-const RULES: [DropRule; 2] = [
-    DropRule { set: 3, only: None },
-    DropRule {
+const RULES: [Rule; 2] = [
+    Rule::Drop(DropRule { set: 3, only: None }),
+    Rule::Drop(DropRule {
         set: 4,
         only: Some((17, Some((5060, 5061)))),
-    },
+    }),
 ];
 
-fn ours(rules: &[DropRule]) -> Chain<'_> {
+fn ours(rules: &[Rule]) -> Chain<'_> {
     Chain {
         name: "sipguard",
         hooks: &[0],
@@ -115,7 +115,7 @@ fn counters_go_to_the_entries_they_came_from() {
 
 #[test]
 fn an_entry_is_as_the_headers_lay_it_out() {
-    let entry = drop_entry(Family::V4, &RULES[1]);
+    let entry = rule_entry(Family::V4, &RULES[1]);
     assert_eq!(entry[80..82], 17_u16.to_ne_bytes(), "protocol in struct ipt_ip");
     let matches = &entry[V4.bytes..];
     assert_eq!(matches[..2], (aligned(32 + 10) as u16).to_ne_bytes());
@@ -142,7 +142,7 @@ fn an_entry_is_as_the_headers_lay_it_out() {
         entry.len()
     );
 
-    let entry = drop_entry(Family::V6, &RULES[1]);
+    let entry = rule_entry(Family::V6, &RULES[1]);
     assert_eq!(
         entry[128..130],
         17_u16.to_ne_bytes(),
