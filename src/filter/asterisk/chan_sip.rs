@@ -62,16 +62,16 @@ fn registration(rest: &[u8]) -> Option<Outcome> {
 /// sender's text and stands right of it.
 fn call(rest: &[u8]) -> Option<Outcome> {
     let mut cursor = Cursor::new(rest);
-    cursor.until(b"'")?;
+    let peer = cursor.until(b"'")?;
     if cursor.literal(b" (").is_none() {
         // Asterisk 1.6 writes no address.
         return Some(Err(Miss::Nothing));
     }
     let address = host(cursor.until(b")")?)?;
     let called = extension_not_found(&mut cursor)?;
-    Some(Ok(
-        Finding::new(address, Service::Sip, Class::Call).naming(extension(called))
-    ))
+    // A trunk or a phone of ours that dials wrong numbers looks for nothing.
+    let called = peer.is_empty().then(|| extension(called)).flatten();
+    Some(Ok(Finding::new(address, Service::Sip, Class::Call).naming(called)))
 }
 
 /// The rest of chan_sip's and of res_pjsip_session's rejected calls. Gives the extension.

@@ -219,13 +219,15 @@ pub(super) fn session(message: &[u8]) -> Outcome {
 }
 
 fn call(mut cursor: Cursor<'_>, mark: &[u8]) -> Option<Finding> {
-    cursor.until(mark)?;
+    let endpoint = cursor.until(mark)?;
     let transport = cursor.until(b":")?;
     let proof = proof_of(transport)?;
     let address = host_and_port(cursor.until(b")")?)?;
     let called = extension_not_found(&mut cursor)?;
     let finding = Finding::new(address, Service::Pjsip, Class::Call).proven(proof);
-    Some(finding.naming(extension(called)))
+    // `anonymous`, `anonymous@DOMAIN` (res_pjsip_endpoint_identifier_anonymous.c); others are ours, and dial wrong numbers.
+    let is_stranger = endpoint.starts_with(b"anonymous");
+    Some(finding.naming(is_stranger.then(|| extension(called)).flatten()))
 }
 
 /// How sure the source of a message over `transport` is; `None` if there is no such transport.
