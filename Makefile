@@ -1,6 +1,7 @@
 # make run     guard this machine, in the foreground (as root)
 # make test    install what the tests need, and run them all
 # make         build the static binary and print its size
+# make deb     packages for Raspberry Pi OS and Debian; make openwrt: for routers
 # make dist    the same for routers: static musl binaries for ARM, MIPS, RISC-V and x86, in dist/
 #
 # TARGET may name any target that rustc has a standard library for; cross/ builds the routers' ones.
@@ -10,12 +11,14 @@ ARGS    ?=
 DESTDIR ?=
 PREFIX  ?= /usr/local
 # What the tests look at the kernel with, and play the network with.
-PACKAGES = nftables ipset iptables iproute2 strace util-linux
+PACKAGES = nftables ipset iptables iproute2 strace util-linux acl
+# What packages are made and looked at with, and the machines they are installed on.
+PACKAGES += debootstrap shellcheck lintian xz-utils busybox python3-minimal
 
 # `sipguard version` names it.
 export SIPGUARD_COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 
-.PHONY: build run test lint bench fuzz dist bloat test-arm install packages clean
+.PHONY: build run test lint bench fuzz soak dist bloat test-arm install deb openwrt packages clean
 
 build:
 	RUSTFLAGS="-Ctarget-feature=+crt-static" cargo build --release --locked --target $(TARGET)
@@ -43,10 +46,15 @@ FUZZ_SEEDS_config = tests/data/article tests/data/howto
 fuzz:
 	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
 	@for target in $$(cargo +nightly fuzz list); do \
-	  case $$target in line) seeds="$(FUZZ_SEEDS_line)";; config) seeds="$(FUZZ_SEEDS_config)";; *) seeds=;; esac; \
+	  case $$target in line|blocks) seeds="$(FUZZ_SEEDS_line)";; config) seeds="$(FUZZ_SEEDS_config)";; *) seeds=;; esac; \
 	  mkdir -p fuzz/corpus/$$target; \
 	  cargo +nightly fuzz run $$target fuzz/corpus/$$target $$seeds -- \
 	    -max_total_time=$(FUZZ_SECONDS) -max_len=9000 -timeout=10 -print_final_stats=1 || exit 1; done
+
+# As many seeds of the simulator as that takes: SOAK_SECONDS, or SOAK_SEEDS from SOAK_FIRST on.
+soak: export SOAK_SECONDS ?= 3600
+soak:
+	cargo test --locked --profile soak --test simulator guard_and_model -- --ignored --nocapture
 
 # What each needs stands in the scripts; cross/toolchain fetches compilers (180 MB) into ~/.cache once.
 dist:
@@ -61,6 +69,13 @@ test-arm:
 
 install: build
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/sbin/sipguard
+
+# Packages for Raspberry Pi OS, Debian and OpenWrt, from what cross/build left in dist/.
+deb:
+	init.d/build-deb
+
+openwrt:
+	openwrt/build
 
 # Debian and its children; elsewhere the programs have to be there already.
 packages:

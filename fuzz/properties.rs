@@ -8,15 +8,22 @@ use std::path::Path;
 use std::rc::Rc;
 
 use ipnet::IpNet;
+use sipguard::control::Request;
+use sipguard::control::client::Client;
 use sipguard::filter::asterisk::Asterisk;
 use sipguard::filter::custom::{Custom, Dates, Definition, Pattern, Role};
 use sipguard::filter::dropbear::Dropbear;
 use sipguard::filter::sshd::{Mode, Sshd};
-use sipguard::filter::{Class, Context, Failure, Filter, Kind, Proof, Reading, Service, Trail};
+use sipguard::filter::{Class, Context, Failure, Filter, Kind, Lens, Proof, Reading, Service, Trail};
 use sipguard::guard::{Change, Guard, JailId, Outcome, Policy, Seed, Settings, Source, Trust};
-use sipguard::lines::{Cut, Lines};
+use sipguard::limits::{LINE_BYTES_MAX, REQUEST_BYTES_MAX};
+use sipguard::lines::{Cut, Lines, Splitter};
+use sipguard::store::crc::crc32;
+use sipguard::store::memory::Memory;
+use sipguard::store::{Banned, BootId, Failed, Kept, Live, Moment, Restored, Store};
+use sipguard::tail::Position;
 use sipguard::time::{Mono, Wall};
-use sipguard::wire::{ipset, nlmsg};
+use sipguard::wire::{ipset, nft, nlmsg};
 use sipguard::zone::Zone;
 use sipguard::{addr, advice, config};
 
@@ -52,6 +59,85 @@ pub fn line(bytes: &[u8]) {
             assert_eq!(alone, reading, "what follows a line has no part in it");
         }
     }
+}
+
+/// How many bytes each read gives, in the first byte, and a log: read in blocks, as `sipguard test` reads it, it says
+/// what its lines say one by one, and leaves the same trail behind every line that says something and every block.
+pub fn blocks(bytes: &[u8]) {
+    let Some((&most, log)) = bytes.split_first() else {
+        return;
+    };
+    let most = 1 + usize::from(most) * 40;
+    for filter in [Filter::Asterisk(Asterisk), Filter::Sshd(Sshd::default())] {
+        let lens = Lens { filter, own: None };
+        let alone = one_by_one(log, &lens);
+        assert_eq!(
+            in_blocks(log, most, &lens, &alone.trails),
+            alone.said,
+            "{most} bytes at once"
+        );
+    }
+}
+
+const CONTEXT: Context = Context {
+    today: Wall(1_795_351_367),
+    utc_offset_s: 3600,
+};
+
+/// Number, bytes and meaning of a line.
+type Said = (u64, Vec<u8>, Reading);
+
+struct Alone {
+    said: Vec<Said>,
+    /// Behind so many lines.
+    trails: Vec<Trail>,
+}
+
+fn one_by_one(log: &[u8], lens: &Lens) -> Alone {
+    let (mut said, mut trail) = (Vec::new(), Trail::default());
+    let mut trails = vec![trail];
+    for (number, cut) in (1..).zip(Lines::new(log)) {
+        if let Cut::Line(line) = cut {
+            let reading = lens.read(line, &mut trail, &CONTEXT);
+            if reading != Reading::Nothing {
+                said.push((number, line.to_vec(), reading));
+            }
+        }
+        trails.push(trail);
+    }
+    Alone { said, trails }
+}
+
+fn in_blocks(mut log: &[u8], most: usize, lens: &Lens, trails: &[Trail]) -> Vec<Said> {
+    let (mut said, mut trail, mut number) = (Vec::new(), Trail::default(), 0);
+    let mut buffer = vec![0; LINE_BYTES_MAX + 1 + most];
+    let mut splitter = Splitter::default();
+    while !log.is_empty() {
+        let space = splitter.space(&mut buffer);
+        let count = most.min(space.len()).min(log.len());
+        let (now, later) = log.split_at(count);
+        space[..count].copy_from_slice(now);
+        log = later;
+        let mut lines = splitter.lines(&buffer, count);
+        let block = lines.rest();
+        while let Some((line, reading)) = lens.next(&mut lines, &mut trail, &CONTEXT) {
+            assert!(
+                block[lines.begin()..].starts_with(line),
+                "it stands where it says"
+            );
+            said.push((number + lines.count_given(), line.to_vec(), reading));
+            assert_eq!(
+                trail,
+                trails[(number + lines.count_given()) as usize],
+                "{reading:?}"
+            );
+        }
+        number += lines.count_given();
+        assert_eq!(trail, trails[number as usize], "behind line {number}");
+        splitter.keep(&mut buffer);
+    }
+    assert_eq!(number + 1, trails.len() as u64, "every line is counted");
+    said
 }
 
 /// A failregex in the first line, log lines behind it: it compiles or says why not, and an address that it finds
@@ -156,6 +242,15 @@ pub fn netlink(bytes: &[u8]) {
         let _ = message.answer();
         let _ = ipset::set_name(&message);
         let _ = ipset::revisions(&message);
+        let _ = ipset::header(&message);
+        assert!(ipset::elements(&message).count() <= bytes.len());
+        let table = nft::Table {
+            family: 1,
+            name: "sipguard",
+        };
+        let _ = (nft::touched(&message, table), nft::chain_name(&message, table));
+        let _ = (nft::set_seen(&message), nft::table_flags(&message));
+        assert!(nft::elements(&message).count() <= bytes.len());
         for kind in 0..64 {
             let _ = message.attrs().get(kind);
         }
@@ -174,6 +269,72 @@ pub fn zone(bytes: &[u8]) {
     }
 }
 
+/// A state file: whatever it holds, what comes back stands in it with a right checksum, is told alike a second time,
+/// and the file is one that can be appended to.
+pub fn store(bytes: &[u8]) {
+    struct Nothing;
+    impl Live for Nothing {
+        fn kept_after(&self, _: u64) -> Option<(u64, Kept<'_>)> {
+            None
+        }
+        fn failure_after(&self, _: u64) -> Option<(u64, Failed<'_>)> {
+            None
+        }
+        fn positions(&self, _: &mut dyn FnMut(&Path, Position)) {}
+    }
+    let right = |line: &&[u8]| {
+        let mut words = line.rsplitn(2, |&byte| byte == b' ');
+        let (sum, body) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        String::from_utf8_lossy(sum) == format!("{:08x}", crc32(body))
+    };
+    let lines = bytes
+        .split(|&byte| byte == b'\n')
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let whole = lines.filter(right).count();
+    let disk = Memory::with(bytes);
+    let boot = BootId(1);
+    let now = Moment {
+        mono: Mono(60_000),
+        wall: Wall(1_795_351_367),
+    };
+    let open = || {
+        let mut told = Vec::new();
+        let store = Store::open(disk.clone(), None, boot, now, &mut |restored| {
+            if let Restored::Ban(ban) = restored {
+                assert!(
+                    ban.until.is_none_or(|until| until > now.mono),
+                    "it is in force: {ban:?}"
+                );
+            }
+            told.push(format!("{restored:?}"));
+        });
+        (store, told)
+    };
+    let (mut store, told) = open();
+    assert!(told.len() <= whole, "{} of {whole}: {told:?}", told.len());
+    while store.notice().is_some() {}
+    assert_eq!(open().1, told);
+    let net: IpNet = "203.0.113.7/32".parse().unwrap();
+    let ban = Banned {
+        jail: "a jail",
+        net,
+        since: now.mono,
+        until: None,
+        proof: Proof::Nonce,
+        count: 7,
+    };
+    store.ban(&ban, now);
+    store.flush_urgent();
+    let (_, again) = open();
+    assert_eq!(again.last(), Some(&format!("{:?}", Restored::Ban(ban))));
+    assert_eq!(again[..again.len() - 1], told);
+    store.clock_was_set(Moment {
+        wall: Wall(now.wall.0 + 5_000),
+        ..now
+    });
+    store.stop(now, &Nothing);
+}
+
 /// A history: two bytes are an event. The tables keep their bounds, nobody trusted is banned, nothing proven makes
 /// room for anything blind, and the kernel is asked for what is banned.
 pub fn guard(bytes: &[u8]) {
@@ -183,12 +344,15 @@ pub fn guard(bytes: &[u8]) {
         maxretry: 2,
         findtime: 60,
         bantime,
+        escalation: None,
+        recidive: false,
         trust: Trust::new(["10.0.0.0/8".parse().unwrap(), "2001:db8::/48".parse().unwrap()]),
     };
     let settings = Settings {
         ring: RING,
         maxbans: MAXBANS,
         ipv6prefix: 64,
+        purge_age: None,
         own: Trust::default(),
         seed: Seed([5, 6]),
     };
@@ -281,5 +445,30 @@ fn observe(guard: &mut Guard, what: u8, detail: u8, now: Mono) {
     if proof == Proof::Blind {
         // Bans that ended by themselves are not taken out before the next `expire`.
         assert!(proven(guard) >= before, "blind evidence displaces nothing proven");
+    }
+}
+
+/// What a client of the control socket sends: it is a request, written again the same, or none; in which pieces it
+/// comes makes no difference; and what is kept of it is bounded.
+pub fn control(bytes: &[u8]) {
+    let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let whole = Request::parse(line);
+    if let Ok(request) = &whole {
+        assert_eq!(Request::parse(request.to_string().as_bytes()), whole, "{request}");
+    }
+    if let Err(wrong) = &whole {
+        let why = wrong.to_string();
+        assert!(why.len() < 1_000 && !why.contains(char::is_control), "{why:?}");
+    }
+    let take = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+        let mut client: Client<()> = Client::new(Mono(0));
+        pieces.for_each(|piece| client.received(piece));
+        client.take_request()
+    };
+    let once = take(&mut [bytes].into_iter());
+    assert_eq!(take(&mut bytes.chunks(1)), once);
+    assert_eq!(take(&mut bytes.chunks(7)), once);
+    if bytes.contains(&b'\n') && line.len() <= REQUEST_BYTES_MAX {
+        assert_eq!(once, Some(whole));
     }
 }

@@ -7,7 +7,10 @@
     clippy::panic
 )]
 
+use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
 
 /// Reads an address as Asterisk, sshd and others print it: a dotted quad without leading zeros, or an IPv6
 /// address, with or without a `%zone`, without brackets and without a port. IPv4-mapped IPv6 becomes IPv4.
@@ -41,28 +44,27 @@ pub fn parse(text: &[u8]) -> Option<IpAddr> {
 /// Reads a dotted quad without leading zeros: `192.0.2.1`, and nothing else.
 #[must_use]
 pub fn dotted_quad(text: &[u8]) -> Option<Ipv4Addr> {
-    let mut octets = [0_u8; 4];
-    let mut rest = text;
-    for (place, octet) in octets.iter_mut().enumerate() {
-        if place > 0 {
-            rest = rest.strip_prefix(b".")?;
+    let (first, rest) = octet(text)?;
+    let (second, rest) = octet(rest.strip_prefix(b".")?)?;
+    let (third, rest) = octet(rest.strip_prefix(b".")?)?;
+    let (fourth, rest) = octet(rest.strip_prefix(b".")?)?;
+    let address = first << 24 | second << 16 | third << 8 | fourth;
+    rest.is_empty().then(|| Ipv4Addr::from(address))
+}
+
+/// Takes a number of up to 255 off the left end.
+#[inline(always)]
+fn octet(text: &[u8]) -> Option<(u32, &[u8])> {
+    let digit = |byte: u8| u32::from(byte & 15);
+    let (value, rest) = match text {
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', rest @ ..] => {
+            (digit(*a) * 100 + digit(*b) * 10 + digit(*c), rest)
         }
-        let digits = rest
-            .iter()
-            .take(3)
-            .take_while(|byte| byte.is_ascii_digit())
-            .count();
-        let (number, after) = rest.split_at_checked(digits)?;
-        let value = number.iter().fold(0_u32, |value, &digit| {
-            value * 10 + u32::from(digit.wrapping_sub(b'0'))
-        });
-        if digits == 0 || (digits > 1 && number.first() == Some(&b'0')) {
-            return None;
-        }
-        *octet = u8::try_from(value).ok()?;
-        rest = after;
-    }
-    rest.is_empty().then(|| Ipv4Addr::from(octets))
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', rest @ ..] => (digit(*a) * 10 + digit(*b), rest),
+        [a @ b'0'..=b'9', rest @ ..] => (digit(*a), rest),
+        _ => return None,
+    };
+    (value <= 255).then_some((value, rest))
 }
 
 /// The IPv4 address inside `::ffff:a.b.c.d`; any other address unchanged.
@@ -106,6 +108,21 @@ pub fn network(address: IpAddr, bits: u8) -> IpAddr {
                 .checked_shl(128u32.saturating_sub(u32::from(bits)))
                 .unwrap_or(0);
             IpAddr::V6(Ipv6Addr::from(u128::from(v6) & mask))
+        }
+    }
+}
+
+/// An address, or a network if it is more than one address.
+#[derive(Clone, Copy, Debug)]
+pub struct HostOrNet(pub IpNet);
+
+impl fmt::Display for HostOrNet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let HostOrNet(net) = self;
+        if net.prefix_len() == net.max_prefix_len() {
+            net.addr().fmt(f)
+        } else {
+            net.fmt(f)
         }
     }
 }

@@ -26,6 +26,31 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
+/// Untrusted bytes as a string of JSON, quoted. JSON text is Unicode: what is not UTF-8 becomes U+FFFD. Control
+/// characters, those of Latin-1 too, are escaped, so that no terminal obeys them.
+#[derive(Clone, Copy)]
+pub struct Quoted<'a>(pub &'a [u8]);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('"')?;
+        for chunk in self.0.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                match character {
+                    '"' => f.write_str("\\\"")?,
+                    '\\' => f.write_str("\\\\")?,
+                    _ if character.is_control() => write!(f, "\\u{:04x}", u32::from(character))?,
+                    _ => f.write_char(character)?,
+                }
+            }
+            if !chunk.invalid().is_empty() {
+                f.write_char('\u{fffd}')?;
+            }
+        }
+        f.write_char('"')
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

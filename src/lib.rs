@@ -6,12 +6,14 @@
 //! * the **pure core** takes bytes, events and a `now`, and returns values: [`addr`], [`advice`],
 //!   [`config`], [`escape`], [`filter`], [`glob`], [`guard`], [`limits`], [`lines`], [`replay`], [`time`],
 //!   [`wire`], [`zone`];
-//! * the **rim** touches the system and holds no policy: [`daemon`], [`firewall`], [`sys`], [`tail`].
+//! * the **rim** touches the system and holds no policy: [`control`], [`daemon`], [`firewall`], [`power`],
+//!   [`store`], [`sys`], [`tail`].
 
 pub mod addr;
 pub mod advice;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod daemon;
 pub mod escape;
 pub mod filter;
@@ -20,7 +22,9 @@ pub mod glob;
 pub mod guard;
 pub mod limits;
 pub mod lines;
+pub mod power;
 pub mod replay;
+pub mod store;
 pub mod sys;
 pub mod tail;
 pub mod time;

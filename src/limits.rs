@@ -44,6 +44,9 @@ pub const MAXBANS_MAX: u32 = 1 << 20;
 /// Largest `maxretry`: a source may keep this many failures in the ring.
 pub const MAXRETRY_MAX: u32 = 1_000;
 
+/// Sources whose earlier bans are remembered, for `bantime.increment`; the one banned longest ago goes first.
+pub const HISTORY_MAX: u32 = 16_384;
+
 /// Changes handed to the kernel in one batch.
 pub const CHANGES_PER_BATCH: usize = 1_024;
 
@@ -89,14 +92,42 @@ pub const NETLINK_SEND_BYTES: usize = 48 * 1024;
 pub const NETLINK_RECEIVE_BYTES: usize = 16 * 1024 + 1;
 const _: () = assert!(NETLINK_RECEIVE_BYTES % 2 == 1);
 
+/// Bytes of one datagram from the kernel that may repeat a long message of ours, or be a piece of a set's elements.
+/// These pieces are as large as the room for them, up to 32 KiB (`SKB_WITH_OVERHEAD(32768)`); nf_tables walks the
+/// set from its beginning for each. Odd, as above.
+pub const NETLINK_ANSWER_BYTES: usize = NETLINK_SEND_BYTES + 1024 + 1;
+const _: () = assert!(NETLINK_ANSWER_BYTES % 2 == 1);
+
+/// How often a dump is asked for again because somebody changed nf_tables while it was read.
+pub const DUMP_ROUNDS: usize = 10;
+
 /// Room asked for in the kernel's queue of answers to us: one for each message of a batch, if all of
 /// them fail, at about 1,300 bytes each. It takes memory only while answers wait.
 pub const NETLINK_QUEUE_BYTES: usize = 1024 * 1024;
 
-/// Changes in one transaction. A refreshed ban takes three messages of at most 128 bytes.
+/// When many bans were lost, so many go to the kernel in the turn in which that is noticed.
+pub const FIRST_CHANGES: usize = 128;
+const _: () = assert!(FIRST_CHANGES <= CHANGES_PER_BATCH);
+
+/// Changes in one batch on kernels up to Linux 6.11, where a change takes three times the room.
+pub const OLD_CHANGES_PER_BATCH: usize = 320;
+const _: () = assert!(OLD_CHANGES_PER_BATCH <= CHANGES_PER_BATCH);
+
+/// Changes in one transaction of messages for each. A refreshed ban takes three messages of at most 128 bytes.
 pub const CHANGES_PER_TRANSACTION: usize = 120;
 const _: () = assert!(CHANGES_PER_TRANSACTION * 3 * 128 + 64 <= NETLINK_SEND_BYTES);
 const _: () = assert!(CHANGES_PER_TRANSACTION * 3 * 1_300 <= NETLINK_QUEUE_BYTES);
+
+/// Buckets of a new ipset, the kernel's default: it doubles them when they fill.
+pub const IPSET_HASH_SIZE: u32 = 1_024;
+
+/// An ipset that is full although we have fewer bans than it has room for, because others put something in it,
+/// is made larger, up to so many times its size.
+pub const IPSET_GROWTH_MAX: u32 = 4;
+
+/// An ipset that has more elements than we have bans may hide that some are missing. At most every so many looks
+/// all are compared: once a minute.
+pub const IPSET_CLOSE_LOOKS: u32 = 12;
 
 /// How often a transaction is tried again without the changes that the kernel refused. One round
 /// finds all of them unless its answers overflow the queue.
@@ -205,11 +236,18 @@ pub const LOG_PIECE_BYTES: usize = 4_096;
 /// storm of bans (journald, logread) loses nothing; one that has stopped holds the loop once for so long.
 pub const LOG_WAIT_MS: u64 = 100;
 
-/// How often we look whether our rules are in the kernel where nothing tells (ipset and iptables), in seconds.
+/// How often we look whether our rules and bans are in the kernel where nothing tells (ipset and iptables), in
+/// seconds; only while there are bans.
 pub const KERNEL_LOOK_SECONDS: u64 = 5;
 
 /// After how many seconds rules that could not be made again are tried again.
 pub const KERNEL_RETRY_SECONDS: u64 = 1;
+
+/// How often at most we look whether a ban is in force because its source was heard of, in seconds.
+pub const DOUBT_SECONDS: u64 = 1;
+
+/// How often we try whether the kernel has nf_tables or ipset by now, in seconds.
+pub const KERNEL_ABSENT_SECONDS: u64 = 10;
 
 /// How often at most we look which addresses, gateways and resolvers are our own, in seconds.
 pub const OWN_LOOK_SECONDS: u64 = 5;
@@ -238,3 +276,116 @@ pub const REPLAY_BANS_SHOWN: usize = 20;
 
 /// `sipguard test`: sources that the summary lists.
 pub const REPLAY_SOURCES_SHOWN: usize = 10;
+
+/// Longest path of the control socket: `sun_path` (`linux/un.h`) holds 108 bytes, with a NUL.
+pub const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+/// Clients of the control socket at the same time; one more is told so.
+pub const CLIENTS_MAX: usize = 8;
+
+/// Longest request to the control socket. The longest one that means something, `ban` with every option, has
+/// some 150 bytes.
+pub const REQUEST_BYTES_MAX: usize = 4 * 1024;
+
+/// How long a client of the control socket may take for its request, and then for each further part of the answer,
+/// in seconds; and how long a client of ours waits for the guard.
+pub const CLIENT_SECONDS: u32 = 10;
+
+/// An answer is put together until it has so many bytes, and further when they have been read.
+pub const ANSWER_BYTES: usize = 8 * 1024;
+
+/// Longest piece of an answer that is put together at once: one file's line with a path of
+/// [`ANSWER_PATH_BYTES_MAX`], every byte of it escaped, or our own addresses.
+pub const ANSWER_PIECE_BYTES_MAX: usize = 8 * 1024;
+
+/// So much of a file's path is shown; `PATH_MAX` would allow 4,096 bytes.
+pub const ANSWER_PATH_BYTES_MAX: usize = 1_024;
+const _: () = assert!(ANSWER_PATH_BYTES_MAX * 6 + 512 <= ANSWER_PIECE_BYTES_MAX);
+
+/// So many ranges of our own addresses are shown.
+pub const ANSWER_RANGES_MAX: usize = 32;
+const _: () = assert!(ANSWER_RANGES_MAX * 90 + 1_024 <= ANSWER_PIECE_BYTES_MAX);
+
+/// Longest answer that is not put together in pieces: that of a reload, with what is wrong in the configuration.
+pub const ANSWER_TEXT_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes given to one client of the control socket before the others, and the logs, have their turn: well below a
+/// millisecond of work.
+pub const ANSWER_BYTES_PER_TURN: usize = 32 * 1024;
+
+/// Numbers of bans looked at for one piece of a list; most may be free, or of another jail.
+pub const NUMBERS_PER_PIECE: u32 = 1_024;
+
+/// Bans that `unban --all` lifts in one turn: one batch for the kernel.
+pub const UNBANS_PER_TURN: u32 = CHANGES_PER_BATCH as u32;
+
+/// Clients accepted in one turn, most of them only to be told that there are too many.
+pub const ACCEPTS_PER_TURN: usize = 32;
+
+/// How long no client is accepted when descriptors or memory for one are lacking, in seconds.
+pub const ACCEPT_RETRY_SECONDS: u64 = 1;
+
+/// Descriptors that the loop waits for: signals, logs, the kernel, the control socket and its clients, and some
+/// that are still to come.
+pub const DESCRIPTORS_MAX: usize = 16;
+const _: () = assert!(CLIENTS_MAX + 4 <= DESCRIPTORS_MAX);
+
+/// Longest answer that a client of ours reads: the largest table, listed as JSON.
+pub const CLIENT_ANSWER_BYTES_MAX: u64 = 256 * MAXBANS_MAX as u64;
+/// /etc/passwd and /etc/group: bytes of each that are read. A user of a directory service is not in them; thousands
+/// of local ones are.
+pub const ACCOUNT_FILE_BYTES_MAX: usize = 256 * 1024;
+
+/// Files in the state directory that are handed to the user that the guard becomes: the store has a handful.
+pub const STATE_FILES_MAX: usize = 64;
+/// Bans of this many seconds and longer must outlive a reboot: they are on the medium before they are announced.
+pub const LONG_BAN_SECONDS: u64 = 3_600;
+
+/// What is new waits at most so long until it is written to the state file, in seconds: a burst is one write.
+pub const STORE_FLUSH_SECONDS: u64 = 60;
+
+/// Bytes that are collected before they are written early, and that are written and synced at once when a state file is
+/// written anew: some milliseconds of a router's flash memory.
+pub const STORE_SLICE_BYTES: usize = 64 * 1024;
+
+/// A state file is not written anew while it is smaller than this, in bytes.
+pub const STORE_REWRITE_BYTES_MIN: u64 = 64 * 1024;
+
+/// Bytes that wait to be written to a new state file. All failures that are kept are in it at once.
+pub const STORE_BACKLOG_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// A state file that cannot be written is tried again after so many seconds.
+pub const STORE_RETRY_SECONDS: u64 = 30;
+
+/// Lines of a damaged state file that are set aside, in bytes.
+pub const STORE_DAMAGED_BYTES_MAX: usize = 64 * 1024;
+
+/// Failures without proof that are written between two commits; of proven ones twice as many. A flood of spoofed
+/// addresses must not wear out the flash memory: what is beyond counts as long as the program runs, and is told.
+pub const STORE_FAILURES_PER_COMMIT: u32 = 4_096;
+
+/// Failures in a state file that is written anew: the whole ring by default. Of a larger one so many.
+pub const STORE_FAILURES_MAX: u32 = 16_384;
+const _: () = assert!(RING_DEFAULT <= STORE_FAILURES_MAX);
+const _: () = assert!(STORE_FAILURES_MAX as usize * 400 < STORE_BACKLOG_BYTES_MAX);
+
+/// Bytes of failures and positions that are held until their commit is read: more than are written between two.
+pub const STORE_TRANSACTION_BYTES_MAX: usize = 4 * 1024 * 1024;
+const _: () = assert!(
+    STORE_FAILURES_PER_COMMIT as usize * 2 * 400 + FILES_MAX * (LINE_BYTES_MAX + 1)
+        < STORE_TRANSACTION_BYTES_MAX
+);
+
+/// Boots that one state file tells of. It is written anew long before, at [`STORE_BOOTS_REWRITE`].
+pub const STORE_BOOTS_MAX: usize = 1_024;
+
+/// A state file that tells of more boots than this is written anew.
+pub const STORE_BOOTS_REWRITE: usize = 64;
+const _: () = assert!(STORE_BOOTS_REWRITE < STORE_BOOTS_MAX);
+
+/// A wall clock that is set within so many seconds of the boot tells how long the machine was away, even if it showed
+/// a time that could be right: a Raspberry Pi boots with the time of its last shutdown.
+pub const CLOCK_SETTLE_SECONDS: u64 = 3_600;
+
+/// Earlier bans are not forgotten in the first hour after a start: the wall clock may still be wrong.
+pub const HISTORY_REST_SECONDS: u64 = 3_600;

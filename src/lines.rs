@@ -28,6 +28,10 @@ pub struct Lines<'a> {
     bytes: &'a [u8],
     start: usize,
     inside_long: bool,
+    /// Where the last line given begins.
+    begin: usize,
+    count: u64,
+    long: u64,
 }
 
 impl<'a> Lines<'a> {
@@ -44,7 +48,28 @@ impl<'a> Lines<'a> {
             bytes,
             start: 0,
             inside_long,
+            begin: 0,
+            count: 0,
+            long: 0,
         }
+    }
+
+    /// How many lines were given so far.
+    #[must_use]
+    pub fn count_given(&self) -> u64 {
+        self.count
+    }
+
+    /// How many of them were too long.
+    #[must_use]
+    pub fn long_given(&self) -> u64 {
+        self.long
+    }
+
+    /// Where in the bytes the last line given begins.
+    #[must_use]
+    pub fn begin(&self) -> usize {
+        self.begin
     }
 
     /// How many bytes the lines given so far had, newlines included.
@@ -79,9 +104,12 @@ impl<'a> Iterator for Lines<'a> {
     fn next(&mut self) -> Option<Cut<'a>> {
         let rest = self.bytes.get(self.start..)?;
         let length = memchr::memchr(b'\n', rest)?;
+        self.begin = self.start;
         self.start += length + 1;
-        let inside_long = core::mem::replace(&mut self.inside_long, false);
-        if inside_long || length > LINE_BYTES_MAX {
+        self.count += 1;
+        if self.inside_long || length > LINE_BYTES_MAX {
+            self.inside_long = false;
+            self.long += 1;
             return Some(Cut::Long);
         }
         let line = rest.get(..length)?;

@@ -144,6 +144,19 @@ impl fmt::Display for Span {
     }
 }
 
+/// How long a ban lasts, in seconds; `None` is for ever. Shown as `for 10m` or `for ever`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lasting(pub Option<u64>);
+
+impl fmt::Display for Lasting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str("for ever"),
+            Some(seconds) => write!(f, "for {}", Span(seconds)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

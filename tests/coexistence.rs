@@ -21,47 +21,52 @@ use std::process::{Command, Stdio};
 
 use bans::{Listed, add, apply_all, asterisk, jail, listed, open, ours, with_both};
 use sipguard::config::{Backend, Protocol};
-use sipguard::firewall::{Firewall, Protection, Watch};
+use sipguard::firewall::{Enforce as _, Firewall, Protection, Watch};
 use support::{isolated, run, try_run};
 
 #[test]
-fn what_an_earlier_run_left_is_replaced() {
-    with_both("what_an_earlier_run_left_is_replaced", |backend| {
-        let mut earlier =
-            Firewall::open(backend, &[asterisk(), jail("old", Protocol::Udp, &[])], 128, 50).unwrap();
-        apply_all(&mut earlier, &[add("192.0.2.1/32", 0), add("2001:db8::1/128", 0)]);
-        drop(earlier);
-        assert_eq!(
-            listed(backend, "asterisk6", "2001:db8::1"),
-            Listed::ForEver,
-            "bans outlive us"
-        );
+fn what_an_earlier_run_left_is_kept_if_it_fits_and_else_replaced() {
+    with_both(
+        "what_an_earlier_run_left_is_kept_if_it_fits_and_else_replaced",
+        |backend| {
+            let mut earlier =
+                Firewall::open(backend, &[asterisk(), jail("old", Protocol::Udp, &[])], 128, 50).unwrap();
+            apply_all(&mut earlier, &[add("192.0.2.1/32", 0), add("2001:db8::1/128", 0)]);
+            drop(earlier);
+            assert_eq!(
+                listed(backend, "asterisk6", "2001:db8::1"),
+                Listed::ForEver,
+                "bans outlive us"
+            );
 
-        let mut firewall = open(backend, &[asterisk(), jail("new", Protocol::Tcp, &[(22, 22)])]);
-        assert!(!ours().contains("old"), "{}", ours());
-        assert_eq!(listed(backend, "asterisk4", "192.0.2.1"), Listed::Absent);
-        apply_all(&mut firewall, &[add("2001:db8::/64", 60_000)]);
-        assert!(firewall.check_intact().unwrap());
-        drop(firewall);
+            let mut firewall = open(backend, &[asterisk(), jail("new", Protocol::Tcp, &[(22, 22)])]);
+            assert!(!ours().contains("old"), "{}", ours());
+            // An ipset for 50 bans is made larger.
+            assert_eq!(listed(backend, "asterisk4", "192.0.2.1"), Listed::ForEver);
+            assert_eq!(listed(backend, "asterisk6", "2001:db8::1"), Listed::ForEver);
+            apply_all(&mut firewall, &[add("2001:db8::/64", 60_000)]);
+            assert!(firewall.check_intact().unwrap());
+            drop(firewall);
 
-        let mut other = open(
-            if backend == Backend::Ipset {
-                Backend::Nftables
-            } else {
-                Backend::Ipset
-            },
-            &[asterisk()],
-        );
-        let left = match backend {
-            Backend::Ipset => run("ipset list -n") + &run("iptables-legacy-save"),
-            Backend::Auto | Backend::Nftables => run("nft list tables"),
-        };
-        assert!(
-            !left.contains("sipguard"),
-            "the other part's bans would outlast an unban:\n{left}"
-        );
-        other.teardown().unwrap();
-    });
+            let mut other = open(
+                if backend == Backend::Ipset {
+                    Backend::Nftables
+                } else {
+                    Backend::Ipset
+                },
+                &[asterisk()],
+            );
+            let left = match backend {
+                Backend::Ipset => run("ipset list -n") + &run("iptables-legacy-save"),
+                Backend::Auto | Backend::Nftables => run("nft list tables"),
+            };
+            assert!(
+                !left.contains("sipguard"),
+                "the other part's bans would outlast an unban:\n{left}"
+            );
+            other.teardown().unwrap();
+        },
+    );
 }
 
 #[test]
@@ -238,7 +243,7 @@ fn without_the_privilege_it_says_so() {
         for (backend, what) in [
             (Backend::Auto, "cannot create table inet sipguard"),
             (Backend::Nftables, "cannot create table inet sipguard"),
-            (Backend::Ipset, "cannot ask for ipset's type hash:ip"),
+            (Backend::Ipset, "cannot look at ipset sipguard-asterisk4"),
         ] {
             let fault = Firewall::open(backend, &[asterisk()], 64, 10)
                 .unwrap_err()

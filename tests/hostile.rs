@@ -33,7 +33,7 @@ fn machine(more: &str, jail: &str) -> Log {
 
 fn configure(more: &str, jail: &str) {
     let text = format!(
-        "[DEFAULT]\n{more}\n[asterisk]\nenabled = true\nfilter = asterisk\nlogpath = {MESSAGES}\n\
+        "[DEFAULT]\nonstop = remove\n{more}\n[asterisk]\nenabled = true\nfilter = asterisk\nlogpath = {MESSAGES}\n\
          maxretry = 2\n{jail}\n"
     );
     // All at once: a guard reads it at any time.

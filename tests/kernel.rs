@@ -25,7 +25,7 @@ use bans::{
     Listed, add, apply, apply_all, asterisk, check_time, delete, effect, jail, listed, open, with_both,
 };
 use sipguard::config::{Backend, Protocol};
-use sipguard::firewall::{Firewall, JailRule, Refusal};
+use sipguard::firewall::{Enforce as _, Firewall, JailRule, Refusal};
 use sipguard::guard::{Change, Effect};
 use support::{isolated, run};
 
@@ -54,6 +54,23 @@ fn bans_are_listed_with_their_time() {
         assert!(firewall.check_intact().unwrap());
         firewall.teardown().unwrap();
         firewall.teardown().unwrap();
+    });
+}
+
+#[test]
+fn what_a_run_left_can_be_taken_away_by_another() {
+    with_both("what_a_run_left_can_be_taken_away_by_another", |backend| {
+        Firewall::clean().unwrap();
+        run("nft add table inet other");
+        let mut firewall = open(backend, &[asterisk()]);
+        apply_all(&mut firewall, &[add("192.0.2.1/32", 0), add("2001:db8::/64", 0)]);
+        drop(firewall);
+        assert_eq!(listed(backend, "asterisk4", "192.0.2.1"), Listed::ForEver);
+        Firewall::clean().unwrap();
+        assert_eq!(bans::ours(), "");
+        Firewall::clean().unwrap();
+        assert!(run("nft list tables").contains("inet other"));
+        run("nft delete table inet other");
     });
 }
 
@@ -230,21 +247,41 @@ fn ten_thousand_bans_come_go_and_change_in_batches() {
 }
 
 #[test]
-fn a_full_set_is_reported_for_the_bans_that_found_no_room() {
-    isolated("a_full_set_is_reported_for_the_bans_that_found_no_room", || {
-        let mut firewall = Firewall::open(Backend::Ipset, &[asterisk()], 64, 100).unwrap();
-        let outcomes = apply(&mut firewall, &many(5_000, 0));
-        let full = outcomes
-            .iter()
-            .filter(|outcome| matches!(outcome, Err(Refusal::Full)))
-            .count();
-        let held = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
-        assert!(
-            held >= 100 && full > 0 && held + full == 5_000,
-            "{held} held, {full} refused"
-        );
-        assert_eq!(entries(Backend::Ipset), held);
-    });
+fn a_full_set_grows_and_what_finds_no_room_even_then_is_reported() {
+    isolated(
+        "a_full_set_grows_and_what_finds_no_room_even_then_is_reported",
+        || {
+            let mut firewall = Firewall::open(Backend::Ipset, &[asterisk()], 64, 100).unwrap();
+            apply_all(&mut firewall, &many(1_000, 600_000));
+            assert_eq!(firewall.take_notice(), None);
+            apply_all(&mut firewall, &many(4_000, 600_000));
+            let notice = firewall.take_notice().unwrap().to_string();
+            assert!(
+                notice.starts_with("ipset sipguard-asterisk4 was full with"),
+                "{notice}"
+            );
+            assert_eq!(entries(Backend::Ipset), 4_000);
+            check_time(Backend::Ipset, "asterisk4", "10.0.0.1", 600);
+            assert!(
+                firewall.check_intact().unwrap(),
+                "the rules look into the larger set"
+            );
+            firewall.rebuild().unwrap();
+            assert_eq!(entries(Backend::Ipset), 4_000, "it stays large");
+            let outcomes = apply(&mut firewall, &many(10_000, 0));
+            let full = outcomes
+                .iter()
+                .filter(|outcome| matches!(outcome, Err(Refusal::Full)))
+                .count();
+            let held = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+            assert!(
+                held >= 4 * 1_100 && full > 0 && held + full == 10_000,
+                "{held} held, {full} refused"
+            );
+            assert_eq!(entries(Backend::Ipset), held);
+            assert!(!run("ipset list -n").contains(".new"));
+        },
+    );
 }
 
 #[test]

@@ -69,12 +69,15 @@ impl World {
             maxretry: MAXRETRY[jail],
             findtime: FINDTIME,
             bantime: BANTIME[jail],
+            escalation: None,
+            recidive: false,
             trust: Trust::new(["10.0.0.0/8".parse().unwrap()]),
         };
         let settings = Settings {
             ring: 4096,
             maxbans: 1000,
             ipv6prefix: 64,
+            purge_age: None,
             own: Trust::default(),
             seed: Seed([random.below(u64::MAX), random.below(u64::MAX)]),
         };
@@ -286,12 +289,15 @@ fn a_full_table_displaces_what_ends_soonest_and_never_the_proven_for_the_blind()
         maxretry: 1,
         findtime: 60,
         bantime,
+        escalation: None,
+        recidive: false,
         trust: Trust::default(),
     };
     let settings = Settings {
         ring: 64,
         maxbans: 3,
         ipv6prefix: 64,
+        purge_age: None,
         own: Trust::default(),
         seed: Seed([1, 2]),
     };
@@ -343,12 +349,15 @@ fn a_ban_that_comes_back_while_it_is_being_lifted_needs_room_like_a_new_one() {
         maxretry: 1,
         findtime: 60,
         bantime: None,
+        escalation: None,
+        recidive: false,
         trust: Trust::default(),
     };
     let settings = Settings {
         ring: 64,
         maxbans: 2,
         ipv6prefix: 64,
+        purge_age: None,
         own: Trust::default(),
         seed: Seed([1, 2]),
     };

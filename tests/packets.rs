@@ -17,7 +17,7 @@ use std::net::{TcpListener, UdpSocket};
 use std::time::Duration;
 
 use sipguard::config::{Backend, Block, Protocol};
-use sipguard::firewall::{Firewall, JailRule};
+use sipguard::firewall::{Enforce as _, Firewall, JailRule};
 use sipguard::guard::{Change, Effect, JailId, Slot};
 use support::{Namespace, isolated};
 

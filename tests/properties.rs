@@ -2,6 +2,8 @@
 //! golden logs. `make fuzz` looks further.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
 
+#[path = "support/generated.rs"]
+mod generated;
 #[path = "../fuzz/properties.rs"]
 #[allow(unreachable_pub, missing_docs)]
 mod properties;
@@ -82,6 +84,67 @@ fn lines() {
     check("line", &golden(), properties::line);
 }
 
+/// What the golden logs do not show: heads of packets, carriage returns at the end of lines that say nothing.
+const RARE: [&[u8]; 4] = [
+    b"[Nov 22 12:49:43] VERBOSE[1893] chan_sip.c: <--- SIP read from UDP:192.0.2.66:5060 --->\n",
+    b"[Nov 22 12:49:43] VERBOSE[1893][C-00000001] res_pjsip_logger.c: <--- Received SIP request --->\r\n",
+    b"[Nov 22 12:49:43] VERBOSE[1893] pbx.c: x\r\r\n",
+    b"[Nov 22 12:49:43] NOTICE[1893] chan_sip.c: Peer '1' is now Reachable. (9ms / 2000ms)\r\r\n",
+];
+
+/// Busy logs, with a few lines of the golden ones, rare ones or one that is too long among theirs.
+fn busy() -> Vec<Vec<u8>> {
+    let mut golden = golden();
+    golden.extend((0..golden.len()).map(|number| RARE[number % RARE.len()].to_vec()));
+    let mut random = Random(0x00b5_10c5);
+    let mut seeds = Vec::new();
+    for attacks_per_mille in [0, 20, 500] {
+        let mut log = Vec::new();
+        let plan = generated::Plan {
+            bytes: 60_000,
+            attacks_per_mille,
+            lines_per_second: 7,
+        };
+        generated::write_log(&mut log, plan).unwrap();
+        let lines: Vec<&[u8]> = log.split_inclusive(|&byte| byte == b'\n').collect();
+        for lines in lines.chunks(16) {
+            let mut seed = vec![random.index(256) as u8];
+            let at = random.index(lines.len());
+            seed.extend(lines[..at].concat());
+            for _ in 0..random.index(4) {
+                seed.extend_from_slice(&golden[random.index(golden.len())]);
+            }
+            if random.index(8) == 0 {
+                let length = 8_192 + random.index(1_024);
+                let head: &[u8] = b"[Nov 22 12:49:43] VERBOSE[1893] pbx.c: ";
+                seed.extend(head.iter().chain([b'x'].iter().cycle()).take(length));
+                seed.push(b'\n');
+            }
+            seed.extend(lines[at..].concat());
+            seeds.push(seed);
+        }
+    }
+    seeds
+}
+
+#[test]
+fn a_log_says_in_blocks_what_its_lines_say() {
+    let seeds = busy();
+    seeds.iter().for_each(|seed| properties::blocks(seed));
+    check("blocks", &seeds, properties::blocks);
+}
+
+#[test]
+fn it_makes_no_difference_where_a_block_ends() {
+    for seed in busy().iter().step_by(9) {
+        for most in 0..=u8::MAX {
+            let mut input = seed.clone();
+            input[0] = most;
+            properties::blocks(&input);
+        }
+    }
+}
+
 #[test]
 fn filters_of_the_users_own() {
     let expressions = [
@@ -130,6 +193,24 @@ fn zones() {
         &[local, b"CET-1CEST,M3.5.0,M10.5.0/3".to_vec()],
         properties::zone,
     );
+}
+
+#[test]
+fn requests_of_clients() {
+    let seeds = [
+        "status asterisk --json\n",
+        "ban 192.0.2.1 --jail asterisk --for 1d12h --force\n",
+        "unban 2001:db8::/64 --jail sshd\nunban --all\n",
+        "reload\n",
+    ];
+    let seeds: Vec<_> = seeds.iter().map(|line| line.as_bytes().to_vec()).collect();
+    check("control", &seeds, properties::control);
+}
+
+#[test]
+fn state_files() {
+    let seeds = ["one", "two"].map(|name| fs::read(format!("fuzz/corpus/store/seed-{name}")).unwrap());
+    check("store", &seeds, properties::store);
 }
 
 #[test]

@@ -13,12 +13,15 @@ fn guard(ipv6prefix: u8, maxbans: u32, ignoreip: &[&str]) -> Guard {
         maxretry: 1,
         findtime: 600,
         bantime: None,
+        escalation: None,
+        recidive: false,
         trust: Trust::new(ignoreip.iter().map(|net| net.parse().unwrap())),
     };
     let settings = Settings {
         ring: 64,
         maxbans,
         ipv6prefix,
+        purge_age: None,
         own: Trust::default(),
         seed: Seed([1, 2]),
     };

@@ -38,6 +38,7 @@ pub(super) fn judge(config: &Config, places: &Places, hostname: &str, inquiry: &
     logs.deaf(&followed, inquiry);
     logs.security(places, inquiry);
     logs.levels(places, inquiry);
+    logs.unsupported(&followed, places, inquiry);
     logs.verbose(inquiry);
     general(&conf, &logs, inquiry);
     let files: Vec<_> = logs.followed_files().collect();
@@ -347,7 +348,7 @@ impl<'c> Logs<'c> {
             };
             let what = format!(
                 "no jail follows a file with `notice`: calls to numbers that do not exist and everything \
-                 about IAX2 stay unseen; {what}"
+                 about IAX2 stay unseen, and nobody who attacks chan_sip is banned; {what}"
             );
             inquiry.say(Weight::Unseen, self.origin(), what);
         } else if !heard.warning && places.runs("chan_iax2") {
@@ -362,6 +363,37 @@ impl<'c> Logs<'c> {
                 self.conf.at_or_whole(entry.map(|channel| channel.entry)),
                 what,
             );
+        }
+    }
+
+    /// A jail that hears chan_sip's events and not the NOTICE beside each: whoever sends a request chooses the
+    /// address in the event, so that alone it bans nobody.
+    fn unsupported(&self, followed: &[Followed<'_>], places: &Places, inquiry: &mut Inquiry<'_>) {
+        // If no jail hears a notice, that has been said.
+        if !places.runs("chan_sip") || !self.heard().notice {
+            return;
+        }
+        for jail in followed {
+            let heard = self
+                .files(|_| true)
+                .filter(|(_, file)| jail.follows(file))
+                .fold(Levels::default(), |all, (channel, _)| all.with(channel.levels));
+            if !heard.security || heard.notice || jail.looks_outside(&self.directory) {
+                continue;
+            }
+            let name = &jail.jail.name;
+            let remedy = match self.files(|levels| levels.notice && levels.is_quiet()).next() {
+                Some((_, file)) => format!("name {} in its logpath, too", shown(&file.path)),
+                None => {
+                    "write `messages.log => notice,warning,error` under [logfiles] and name it in its logpath"
+                        .to_owned()
+                }
+            };
+            let what = format!(
+                "jail {name} follows `security` without `notice`: it bans nobody who attacks chan_sip, whose \
+                 events name the address that the sender chose; {remedy}"
+            );
+            inquiry.say(Weight::Unseen, self.origin(), what);
         }
     }
 

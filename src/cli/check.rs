@@ -10,6 +10,7 @@ use super::{Failed, say};
 use crate::advice::{self, Directory, advise};
 use crate::firewall::{Firewall, IpsetOffer, Offer, Protection};
 use crate::limits::{ASTERISK_CONFIG_BYTES_MAX, DIRECTORY_ENTRIES_MAX};
+use crate::power::Plan;
 use crate::{config, daemon};
 
 /// show what would run, where each setting comes from, what the kernel offers, and what Asterisk's log leaves
@@ -34,6 +35,10 @@ impl Check {
         }
         say("")?;
         for line in offer(&Firewall::probe()) {
+            say(&line)?;
+        }
+        let file = daemon::config_file(self.config.as_deref());
+        for line in Plan::new(&config, file, true).describe() {
             say(&line)?;
         }
         let directory = self

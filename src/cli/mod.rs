@@ -1,10 +1,17 @@
 //! The command line: one file a subcommand. What is here parses words and turns results into exit codes.
 
+mod ask;
+mod ban;
 mod check;
 mod progress;
+mod reload;
 mod run;
+mod status;
+mod teardown;
 mod test;
+mod unban;
 
+use core::fmt;
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write as _};
@@ -31,6 +38,11 @@ enum Command {
     Run(run::Run),
     Check(check::Check),
     Test(test::Test),
+    Status(status::Status),
+    Ban(ban::Ban),
+    Unban(unban::Unban),
+    Reload(reload::Reload),
+    Teardown(teardown::Teardown),
     Version(Version),
 }
 
@@ -47,6 +59,27 @@ pub enum Failed {
     Config(config::Error),
     /// 2: the words of the command line are.
     Usage(String),
+}
+
+impl Failed {
+    /// The exit code.
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        match self {
+            Failed::Machine(_) => 1,
+            Failed::Config(_) | Failed::Usage(_) => 2,
+        }
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failed::Machine(fault) => fault.fmt(f),
+            Failed::Config(error) => error.fmt(f),
+            Failed::Usage(text) => f.write_str(text),
+        }
+    }
 }
 
 impl From<Fault> for Failed {
@@ -85,15 +118,17 @@ pub fn main(words: &[OsString]) -> ExitCode {
             status: Err(()),
         }) => Err(Failed::Usage(output)),
     };
-    let (text, code) = match done {
+    let failed = match done {
         Ok(code) => return code,
-        Err(Failed::Machine(fault)) => (fault.to_string(), 1),
-        Err(Failed::Config(error)) => (error.to_string(), 2),
-        Err(Failed::Usage(text)) => (text.replace(STDIN, "-"), 2),
+        Err(failed) => failed,
     };
+    complain(&failed.to_string().replace(STDIN, "-"));
+    ExitCode::from(failed.code())
+}
+
+fn complain(text: &str) {
     // Nobody is left to tell if stderr is closed.
     let _ = writeln!(io::stderr(), "sipguard: {}", text.trim_end());
-    ExitCode::from(code)
 }
 
 /// A word as argh can take it. The names of logs may be any bytes: `test` looks them up as they were typed.
@@ -110,10 +145,15 @@ impl Arguments {
     fn run(self) -> Result<ExitCode, Failed> {
         let done = match self.command {
             _ if self.version => version(),
-            Some(Command::Run(run)) => run.run(),
+            Some(Command::Run(run)) => return run.run(),
             Some(Command::Check(check)) => check.run(),
+            Some(Command::Teardown(teardown)) => teardown.run(),
             Some(Command::Version(Version {})) => version(),
             Some(Command::Test(test)) => return test.run(),
+            Some(Command::Status(status)) => return status.run(),
+            Some(Command::Ban(ban)) => return ban.run(),
+            Some(Command::Unban(unban)) => return unban.run(),
+            Some(Command::Reload(reload)) => return reload.run(),
             None => Err(Failed::Usage("no command given; try: sipguard --help".into())),
         };
         done.map(|()| ExitCode::SUCCESS)

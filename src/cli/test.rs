@@ -141,6 +141,7 @@ impl Test {
         };
         let mut views: Vec<View> = Vec::new();
         for (number, jail) in config.jails.iter().enumerate() {
+            let Some(lens) = daemon::lens(jail) else { continue };
             let id = JailId(number as u16);
             let is_same = |other: &config::Jail| (&other.filter, &other.own) == (&jail.filter, &jail.own);
             // A line is read once for all jails that read it alike.
@@ -152,7 +153,7 @@ impl Test {
             match views.iter_mut().find(|view| view.jails.first().copied() == first) {
                 Some(view) => view.jails.push(id),
                 None => views.push(View {
-                    lens: daemon::lens(jail),
+                    lens,
                     name: jail.filter.name().to_owned(),
                     jails: vec![id],
                 }),
@@ -166,6 +167,7 @@ impl Test {
                 ring: config.ring,
                 maxbans: config.maxbans,
                 ipv6prefix: config.ipv6prefix,
+                purge_age: config.dbpurgeage,
                 // The log may be another machine's.
                 own: Trust::default(),
                 seed: Seed(clock::random()),

@@ -2,9 +2,10 @@
 
 use core::fmt;
 
-use super::{Block, Config, FilterName, Jail, Origins, Protocol};
+use super::{Block, Config, FilterName, Jail, OnStop, Origins, Protocol};
 use crate::escape::Escaped;
 use crate::filter::sshd;
+use crate::guard::Escalation;
 use crate::time::Span;
 
 /// The effective settings, each with the file and line it comes from; many lines, the last without newline.
@@ -27,10 +28,58 @@ impl fmt::Display for Description<'_> {
         line(f, origins, "ring", &format_args!("{} failures", config.ring))?;
         line(f, origins, "maxbans", &config.maxbans)?;
         line(f, origins, "ipv6prefix", &format_args!("/{}", config.ipv6prefix))?;
-        match &config.dbfile {
-            Some(path) => line(f, origins, "dbfile", &Escaped(path.as_bytes())),
-            None => line(f, origins, "dbfile", &"none: bans end with a reboot"),
+        match &config.user {
+            Some(user) => line(f, origins, "user", &Escaped(user.as_bytes()))?,
+            None => line(f, origins, "user", &"sipguard if there is one, else nobody")?,
         }
+        line(f, origins, "readlogs", &config.readlogs.name())?;
+        match &config.dbfile {
+            Some(path) => line(f, origins, "dbfile", &Escaped(path.as_bytes()))?,
+            None => line(f, origins, "dbfile", &"none: bans end with a reboot")?,
+        }
+        if let Some(path) = &config.dbshort {
+            line(f, origins, "dbshort", &Escaped(path.as_bytes()))?;
+        }
+        match config.dbpurgeage {
+            Some(seconds) => line(f, origins, "dbpurgeage", &Span(seconds))?,
+            None => line(f, origins, "dbpurgeage", &"never")?,
+        }
+        match config.onstop {
+            OnStop::Keep => line(f, origins, "onstop", &"keep: bans stay in force")?,
+            OnStop::Remove => line(f, origins, "onstop", &"remove: all bans are lifted")?,
+        }
+        line(f, origins, "socket", &Escaped(config.socket.as_bytes()))
+    }
+}
+
+/// How the time of a ban grows.
+struct Growing<'c>(&'c Escalation);
+
+impl fmt::Display for Growing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Escalation {
+            multipliers,
+            maxtime,
+            rndtime,
+            overalljails,
+        } = self.0;
+        f.write_str("times")?;
+        for step in multipliers.iter().take(5) {
+            write!(f, " {}", step / 1000)?;
+            if step % 1000 != 0 {
+                write!(f, ".{:03}", step % 1000)?;
+            }
+        }
+        if multipliers.len() > 5 {
+            f.write_str(" ...")?;
+        }
+        if let Some(most) = maxtime {
+            write!(f, ", {} at most", Span(*most))?;
+        }
+        if *rndtime > 0 {
+            write!(f, ", and up to {} by chance", Span(*rndtime))?;
+        }
+        f.write_str(if *overalljails { ", over all jails" } else { "" })
     }
 }
 
@@ -71,6 +120,9 @@ fn write_jail(f: &mut fmt::Formatter<'_>, jail: &Jail) -> fmt::Result {
         Some(seconds) => line(f, origins, "bantime", &Span(seconds))?,
         None => line(f, origins, "bantime", &"for ever")?,
     }
+    if let Some(escalation) = &jail.escalation {
+        line(f, origins, "bantime.increment", &Growing(escalation))?;
+    }
     for net in &jail.ignoreip {
         line(f, origins, "ignoreip", net)?;
     }
@@ -96,6 +148,7 @@ impl fmt::Display for FilterName {
     /// `asterisk`, `sshd[mode=aggressive]`, `freeswitch: 2 expressions, blind`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            FilterName::Recidive => f.write_str("recidive: the bans of all other jails"),
             FilterName::Asterisk | FilterName::Dropbear => f.write_str(self.name()),
             FilterName::Sshd(sshd::Mode::Normal) => f.write_str("sshd"),
             FilterName::Sshd(sshd::Mode::Ddos) => f.write_str("sshd[mode=ddos]"),

@@ -42,6 +42,7 @@ pub(super) fn named(reading: &mut Reading<'_>, section: &str) -> Option<Named> {
     match name {
         "asterisk" => without_options(reading, section, &value, (name, &given), FilterName::Asterisk),
         "dropbear" => without_options(reading, section, &value, (name, &given), FilterName::Dropbear),
+        "recidive" => Some(Named::BuiltIn(FilterName::Recidive)),
         "sshd" => {
             let mode = sshd_mode(reading, section, &value, &given)?;
             warn_of_file(reading, &value, name);

@@ -6,7 +6,7 @@ use super::filter::{self, Named};
 use super::ini::Place;
 use super::reading::{Reading, shown};
 use super::value::{Ignored, ignored};
-use super::{FilterName, Jail, action, expressions};
+use super::{FilterName, Jail, action, escalation, expressions};
 use crate::limits::{FILES_MAX, IGNOREIP_MAX, JAIL_NAME_BYTES_MAX};
 
 /// Reads an enabled jail; `None` after a mistake, or if we have no such filter.
@@ -17,6 +17,7 @@ pub(super) fn jail(reading: &mut Reading<'_>, name: &str, place: Option<Place>) 
     let maxretry = reading.number(name, "maxretry");
     let findtime = reading.seconds(name, "findtime").flatten();
     let bantime = reading.seconds(name, "bantime");
+    let escalation = escalation::escalation(reading, name);
     let ignoreip = ignoreip(reading, name);
     let blocks = action::blocks(reading, name);
     if blocks.is_empty() {
@@ -35,6 +36,7 @@ pub(super) fn jail(reading: &mut Reading<'_>, name: &str, place: Option<Place>) 
         maxretry: maxretry?,
         findtime: findtime?,
         bantime: bantime?,
+        escalation,
         ignoreip,
         blocks,
         origins,
@@ -64,6 +66,10 @@ fn name_is_sound(reading: &mut Reading<'_>, name: &str, place: Option<Place>) ->
 
 /// The files and patterns of `logpath`, and whether they are only built in.
 fn logpaths(reading: &mut Reading<'_>, section: &str, filter: &Named) -> Option<(Vec<String>, bool)> {
+    // It reads no log: fail2ban's is not written here, and the guard knows its bans.
+    if matches!(filter, Named::BuiltIn(FilterName::Recidive)) {
+        return Some((Vec::new(), true));
+    }
     let Some(value) = reading.value(section, "logpath") else {
         if reading.ini.resolve(section, "logpath").is_ok() {
             reading.whole_wrong(&format!(

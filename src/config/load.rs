@@ -6,10 +6,13 @@ use std::path::Path;
 use super::error::{Error, Warning};
 use super::include::{self, INCLUDES, Read};
 use super::ini::{DEFAULT, Entry, Ini, Place, Wrong};
+use super::interpolate::Value;
 use super::reading::{Reading, shown};
 use super::settings::{self, Reads, SETTINGS, Scope, Setting};
-use super::{Backend, Config, DBFILE_DEFAULT, FilterName, Jail, Protocol, jail};
-use crate::limits::{FILES_MAX, JAILS_MAX, RING_MIN};
+use super::{
+    Backend, Config, DBFILE_DEFAULT, FilterName, Jail, OnStop, Protocol, ReadLogs, SOCKET_DEFAULT, jail,
+};
+use crate::limits::{FILES_MAX, JAILS_MAX, RING_MIN, SOCKET_PATH_BYTES_MAX};
 
 /// fail2ban.conf's section; its keys may stand in jail.local, too.
 const DEFINITION: &str = "Definition";
@@ -112,6 +115,19 @@ impl<'i> Reading<'i> {
         let maxbans = self.number(DEFINITION, "maxbans").unwrap_or_default();
         let ipv6prefix = self.number(DEFINITION, "ipv6prefix").unwrap_or_default();
         let dbfile = self.dbfile();
+        let dbshort = self.dbshort();
+        let dbpurgeage = self.seconds(DEFINITION, "dbpurgeage").unwrap_or_default();
+        let onstop = match self.word(DEFINITION, "onstop") {
+            Some("remove") => OnStop::Remove,
+            _ => OnStop::Keep,
+        };
+        let socket = self.socket().unwrap_or_default();
+        let user = self.user();
+        let readlogs = match self.word(DEFINITION, "readlogs") {
+            Some("groups") => ReadLogs::Groups,
+            Some("capability") => ReadLogs::Capability,
+            _ => ReadLogs::Auto,
+        };
         let mut config = Config {
             jails: Vec::new(),
             firewall,
@@ -119,10 +135,29 @@ impl<'i> Reading<'i> {
             maxbans,
             ipv6prefix: u8::try_from(ipv6prefix).unwrap_or(128),
             dbfile,
+            dbshort,
+            dbpurgeage,
+            onstop,
+            socket,
+            user,
+            readlogs,
             origins: self.origins(),
         };
         self.jails(&mut config, enabled);
         config
+    }
+
+    fn user(&mut self) -> Option<String> {
+        let value = self.value(DEFINITION, "user")?;
+        let text = value.text().trim();
+        if text.is_empty() {
+            return None;
+        }
+        if text.contains([':', '\n', '\0', ' ']) {
+            let what = format!("user: \"{}\" is not the name of one user", shown(text));
+            self.wrong(value.wrong(value.text(), what));
+        }
+        Some(text.to_owned())
     }
 
     fn dbfile(&mut self) -> Option<String> {
@@ -137,14 +172,45 @@ impl<'i> Reading<'i> {
             self.warn(Some(value.place()), what);
             return Some(DBFILE_DEFAULT.to_owned());
         }
+        self.expect_path("dbfile", &value);
+        Some(text.to_owned())
+    }
+
+    fn dbshort(&mut self) -> Option<String> {
+        let value = self.value(DEFINITION, "dbshort")?;
+        let text = value.text().trim();
+        if text.is_empty() || text.eq_ignore_ascii_case("none") {
+            return None;
+        }
+        self.expect_path("dbshort", &value);
+        Some(text.to_owned())
+    }
+
+    fn socket(&mut self) -> Option<String> {
+        let value = self.value(DEFINITION, "socket")?;
+        let text = value.text().trim();
+        if text.ends_with("/fail2ban.sock") {
+            let what = format!("socket: fail2ban's own is left alone; ours is {SOCKET_DEFAULT}");
+            self.warn(Some(value.place()), what);
+            return Some(SOCKET_DEFAULT.to_owned());
+        }
+        self.expect_path("socket", &value);
+        if text.len() > SOCKET_PATH_BYTES_MAX {
+            let what = format!("socket: the path of a socket has at most {SOCKET_PATH_BYTES_MAX} bytes");
+            self.wrong(value.wrong(value.text(), what));
+        }
+        Some(text.to_owned())
+    }
+
+    fn expect_path(&mut self, key: &str, value: &Value) {
+        let text = value.text().trim();
         if !text.starts_with('/') || text.contains(['\n', '\0']) {
             let what = format!(
-                "dbfile: \"{}\" is not a path from the root; begin it with /",
+                "{key}: \"{}\" is not a path from the root; begin it with /",
                 shown(text)
             );
             self.wrong(value.wrong(value.text(), what));
         }
-        Some(text.to_owned())
     }
 
     fn jails(&mut self, config: &mut Config, enabled: Vec<Enabled<'_>>) {

@@ -22,10 +22,13 @@ use ipnet::IpNet;
 
 use crate::filter::custom::Definition;
 use crate::filter::sshd;
+use crate::guard::Escalation;
 
 mod action;
+mod changes;
 pub mod describe;
 pub mod error;
+mod escalation;
 mod expressions;
 mod filter;
 mod include;
@@ -43,8 +46,10 @@ mod tags;
 mod tests;
 mod value;
 
+pub use changes::changes;
 pub use describe::describe;
 pub use error::{Error, Origin, Warning};
+pub use value::seconds;
 
 /// A whole configuration, resolved: no names, no interpolation, no inheritance left.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +66,19 @@ pub struct Config {
     pub ipv6prefix: u8,
     /// `dbfile`: where bans survive a reboot; `None` is fail2ban's `None` or `:memory:`.
     pub dbfile: Option<String>,
+    /// `dbshort`: where short bans and the places in the logs are kept, if not in `dbfile`: in memory (tmpfs) they
+    /// cost a router's flash nothing.
+    pub dbshort: Option<String>,
+    /// `dbpurgeage`: how long an ended ban is remembered, in seconds; `None` is for ever.
+    pub dbpurgeage: Option<u64>,
+    /// `onstop`: what becomes of the bans in the kernel when sipguard stops.
+    pub onstop: OnStop,
+    /// `socket`: where `sipguard status`, `ban`, `unban` and `reload` find the guard.
+    pub socket: String,
+    /// `user`: who the guard becomes when it guards; `None` is `sipguard` if there is such a user, else `nobody`.
+    pub user: Option<String>,
+    /// `readlogs`: by which right it reads logs that belong to others.
+    pub readlogs: ReadLogs,
     /// Where these settings are written.
     pub origins: Origins,
 }
@@ -85,6 +103,8 @@ pub struct Jail {
     pub findtime: u64,
     /// `bantime`, in seconds; `None` is for ever (`-1`).
     pub bantime: Option<u64>,
+    /// `bantime.increment` and its family; `None` if every ban is as long as the first.
+    pub escalation: Option<Escalation>,
     /// `ignoreip`: never banned.
     pub ignoreip: Vec<IpNet>,
     /// What its firewall actions block; empty if the jail has no firewall action. At most one block for
@@ -117,6 +137,8 @@ pub enum FilterName {
     Sshd(sshd::Mode),
     /// The built-in filter `dropbear`.
     Dropbear,
+    /// The built-in filter `recidive`: no log, but the bans of all other jails.
+    Recidive,
     /// `filter.d/NAME.conf`.
     Custom(Rc<Definition>),
 }
@@ -132,6 +154,7 @@ impl FilterName {
             FilterName::Asterisk => "asterisk",
             FilterName::Sshd(_) => "sshd",
             FilterName::Dropbear => "dropbear",
+            FilterName::Recidive => "recidive",
             FilterName::Custom(definition) => &definition.name,
         }
     }
@@ -182,8 +205,43 @@ impl Backend {
     }
 }
 
+/// `onstop`: what becomes of the bans in the kernel when sipguard stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnStop {
+    /// They stay in force until they end, or sipguard starts again: nothing gets through during an upgrade.
+    Keep,
+    /// They are lifted, and nothing of ours stays.
+    Remove,
+}
+
+/// `readlogs`: by which right logs are read that belong to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadLogs {
+    /// As the groups that the logs have; with the capability if that is not enough.
+    Auto,
+    /// As the groups only, even if some log then cannot be read.
+    Groups,
+    /// With CAP_DAC_READ_SEARCH, which reads every file of the machine.
+    Capability,
+}
+
+impl ReadLogs {
+    /// The name in the file.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            ReadLogs::Auto => "auto",
+            ReadLogs::Groups => "groups",
+            ReadLogs::Capability => "capability",
+        }
+    }
+}
+
 /// Where the bans are kept over a reboot if the file does not say.
 pub const DBFILE_DEFAULT: &str = "/var/lib/sipguard/bans";
+
+/// Where the guard is found if the file does not say.
+pub const SOCKET_DEFAULT: &str = "/run/sipguard/sipguard.sock";
 
 /// Reads the configuration at `path`, and what it includes, through `read`.
 ///
@@ -217,6 +275,7 @@ impl Config {
             maxretry: 5,
             findtime: 600,
             bantime: Some(600),
+            escalation: None,
             ignoreip: Vec::new(),
             blocks: vec![Block {
                 protocol: Protocol::TcpUdp,
@@ -231,6 +290,12 @@ impl Config {
             maxbans: crate::limits::MAXBANS_DEFAULT,
             ipv6prefix: 64,
             dbfile: Some(DBFILE_DEFAULT.to_owned()),
+            dbshort: None,
+            dbpurgeage: Some(86_400),
+            onstop: OnStop::Keep,
+            socket: SOCKET_DEFAULT.to_owned(),
+            user: None,
+            readlogs: ReadLogs::Auto,
             origins: Origins::default(),
         }
     }

@@ -86,7 +86,6 @@ const fn not_yet(name: &'static str, unsaid: &'static [&'static str]) -> Setting
 }
 
 const YES: &[&str] = &["true", "yes", "on", "1"];
-const NO: &[&str] = &["false", "no", "off", "0", ""];
 
 /// Every key we know.
 pub(super) const SETTINGS: &[Setting] = &[
@@ -138,27 +137,30 @@ pub(super) const SETTINGS: &[Setting] = &[
     program("maxbans", Some("131072"), Number(1, MAXBANS_MAX)),
     program("ipv6prefix", Some("64"), Number(32, 128)),
     program("firewall", Some("auto"), Word(&["auto", "nftables", "ipset"])),
+    program("user", Some(""), ByItself),
+    program("readlogs", Some("auto"), Word(&["auto", "groups", "capability"])),
     program("dbfile", Some(super::DBFILE_DEFAULT), ByItself),
-    program("onstop", None, NotYet(&[])),
-    program("dbpurgeage", None, NotYet(&[])),
+    program("dbshort", None, ByItself),
+    program("dbpurgeage", Some("1d"), SecondsOrForEver(SPAN_SECONDS_MAX)),
+    program("onstop", Some("keep"), Word(&["keep", "remove"])),
     program("dbmaxmatches", None, NotYet(&[])),
     program("logtarget", None, NotYet(&[])),
     program("loglevel", None, NotYet(&[])),
     program("syslogsocket", None, NotYet(&["auto"])),
-    program("socket", None, NotYet(&[])),
+    program("socket", Some(super::SOCKET_DEFAULT), ByItself),
     program("pidfile", None, NotYet(&[])),
     program("allowipv6", None, NotYet(&["auto", "yes", "on", "true", "1"])),
     program("stacksize", None, NotYet(&["0"])),
     // Ours, for jails.
     not_yet("bantime.unproven", &[]),
     // fail2ban's, for jails.
-    not_yet("bantime.increment", NO),
-    not_yet("bantime.factor", &[]),
-    not_yet("bantime.formula", &[]),
-    not_yet("bantime.multipliers", &[]),
-    not_yet("bantime.maxtime", &[]),
-    not_yet("bantime.rndtime", &[]),
-    not_yet("bantime.overalljails", NO),
+    jail("bantime.increment", "false", YesNo),
+    jail("bantime.factor", "1", ByItself),
+    jail("bantime.formula", "", ByItself),
+    jail("bantime.multipliers", "", ByItself),
+    jail("bantime.maxtime", "", Seconds(SPAN_SECONDS_MAX)),
+    jail("bantime.rndtime", "", Seconds(SPAN_SECONDS_MAX)),
+    jail("bantime.overalljails", "false", YesNo),
     not_yet("ignorecommand", &[""]),
     not_yet("ignorecache", &[""]),
     not_yet("ignoreself", YES),

@@ -8,7 +8,8 @@ use crate::addr;
 
 /// A span of time in seconds, as fail2ban reads it: terms of a number and a unit that add up, `1d12h`,
 /// `1h 30m`, `1.5h`; without a unit, seconds. Months and years are the Julian year and a twelfth of it.
-pub(super) fn seconds(text: &str) -> Option<u64> {
+#[must_use]
+pub fn seconds(text: &str) -> Option<u64> {
     let mut rest = text.trim();
     if rest.is_empty() {
         return None;
@@ -52,6 +53,11 @@ fn times(number: &str, unit: u64) -> Option<u64> {
     let digits = u32::try_from(fraction.len()).ok().filter(|&digits| digits <= 9)?;
     let part = self::number(fraction)?.checked_mul(unit)? / 10u64.checked_pow(digits)?;
     self::number(whole)?.checked_mul(unit)?.checked_add(part)
+}
+
+/// A number that may have a fraction, in thousandths.
+pub(super) fn thousandths(text: &str) -> Option<u64> {
+    times(text, 1000)
 }
 
 /// A whole number of ASCII digits.

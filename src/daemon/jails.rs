@@ -1,7 +1,7 @@
 //! The jails of a configuration as the loop needs them: which file feeds which filters and jails.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 
 use crate::config::{self, Config, FilterName, Warning};
@@ -24,11 +24,16 @@ const DEFAULT_PATH: &str = "/etc/sipguard/jail.local";
 /// # Errors
 /// The first mistake in the file, or that a file which was asked for cannot be read.
 pub fn load(path: Option<&Path>) -> Result<(Config, Vec<Warning>), config::Error> {
-    if path.is_none() && !Path::new(DEFAULT_PATH).exists() {
-        return Ok((Config::built_in(), Vec::new()));
+    match config_file(path) {
+        Some(path) => config::load(path, &mut read_bounded),
+        None => Ok((Config::built_in(), Vec::new())),
     }
-    let path = path.map_or_else(|| PathBuf::from(DEFAULT_PATH), Path::to_path_buf);
-    config::load(&path, &mut read_bounded)
+}
+
+/// The file with the configuration, if there is one.
+#[must_use]
+pub fn config_file(path: Option<&Path>) -> Option<&Path> {
+    path.or_else(|| Some(Path::new(DEFAULT_PATH)).filter(|path| path.exists()))
 }
 
 /// One byte more than a file may have, so that one that is too long is found out.
@@ -37,7 +42,7 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// All jails: who reads their lines, and what of the kernel they need.
-pub(super) struct Jails {
+pub struct Jails {
     names: Vec<String>,
     rules: Vec<JailRule>,
     /// The entries of all `logpath`s, each with a bit for every jail that reads it.
@@ -61,7 +66,8 @@ struct Reader {
 const _: () = assert!(JAILS_MAX <= u32::BITS as usize);
 
 impl Jails {
-    pub(super) fn new(config: &Config) -> Jails {
+    /// Those of a configuration.
+    pub fn new(config: &Config) -> Jails {
         let mut jails = Jails {
             names: Vec::new(),
             rules: Vec::new(),
@@ -85,9 +91,10 @@ impl Jails {
                     None => jails.patterns.push((pattern.clone(), bit)),
                 }
             }
+            let Some(lens) = lens(jail) else { continue };
             match jails.readers.iter_mut().find(|reader| reader.is_for(jail)) {
                 Some(reader) => reader.jails |= bit,
-                None => jails.readers.push(Reader::new(jail, bit)),
+                None => jails.readers.push(Reader::new(jail, lens, bit)),
             }
         }
         jails
@@ -105,15 +112,23 @@ impl Jails {
         self.guesses.iter().any(|guess| Path::new(guess) == path)
     }
 
-    pub(super) fn rules(&self) -> &[JailRule] {
+    /// What of the kernel they need, in their order.
+    pub fn rules(&self) -> &[JailRule] {
         &self.rules
     }
 
-    pub(super) fn name(&self, jail: JailId) -> &str {
+    /// Its name.
+    pub fn name(&self, jail: JailId) -> &str {
         self.names.get(usize::from(jail.0)).map_or("?", String::as_str)
     }
 
-    pub(super) fn named(&self, name: &str) -> Option<JailId> {
+    /// All jails.
+    pub fn all(&self) -> impl Iterator<Item = JailId> + use<> {
+        (0..self.names.len()).map(|number| JailId(number as u16))
+    }
+
+    /// The jail of that name.
+    pub fn named(&self, name: &str) -> Option<JailId> {
         self.names
             .iter()
             .position(|other| other == name)
@@ -140,10 +155,10 @@ impl Jails {
 }
 
 impl Reader {
-    fn new(jail: &config::Jail, jails: u32) -> Reader {
+    fn new(jail: &config::Jail, lens: Lens, jails: u32) -> Reader {
         Reader {
             name: jail.filter.clone(),
-            lens: lens(jail),
+            lens,
             definition: jail.own.clone(),
             jails,
             trails: vec![Trail::default(); FILES_MAX],
@@ -162,18 +177,19 @@ impl Reader {
     }
 }
 
-/// What the lines of this jail are read with.
-pub(crate) fn lens(jail: &config::Jail) -> Lens {
+/// What the lines of this jail are read with; `None` if it reads none.
+pub(crate) fn lens(jail: &config::Jail) -> Option<Lens> {
     let filter = match &jail.filter {
+        FilterName::Recidive => return None,
         FilterName::Asterisk => Filter::Asterisk(Asterisk),
         FilterName::Sshd(mode) => Filter::Sshd(Sshd { mode: *mode }),
         FilterName::Dropbear => Filter::Dropbear(Dropbear),
         FilterName::Custom(definition) => Filter::Custom(Custom::new(Rc::clone(definition))),
     };
-    Lens {
+    Some(Lens {
         filter,
         own: jail.own.clone().map(Custom::new),
-    }
+    })
 }
 
 /// Some jails.
@@ -192,11 +208,14 @@ impl Iterator for JailBits {
 }
 
 /// What the guard decides by, in the order of the jails.
-pub(crate) fn policies(config: &Config) -> Vec<Policy> {
+#[must_use]
+pub fn policies(config: &Config) -> Vec<Policy> {
     let policy = |jail: &config::Jail| Policy {
         maxretry: jail.maxretry,
         findtime: jail.findtime,
         bantime: jail.bantime,
+        escalation: jail.escalation.clone(),
+        recidive: jail.filter == FilterName::Recidive,
         trust: Trust::new(jail.ignoreip.iter().copied()),
     };
     config.jails.iter().map(policy).collect()

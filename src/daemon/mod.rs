@@ -1,30 +1,44 @@
 //! The loop: one thread, one `poll(2)`. Here are the start-up order, the budget of a turn and the log lines:
 //! one decision, one line.
 
+mod by_hand;
 mod jails;
 mod report;
+mod requests;
+mod state;
+mod status;
 mod watch;
 
 use std::io;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use log::{error, info, warn};
 
 use crate::cli::Failed;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Warning};
 use crate::firewall::Firewall;
 use crate::guard::{Guard, Seed, Settings, Trust};
+use crate::power::{Plan, Powers, Writable};
+use crate::sys::clock_set::ClockSet;
+use crate::sys::poll::{Interest, Place, Waiting};
 use crate::sys::signals::{Request, Signals};
-use crate::sys::{Fault, clock, own, poll};
-use crate::tail::{Start, Tail};
+use crate::sys::{Fault, caps, clock, own};
+use crate::tail::{Start, Tail, What};
 use crate::time::Mono;
-use jails::Jails;
 use report::Count;
-use watch::Watch;
+use requests::Control;
 
-pub use jails::load;
-pub(crate) use jails::{lens, policies};
+pub(crate) use jails::lens;
+pub use jails::{config_file, load};
+
+// What of the loop runs without a system, for the simulator in tests/.
+#[doc(hidden)]
+pub use jails::{Jails, policies};
+#[doc(hidden)]
+pub use state::State;
+#[doc(hidden)]
+pub use watch::{Heard, Watch};
 
 /// The name on every line of the log.
 const TARGET: &str = "sipguard";
@@ -36,6 +50,14 @@ pub struct Daemon {
     signals: Signals,
     tail: Tail,
     watch: Watch,
+    control: Option<Control>,
+    /// Where it is heard that the wall clock was set; a kernel may lack it.
+    clock_set: Option<ClockSet>,
+    /// Since when it guards.
+    since: Mono,
+    /// How often another configuration was taken over.
+    reloads: u32,
+    powers: Powers,
 }
 
 impl Daemon {
@@ -45,38 +67,67 @@ impl Daemon {
     /// # Errors
     /// A wrong configuration, or a machine that refuses what a guard needs.
     pub fn start(path: Option<PathBuf>, dry_run: bool) -> Result<Daemon, Failed> {
-        let config = load_and_warn(path.as_deref())?;
+        let (config, _) = load_and_warn(path.as_deref())?;
         let signals = Signals::new().map_err(|source| Fault::new("cannot take signals", source))?;
         let now = clock::boottime().map_err(|source| Fault::new("cannot read the clock", source))?;
+        // A dry run beside a running guard is no second one.
+        let control = if dry_run { None } else { requests::open(&config)? };
         let mut tail = Tail::new()?;
         let jails = Jails::new(&config);
+        let mut guard = new_guard(&config)?;
+        let utc = clock::utc().map_err(|source| Fault::new("cannot read the clock", source))?;
+        let made = if dry_run {
+            Vec::new()
+        } else {
+            state::prepare(&config)
+        };
+        let state = if dry_run {
+            None
+        } else {
+            State::open(&config, &jails, &mut guard, &mut tail, (now, utc))
+        };
         follow(&mut tail, &jails, now)?;
-        let guard = new_guard(&config)?;
         let firewall = if dry_run {
             None
         } else {
             Some(open_firewall(&config, &jails)?)
         };
-        let watch = Watch::new(jails, guard, firewall, clock::zone());
+        let mut watch = Watch::new(
+            jails,
+            guard,
+            firewall,
+            state,
+            clock::zone(),
+            Box::new(own::addresses),
+        );
         report::started(&config, &watch);
+        watch.begin_turn(now, utc);
+        watch.take_up();
+        let powers = give_up(&config, path.as_deref(), &made, !dry_run);
         Ok(Daemon {
             path,
             config,
             signals,
             tail,
             watch,
+            control,
+            clock_set: ClockSet::new().ok(),
+            since: now,
+            reloads: 0,
+            powers,
         })
     }
 
-    /// Guards until SIGTERM or SIGINT, then takes our objects out of the kernel.
+    /// Guards until SIGTERM or SIGINT. Then the bans stay in force, or with `onstop = remove` end.
     ///
     /// # Errors
-    /// If our objects cannot be taken out; if waiting or the clock fails, which no kernel does to a healthy process.
+    /// If our objects shall be taken out and cannot; if waiting or the clock fails, which no kernel does to a healthy process.
     pub fn run(&mut self) -> Result<(), Fault> {
         let ended = self
             .until_told()
             .map_err(|source| Fault::new("cannot wait for events", source));
-        ended.and_then(|()| self.watch.stop())
+        self.watch.keep_all(&self.tail);
+        ended.and_then(|()| self.watch.stop(self.config.onstop))
     }
 
     fn until_told(&mut self) -> io::Result<()> {
@@ -87,34 +138,58 @@ impl Daemon {
             } else {
                 self.timeout(clock::boottime()?)
             };
-            let (signals, logs) = (self.signals.as_fd(), self.tail.fd());
-            let [signalled, written, changed] = match self.watch.kernel_events() {
-                Some(events) => poll::readable([signals, logs, events], timeout)?,
-                None => {
-                    let [signalled, written] = poll::readable([signals, logs], timeout)?;
-                    [signalled, written, false]
-                }
-            };
+            let mut waiting = Waiting::new(self.signals.as_fd());
+            let logs = waiting.add(self.tail.fd(), Interest::Read);
+            let kernel = self.watch.kernel_events();
+            let kernel = kernel.map(|events| waiting.add(events, Interest::Read));
+            let clock = self.clock_set.as_ref();
+            let clock = clock.map(|set| waiting.add(set.as_fd(), Interest::Read));
+            let control = self.control.as_ref();
+            let clients = control.and_then(|control| control.enroll(&mut waiting));
+            let ready = waiting.wait(timeout)?;
             let now = clock::boottime()?;
-            if signalled && !self.obey(now)? {
+            if ready.has(Place::FIRST) && !self.obey(now)? {
                 return Ok(());
             }
-            if written || self.tail.next_deadline().is_some_and(|deadline| deadline <= now) {
+            if ready.has(logs) || self.tail.next_deadline().is_some_and(|deadline| deadline <= now) {
                 self.tail.wake(now);
             }
-            self.watch.begin_turn(now, clock::utc()?);
-            self.watch.look_at_kernel(changed);
-            more = self.tail.read(now, &mut |line| self.watch.line(&line));
-            self.watch.end_turn();
-            while let Some(notice) = self.tail.notice() {
-                report::file(&notice, self.watch.jails());
+            // A log that was opened is in the state file before it is read on.
+            self.tell_of_files();
+            let heard = Heard {
+                kernel_changed: kernel.is_some_and(|place| ready.has(place)),
+                clock_was_set: clock.is_some_and(|place| ready.has(place)) && self.hears_clock(),
+            };
+            more = self.watch.turn(&mut self.tail, heard, (now, clock::utc()?));
+            // What was asked for may have changed what there is to read.
+            more |= self.serve(ready, clients, now);
+            self.tell_of_files();
+        }
+    }
+
+    /// Says what happened to the logs.
+    fn tell_of_files(&mut self) {
+        while let Some(notice) = self.tail.notice() {
+            report::file(&notice, self.watch.jails());
+            if matches!(notice.what, What::Opened(_) | What::Rotated) {
+                self.watch.log_opened();
             }
         }
     }
 
+    /// Whether the wall clock was set. A descriptor that cannot be read would wake us for ever.
+    fn hears_clock(&mut self) -> bool {
+        let heard = self.clock_set.as_mut().map(ClockSet::take);
+        if let Some(Err(_)) = heard {
+            self.clock_set = None;
+        }
+        matches!(heard, Some(Ok(true)))
+    }
+
     /// How long nothing has to be done, in milliseconds; `None` is for ever.
     fn timeout(&self, now: Mono) -> Option<u64> {
-        let deadlines = [self.watch.next_deadline(), self.tail.next_deadline()];
+        let control = self.control.as_ref().and_then(Control::next_deadline);
+        let deadlines = [self.watch.next_deadline(), self.tail.next_deadline(), control];
         let next = deadlines.into_iter().flatten().min()?;
         Some(next.millis_since(now))
     }
@@ -123,27 +198,44 @@ impl Daemon {
     fn obey(&mut self, now: Mono) -> io::Result<bool> {
         match self.signals.take()? {
             None => {}
-            Some(Request::Reload) => self.reload(now),
+            // What came of it is in the log.
+            Some(Request::Reload) => _ = self.reload(now),
             Some(Request::Stop) => return Ok(false),
         }
         Ok(true)
     }
 
-    /// Takes over the whole new configuration, or none of it.
-    fn reload(&mut self, now: Mono) {
-        match self.try_reload(now) {
-            Ok(()) => {
+    /// Takes over the whole new configuration, or none of it. Returns what changed, a line each, and what is to be
+    /// said about the configuration.
+    fn reload(&mut self, now: Mono) -> Result<String, Failed> {
+        let done = self.try_reload(now);
+        match &done {
+            Ok((changes, _)) => {
                 let jails = Count(self.config.jails.len() as u64, "jail");
-                info!(target: TARGET, "configuration read again: {jails}");
+                let changes = if changes.is_empty() {
+                    "nothing changed".to_owned()
+                } else {
+                    changes.join("; ")
+                };
+                info!(target: TARGET, "configuration read again: {jails}; {changes}");
             }
-            Err(Failed::Config(error)) => error!(target: TARGET, "keeping the old settings: {error}"),
-            Err(Failed::Machine(fault)) => error!(target: TARGET, "keeping the old settings: {fault}"),
-            Err(Failed::Usage(text)) => error!(target: TARGET, "keeping the old settings: {text}"),
+            Err(failed) => error!(target: TARGET, "keeping the old settings: {failed}"),
         }
+        let (changes, warnings) = done?;
+        let mut said = if changes.is_empty() {
+            "configuration read again; nothing changed".to_owned()
+        } else {
+            format!("configuration read again:\n  {}", changes.join("\n  "))
+        };
+        for warning in warnings {
+            said += &format!("\nwarning: {warning}");
+        }
+        Ok(said)
     }
 
-    fn try_reload(&mut self, now: Mono) -> Result<(), Failed> {
-        let config = load_and_warn(self.path.as_deref())?;
+    fn try_reload(&mut self, now: Mono) -> Result<(Vec<String>, Vec<Warning>), Failed> {
+        let (config, warnings) = load_and_warn(self.path.as_deref())?;
+        let mut changes = config::changes(&self.config, &config);
         let jails = Jails::new(&config);
         let guard = new_guard(&config)?;
         let layout = |config: &Config| (config.firewall, config.ipv6prefix, config.maxbans);
@@ -159,9 +251,14 @@ impl Daemon {
             return Err(fault.into());
         }
         unfollow(&mut self.tail, self.watch.jails(), &jails, now);
-        self.watch.replace(jails, guard, now);
+        let ended = self.watch.replace(jails, guard, now);
+        if ended > 0 {
+            changes.push(format!("bans that ended: {ended}"));
+        }
+        self.powers.look_again(&config, config_file(self.path.as_deref()));
         self.config = config;
-        Ok(())
+        self.reloads = self.reloads.wrapping_add(1);
+        Ok((changes, warnings))
     }
 }
 
@@ -182,12 +279,36 @@ fn unfollow(tail: &mut Tail, jails: &Jails, others: &Jails, now: Mono) {
     }
 }
 
-fn load_and_warn(path: Option<&std::path::Path>) -> Result<Config, config::Error> {
+fn load_and_warn(path: Option<&Path>) -> Result<(Config, Vec<Warning>), config::Error> {
     let (config, warnings) = load(path)?;
-    for warning in warnings {
+    for warning in &warnings {
         warn!(target: TARGET, "{warning}");
     }
-    Ok(config)
+    Ok((config, warnings))
+}
+
+/// Where the control socket stands.
+const RUN_DIRECTORY: &str = "/run/sipguard";
+
+/// Gives up what a guard that guards does not need. What has to be opened as root is open by now.
+fn give_up(config: &Config, file: Option<&Path>, made: &[PathBuf], firewall: bool) -> Powers {
+    // Directories that others made may hold more than what is ours: /etc/sipguard does.
+    let default = [
+        Path::new(config::DBFILE_DEFAULT).parent(),
+        Some(Path::new(RUN_DIRECTORY)),
+    ];
+    let ours =
+        |directory: &Path| default.contains(&Some(directory)) || made.iter().any(|made| made == directory);
+    let state = [&config.dbfile, &config.dbshort].into_iter().flatten();
+    let writable: Vec<Writable<'_>> = state
+        .filter_map(|path| Path::new(path).parent())
+        .chain([Path::new(RUN_DIRECTORY)])
+        .map(|directory| Writable {
+            directory,
+            is_ours: ours(directory),
+        })
+        .collect();
+    Plan::new(config, config_file(file), caps::uid() == 0).carry_out(&writable, firewall)
 }
 
 fn new_guard(config: &Config) -> Result<Guard, Fault> {
@@ -196,6 +317,7 @@ fn new_guard(config: &Config) -> Result<Guard, Fault> {
         ring: config.ring,
         maxbans: config.maxbans,
         ipv6prefix: config.ipv6prefix,
+        purge_age: config.dbpurgeage,
         own: Trust::new(own),
         seed: Seed(clock::random()),
     };

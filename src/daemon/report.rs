@@ -7,12 +7,14 @@ use log::{debug, error, info, warn};
 use super::TARGET;
 use super::jails::Jails;
 use super::watch::Watch;
+use crate::addr::HostOrNet;
 use crate::config::Config;
 use crate::escape::Escaped;
-use crate::firewall::Firewall;
+use crate::firewall::{Enforce, Firewall};
 use crate::guard::{Ban, Verdict};
+use crate::limits::KERNEL_ABSENT_SECONDS;
 use crate::tail::{Notice, What};
-use crate::time::{Mono, Span, Wall};
+use crate::time::{Lasting, Mono, Span, Wall};
 
 /// The guard is in force.
 pub(super) fn started(config: &Config, watch: &Watch) {
@@ -22,6 +24,9 @@ pub(super) fn started(config: &Config, watch: &Watch) {
     info!(target: TARGET, "sipguard {} guards with {backend}", env!("CARGO_PKG_VERSION"));
     if let Some(fault) = watch.firewall().and_then(Firewall::shortcoming) {
         warn!(target: TARGET, "{fault}");
+    }
+    if let Some(fault) = watch.firewall().and_then(Enforce::absence) {
+        error!(target: TARGET, "no ban is in force, trying again every {KERNEL_ABSENT_SECONDS} seconds: {fault}");
     }
     for jail in &config.jails {
         info!(target: TARGET, "jail {}: {} in {} bring a ban {}, read from {}",
@@ -83,6 +88,14 @@ pub(super) fn unbanned(ban: &Ban, jail: &str, now: Mono) {
     );
 }
 
+/// A ban was ended by somebody.
+pub(super) fn unbanned_by_hand(ban: &Ban, jail: &str, now: Mono, uid: u32) {
+    info!(target: TARGET, "unbanned {} by hand (uid {uid}) after {} jail={jail}",
+        Net(ban),
+        Span(now.seconds_since(ban.since))
+    );
+}
+
 /// A ban should not have been made.
 pub(super) fn not_to_be_banned(ban: &Ban, jail: &str) {
     warn!(target: TARGET, "unbanned {}: it is the box's own address, gateway or resolver jail={jail}", Net(ban));
@@ -112,28 +125,11 @@ impl fmt::Display for Count {
     }
 }
 
-/// `for 10m` or `for ever`.
-struct Lasting(Option<u64>);
-
-impl fmt::Display for Lasting {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            None => f.write_str("for ever"),
-            Some(seconds) => write!(f, "for {}", Span(seconds)),
-        }
-    }
-}
-
-/// An address, or a network if it is more than one address.
+/// Who is banned.
 pub(super) struct Net<'a>(pub(super) &'a Ban);
 
 impl fmt::Display for Net<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let net = self.0.net;
-        if net.prefix_len() == net.max_prefix_len() {
-            net.addr().fmt(f)
-        } else {
-            net.fmt(f)
-        }
+        HostOrNet(self.0.net).fmt(f)
     }
 }

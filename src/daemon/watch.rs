@@ -1,54 +1,87 @@
 //! One turn of the loop: lines in, verdicts, and changes to the kernel.
 
+mod kernel;
+#[cfg(test)]
+mod tests;
+
+use std::io;
 use std::os::fd::BorrowedFd;
 
+use ipnet::IpNet;
 use log::{debug, error, info, warn};
 
 use super::TARGET;
 use super::jails::{JailBits, Jails};
-use super::open_firewall;
-use super::report::{self, Banned, Count, Net};
-use crate::config::{Backend, Config};
+use super::report::{self, Count, Net};
+use super::state::State;
+use crate::config::{Config, OnStop};
+use crate::control::listing::Clock;
 use crate::escape::Escaped;
 use crate::filter::{Context, Failure, Reading, Suspicion};
-use crate::firewall::{self, Firewall, Refusal};
-use crate::guard::{Effect, Guard, JailId, Outcome, Source, Trust, Verdict};
-use crate::limits::{
-    CHANGES_PER_BATCH, JAILS_MAX, KERNEL_LOOK_SECONDS, KERNEL_RETRY_SECONDS, OWN_LOOK_SECONDS,
-};
-use crate::sys::{Fault, own};
-use crate::tail::Line;
+use crate::firewall::{self, Enforce, Firewall};
+use crate::guard::{Ban, Effect, Guard, JailId, Outcome, Source, Trust, Verdict};
+use crate::limits::{CHANGES_PER_BATCH, JAILS_MAX, OWN_LOOK_SECONDS};
+use crate::store::Disk;
+use crate::sys::Fault;
+use crate::sys::disk::Directory;
+use crate::tail::{Line, Logs};
 use crate::time::{Mono, Wall};
 use crate::zone::Zone;
+
+/// Tells our own addresses, gateways and resolvers.
+type LookForOwn = dyn Fn() -> io::Result<Vec<IpNet>>;
 
 /// The same kind of trouble is told once in so many seconds.
 const TELL_SECONDS: u64 = 60;
 
 /// What stands between the lines and the kernel.
-pub(super) struct Watch {
+pub struct Watch<K = Firewall, D = Directory> {
     jails: Jails,
-    guard: Guard,
+    pub(super) guard: Guard,
     /// `None` in a dry run.
-    firewall: Option<Firewall>,
-    /// When to look whether our rules are in the kernel although nothing was heard.
+    firewall: Option<K>,
+    /// `None`: nothing outlives a restart.
+    state: Option<State<D>>,
+    /// How to learn which addresses, gateways and resolvers are our own.
+    look_for_own: Box<LookForOwn>,
+    /// When to look at the kernel although nothing was heard: whether our rules are there, or whether it has what
+    /// it takes by now.
     look_at: Option<Mono>,
+    /// Not before: we have looked because a banned source was heard of.
+    doubt_rests: Mono,
+    /// The kernel is to be told more, after everything else had its turn.
+    unfinished: bool,
     /// When to look which addresses are our own: after bans, which may have hit one.
     own_at: Option<Mono>,
     /// Not before: we have looked.
-    own_rests: Mono,
+    pub(super) own_rests: Mono,
     /// Verdicts of this turn: told when the kernel has answered, so that the ban comes before the word.
     fresh: Vec<Verdict>,
     batch: Vec<Effect>,
     /// What the filters found in the current line; at most one reading each.
     found: Vec<(Reading, JailBits)>,
-    now: Mono,
+    pub(super) now: Mono,
     utc: Wall,
     zone: Zone,
     context: Context,
     suspicious: Telling,
     refused: Telling,
+    removed: Telling,
     table_full: Telling,
     displaced: Telling,
+    /// Why the kernel last refused something.
+    trouble: String,
+    /// Our rules could not be made again.
+    broken: bool,
+}
+
+/// What woke the loop, beside lines and time.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Heard {
+    /// Somebody else has changed nf_tables.
+    pub kernel_changed: bool,
+    /// The wall clock was set.
+    pub clock_was_set: bool,
 }
 
 /// Something that is counted, and told at most once a minute.
@@ -61,7 +94,12 @@ struct Telling {
 impl Telling {
     /// Counts one; returns how many there were since the last word, if it is time for a word.
     fn count(&mut self, now: Mono) -> Option<u64> {
-        self.untold += 1;
+        self.add(1, now)
+    }
+
+    /// The same for several.
+    fn add(&mut self, several: u64, now: Mono) -> Option<u64> {
+        self.untold += several;
         if self
             .told
             .is_some_and(|told| now < told.plus_seconds(TELL_SECONDS))
@@ -73,8 +111,16 @@ impl Telling {
     }
 }
 
-impl Watch {
-    pub(super) fn new(jails: Jails, mut guard: Guard, firewall: Option<Firewall>, zone: Zone) -> Watch {
+impl<K: Enforce, D: Disk> Watch<K, D> {
+    /// Nothing is looked at yet: [`Watch::begin_turn`] and [`Watch::take_up`] are to follow.
+    pub fn new(
+        jails: Jails,
+        mut guard: Guard,
+        firewall: Option<K>,
+        state: Option<State<D>>,
+        zone: Zone,
+        look_for_own: Box<LookForOwn>,
+    ) -> Self {
         if let Some(firewall) = &firewall {
             guard.set_longest_timeout(firewall.longest_timeout_ms());
         }
@@ -82,7 +128,11 @@ impl Watch {
             jails,
             guard,
             look_at: firewall.as_ref().map(|_| Mono(0)),
+            doubt_rests: Mono(0),
+            unfinished: false,
             firewall,
+            state,
+            look_for_own,
             own_at: None,
             own_rests: Mono(0),
             fresh: Vec::with_capacity(CHANGES_PER_BATCH),
@@ -94,40 +144,109 @@ impl Watch {
             context: Context::default(),
             suspicious: Telling::default(),
             refused: Telling::default(),
+            removed: Telling::default(),
             table_full: Telling::default(),
             displaced: Telling::default(),
+            trouble: String::new(),
+            broken: false,
         }
     }
 
-    pub(super) fn jails(&self) -> &Jails {
+    /// The jails of the configuration in force.
+    pub fn jails(&self) -> &Jails {
         &self.jails
     }
 
-    pub(super) fn firewall(&self) -> Option<&Firewall> {
+    pub(super) fn firewall(&self) -> Option<&K> {
         self.firewall.as_ref()
+    }
+
+    /// The truth about failures and bans.
+    pub fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    pub(super) fn clock(&self) -> Clock {
+        Clock {
+            now: self.now,
+            utc: self.utc,
+        }
+    }
+
+    /// Why the kernel is not as it shall be, if it is not.
+    pub(super) fn trouble(&self) -> Option<&str> {
+        let missing = self.broken || self.guard.not_in_force() > 0;
+        missing.then_some(self.trouble.as_str())
+    }
+
+    /// Why the kernel has bans that were lifted, if it has.
+    pub(super) fn held_against_our_will(&self) -> Option<&str> {
+        (self.guard.whole_tally().leaving > 0).then_some(self.trouble.as_str())
+    }
+
+    /// Notes a ban that a person asked for.
+    pub(super) fn note_ban(&mut self, net: IpNet, jail: JailId, displaced: Option<&Ban>) {
+        let made = self.guard.standing(net, jail).map(|(ban, _)| *ban);
+        if let (Some(state), Some(ban)) = (&mut self.state, made) {
+            let bans = [(&ban, displaced)].into_iter();
+            state.bans(bans, &self.guard, &self.jails, (self.now, self.utc));
+        }
+    }
+
+    /// Ends a ban before its time; [`Watch::settle`] and [`Watch::keep`] are to follow.
+    pub(super) fn unban(&mut self, net: IpNet, jail: JailId) -> Option<Ban> {
+        let ban = self.guard.unban(net, jail)?;
+        if let Some(state) = &mut self.state {
+            state.unban(&ban, &self.guard, &self.jails, (self.now, self.utc));
+        }
+        Some(ban)
+    }
+
+    /// A log was opened: a crash must not make the next start begin behind what is written to it by then.
+    pub(super) fn log_opened(&mut self) {
+        if let Some(state) = &mut self.state {
+            state.positions_changed();
+        }
+    }
+
+    /// Brings to the disk what is due there. Every line that was read has been counted.
+    pub fn keep(&mut self, logs: &dyn Logs) {
+        if let Some(state) = &mut self.state {
+            state.keep(&mut self.guard, &self.jails, logs, self.now, self.utc);
+        }
+    }
+
+    /// Brings everything to the disk, for the end.
+    pub fn keep_all(&mut self, logs: &dyn Logs) {
+        if let Some(state) = &mut self.state {
+            state.stop(&mut self.guard, &self.jails, logs, self.now, self.utc);
+        }
+    }
+
+    /// The wall clock was set.
+    pub(super) fn clock_was_set(&mut self) {
+        if let Some(state) = &mut self.state {
+            state.clock_was_set(&mut self.guard, self.now, self.utc);
+        }
+    }
+
+    /// Whether what is new would not survive a restart.
+    pub fn is_state_failing(&self) -> bool {
+        self.state.as_ref().is_some_and(State::is_failing)
     }
 
     /// Prepares the kernel for another configuration, if it is laid out otherwise. On an error all is as before,
     /// and every ban is wanted again.
-    pub(super) fn relayout(&mut self, config: &Config, jails: &Jails) -> Result<(), Fault> {
+    pub fn relayout(&mut self, config: &Config, jails: &Jails) -> Result<(), Fault> {
         let Some(firewall) = &mut self.firewall else {
             return Ok(());
         };
-        let fits = config.firewall == Backend::Auto || config.firewall.name() == firewall.backend();
-        let done = if fits {
-            firewall.relayout(jails.rules(), config.ipv6prefix, config.maxbans)
-        } else {
-            open_firewall(config, jails).map(|new| {
-                let mut old = core::mem::replace(firewall, new);
-                // What it cannot remove, it could not have kept either.
-                let _ = old.teardown();
-            })
-        };
+        let done = firewall.relayout(config.firewall, jails.rules(), config.ipv6prefix, config.maxbans);
         done.inspect_err(|_| self.guard.kernel_lost_all())
     }
 
-    /// Puts another configuration in force. The bans of jails that are still there go on.
-    pub(super) fn replace(&mut self, jails: Jails, mut guard: Guard, now: Mono) {
+    /// Puts another configuration in force. The bans of jails that are still there go on. Returns how many ended.
+    pub fn replace(&mut self, jails: Jails, mut guard: Guard, now: Mono) -> u32 {
         let ended = guard.inherit(&mut self.guard, |jail| jails.named(self.jails.name(jail)));
         if ended > 0 {
             info!(target: TARGET, "bans that end with the old configuration: {ended}");
@@ -138,46 +257,47 @@ impl Watch {
         (self.jails, self.guard, self.now) = (jails, guard, now);
         self.look_at = self.firewall.as_ref().map(|_| now);
         self.settle();
+        ended
     }
 
     /// When something has to be done although nothing happened.
-    pub(super) fn next_deadline(&self) -> Option<Mono> {
-        let deadlines = [self.guard.next_deadline(), self.look_at, self.own_at];
+    pub fn next_deadline(&self) -> Option<Mono> {
+        let unfinished = self.unfinished.then_some(self.now);
+        let state = self.state.as_ref().and_then(State::next_deadline);
+        let deadlines = [
+            self.guard.next_deadline(),
+            self.look_at,
+            self.own_at,
+            state,
+            unfinished,
+        ];
         deadlines.into_iter().flatten().min()
     }
 
     /// What is readable when others change nf_tables, if they can change what is ours.
-    pub(super) fn kernel_events(&self) -> Option<BorrowedFd<'_>> {
+    pub fn kernel_events(&self) -> Option<BorrowedFd<'_>> {
         match self.firewall.as_ref()?.watch() {
             firewall::Watch::Events(events) => Some(events),
             firewall::Watch::Needless | firewall::Watch::Poll => None,
         }
     }
 
-    /// Looks whether our rules are still there, if it is time or others `changed` something; if not, makes them
-    /// again.
-    pub(super) fn look_at_kernel(&mut self, changed: bool) {
-        let Some(firewall) = &mut self.firewall else {
-            return;
-        };
-        let due = self.look_at.is_some_and(|at| at <= self.now);
-        // If it cannot be heard what changed, it has to be looked at.
-        let changed = changed && firewall.take_events().unwrap_or(true);
-        if !due && !changed {
-            return;
+    /// One turn: takes the lines that are there, and does what follows from them, from the time and from what was
+    /// `heard`. Whether more lines wait.
+    pub fn turn(&mut self, logs: &mut dyn Logs, heard: Heard, (now, utc): (Mono, Wall)) -> bool {
+        self.begin_turn(now, utc);
+        if heard.clock_was_set {
+            self.clock_was_set();
         }
-        self.look_at = match firewall.watch() {
-            firewall::Watch::Poll => Some(self.now.plus_seconds(KERNEL_LOOK_SECONDS)),
-            firewall::Watch::Needless | firewall::Watch::Events(_) => None,
-        };
-        match firewall.check_intact() {
-            Ok(true) => {}
-            Ok(false) => self.rebuild(),
-            Err(fault) => self.cannot_rebuild(&fault),
-        }
+        self.look_at_kernel(heard.kernel_changed);
+        let more = logs.read(now, &mut |line| self.line(&line));
+        self.end_turn();
+        self.keep(logs);
+        more
     }
 
-    pub(super) fn begin_turn(&mut self, now: Mono, utc: Wall) {
+    /// A turn begins at this time.
+    pub fn begin_turn(&mut self, now: Mono, utc: Wall) {
         (self.now, self.utc) = (now, utc);
         let utc_offset_s = self.zone.offset(utc);
         self.context = Context {
@@ -206,7 +326,7 @@ impl Watch {
             };
             match reading {
                 Reading::Nothing => {}
-                Reading::Suspicious(suspicion) => self.suspect(suspicion, line),
+                Reading::Suspicious(suspicion) => self.suspect(suspicion, line, jails),
                 Reading::Failure(failure) => self.failure(&failure, line, jails),
             }
         }
@@ -225,25 +345,31 @@ impl Watch {
 
     /// Lifts bans of what has become one of our own addresses, gateways or resolvers since the start: a router
     /// gets them after it. A ban is not made to wait for this look.
-    fn look_at_own(&mut self) {
+    pub(super) fn look_at_own(&mut self) {
         self.own_at = None;
         self.own_rests = self.now.plus_seconds(OWN_LOOK_SECONDS);
         // What cannot be read is as it was.
-        let Ok(own) = own::addresses() else { return };
+        let Ok(own) = (self.look_for_own)() else { return };
         let wrong = self.guard.set_own(Trust::new(own));
         self.settle();
         for ban in wrong {
+            if let Some(state) = &mut self.state {
+                state.unban(&ban, &self.guard, &self.jails, (self.now, self.utc));
+            }
             report::not_to_be_banned(&ban, self.jails.name(ban.jail));
         }
     }
 
-    /// Takes our objects out of the kernel.
-    pub(super) fn stop(&mut self) -> Result<(), Fault> {
+    /// The end: our objects stay in the kernel, with the bans in them, or go.
+    pub fn stop(&mut self, onstop: OnStop) -> Result<(), Fault> {
         let bans = Count(self.guard.ban_count().into(), "ban");
-        match self.firewall.as_mut().map(Firewall::teardown) {
-            Some(Err(fault)) => return Err(fault),
-            Some(Ok(())) => info!(target: TARGET, "stopped; {bans} lifted"),
-            None => info!(target: TARGET, "stopped"),
+        match (self.firewall.as_mut(), onstop) {
+            (Some(firewall), OnStop::Remove) => {
+                firewall.teardown()?;
+                info!(target: TARGET, "stopped; {bans} lifted");
+            }
+            (Some(_), OnStop::Keep) => info!(target: TARGET, "stopped; {bans} stay in force"),
+            (None, _) => info!(target: TARGET, "stopped"),
         }
         Ok(())
     }
@@ -255,33 +381,48 @@ impl Watch {
                 continue;
             }
             let outcome = self.guard.observe(jail, source, failure, self.now);
-            let name = self.jails.name(jail);
-            match outcome {
-                Outcome::Ban(verdict) => {
-                    let told = verdict
-                        .displaced
-                        .and_then(|ban| Some((ban, self.displaced.count(self.now)?)));
-                    if let Some((ban, count)) = &told {
-                        let bans = Count(*count, "ban");
-                        warn!(target: TARGET, "the table is full (maxbans): {bans} ended early to make room, last {}", Net(ban));
-                    }
-                    self.convict(verdict);
-                }
-                Outcome::TableFull(verdict) => {
-                    if let Some(count) = self.table_full.count(self.now) {
-                        let net = Net(&verdict.ban);
-                        error!(target: TARGET, "{net} is not banned: the table is full (maxbans), {} jail={name}", Count(count, "time"));
-                    }
-                }
-                Outcome::Trusted
-                | Outcome::Joined
-                | Outcome::Claimed
-                | Outcome::Counted(_)
-                | Outcome::Banned
-                | Outcome::Dropped => {
-                    debug!(target: TARGET, "{} {} {outcome:?} jail={name}", failure.addr, failure.kind);
+            debug!(target: TARGET, "{} {} {outcome:?} jail={}", failure.addr, failure.kind, self.jails.name(jail));
+            if let Some(state) = &mut self.state {
+                state.failures_changed(self.now, self.utc);
+            }
+            let Some(Verdict { ban, why, .. }) = self.judge(&outcome) else {
+                continue;
+            };
+            for jail in self.jails.all() {
+                if let Some(outcome) = self.guard.observe_ban(jail, &ban, &why, self.now) {
+                    self.judge(&outcome);
                 }
             }
+        }
+    }
+
+    /// What follows from what became of a failure: the ban that it brought.
+    fn judge(&mut self, outcome: &Outcome) -> Option<Verdict> {
+        match outcome {
+            Outcome::Ban(verdict) => {
+                let told = verdict
+                    .displaced
+                    .and_then(|ban| Some((ban, self.displaced.count(self.now)?)));
+                if let Some((ban, count)) = &told {
+                    let bans = Count(*count, "ban");
+                    warn!(target: TARGET, "the table is full (maxbans): {bans} ended early to make room, last {}", Net(ban));
+                }
+                self.convict(*verdict);
+                Some(*verdict)
+            }
+            Outcome::TableFull(verdict) => {
+                if let Some(count) = self.table_full.count(self.now) {
+                    let (net, name) = (Net(&verdict.ban), self.jails.name(verdict.ban.jail));
+                    error!(target: TARGET, "{net} is not banned: the table is full (maxbans), {} jail={name}", Count(count, "time"));
+                }
+                None
+            }
+            Outcome::Trusted
+            | Outcome::Joined
+            | Outcome::Claimed
+            | Outcome::Counted(_)
+            | Outcome::Banned
+            | Outcome::Dropped => None,
         }
     }
 
@@ -304,7 +445,8 @@ impl Watch {
     }
 
     /// Counts a line that somebody may have forged, and says so once a minute.
-    fn suspect(&mut self, suspicion: Suspicion, line: &Line<'_>) {
+    fn suspect(&mut self, suspicion: Suspicion, line: &Line<'_>, jails: JailBits) {
+        jails.for_each(|jail| self.guard.suspect(jail));
         if let Some(count) = self.suspicious.count(self.now) {
             let start = line.bytes.get(..200).unwrap_or(line.bytes);
             warn!(target: TARGET, "log injection or evasion attempt: {}, {suspicion:?}: {}",
@@ -312,102 +454,5 @@ impl Watch {
                 Escaped(start)
             );
         }
-    }
-
-    /// Takes to the kernel what the guard wants there, then tells what was decided.
-    fn settle(&mut self) {
-        let mut rebuilt = false;
-        loop {
-            self.batch.clear();
-            while self.batch.len() < CHANGES_PER_BATCH {
-                let Some(effect) = self.guard.poll_effect(self.now) else {
-                    break;
-                };
-                self.batch.push(effect);
-            }
-            if self.batch.is_empty() {
-                break;
-            }
-            match self.apply() {
-                // Once a turn: somebody who removes our objects again and again must not hold the loop.
-                Some(Refusal::Gone) if !rebuilt => {
-                    rebuilt = true;
-                    self.rebuild();
-                }
-                Some(refusal) => self.refuse(&refusal),
-                None => {}
-            }
-        }
-        if !self.fresh.is_empty() {
-            self.own_at = Some(self.own_rests.max(self.now));
-        }
-        let (now, utc) = (self.now, self.utc);
-        for verdict in self.fresh.drain(..) {
-            let jail = self.jails.name(verdict.ban.jail);
-            let word = if self.firewall.is_some() {
-                "banned"
-            } else {
-                "would ban"
-            };
-            info!(target: TARGET, "{word} {}",
-                Banned {
-                    verdict: &verdict,
-                    jail,
-                    now,
-                    utc
-                }
-            );
-        }
-    }
-
-    /// Sends one batch. Returns why changes were refused, if any were.
-    fn apply(&mut self) -> Option<Refusal> {
-        let Watch {
-            guard,
-            firewall,
-            batch,
-            now,
-            ..
-        } = self;
-        let mut refusal = None;
-        let mut answer = |slot, result: Result<(), Refusal>| {
-            guard.acked(slot, result.is_ok(), *now);
-            // That all is gone matters more than that one ban is not taken: it can be mended.
-            if !matches!(refusal, Some(Refusal::Gone)) {
-                refusal = result.err().or(refusal.take());
-            }
-        };
-        match firewall {
-            Some(firewall) => firewall.apply(batch, &mut answer),
-            None => batch.iter().for_each(|effect| answer(effect.slot, Ok(()))),
-        }
-        refusal
-    }
-
-    fn refuse(&mut self, why: &dyn core::fmt::Display) {
-        if let Some(count) = self.refused.count(self.now) {
-            error!(target: TARGET, "bans are not in force, trying again every second ({}): {why}", Count(count, "time"));
-        }
-    }
-
-    /// Somebody removed our table or sets: makes them again, and wants every ban again.
-    fn rebuild(&mut self) {
-        let Some(firewall) = &mut self.firewall else {
-            return;
-        };
-        match firewall.rebuild() {
-            Ok(()) => {
-                warn!(target: TARGET, "somebody removed our firewall objects; they are back, {} to follow",
-                    Count(self.guard.ban_count().into(), "ban")
-                );
-                self.guard.kernel_lost_all();
-            }
-            Err(fault) => self.cannot_rebuild(&fault),
-        }
-    }
-
-    fn cannot_rebuild(&mut self, fault: &Fault) {
-        self.look_at = Some(self.now.plus_seconds(KERNEL_RETRY_SECONDS));
-        self.refuse(fault);
     }
 }

@@ -36,7 +36,20 @@ impl<'a> Cursor<'a> {
     }
 
     /// Takes everything before the first `mark` off the left end, and the mark; the mark is not part of the value.
+    #[inline(always)]
     pub(crate) fn until(&mut self, mark: &[u8]) -> Option<&'a [u8]> {
+        match mark {
+            &[byte] => self.until_byte(byte),
+            _ => self.until_text(mark),
+        }
+    }
+
+    fn until_byte(&mut self, mark: u8) -> Option<&'a [u8]> {
+        let at = memchr::memchr(mark, self.rest)?;
+        self.cut(at, 1)
+    }
+
+    fn until_text(&mut self, mark: &[u8]) -> Option<&'a [u8]> {
         let at = find(self.rest, mark)?;
         self.cut(at, mark.len())
     }
@@ -63,21 +76,25 @@ impl<'a> Cursor<'a> {
     /// Takes a decimal number of at most ten digits off the left end.
     #[inline]
     pub(crate) fn number(&mut self) -> Option<u64> {
-        let (mut value, mut count) = (0, 0);
-        let mut rest = self.rest;
-        while let [digit @ b'0'..=b'9', after @ ..] = rest {
-            value = value * 10 + u64::from(digit - b'0');
-            count += 1;
-            if count > 10 {
-                return None;
+        if let Some((chunk, _)) = self.rest.split_first_chunk() {
+            if let Some((value, digits)) = short_number(*chunk) {
+                self.rest = self.rest.get(digits..)?;
+                return Some(value);
             }
-            rest = after;
         }
-        if count == 0 {
+        self.long_number()
+    }
+
+    /// The same near the end of the text, with more than seven digits, or with none.
+    #[inline(never)]
+    fn long_number(&mut self) -> Option<u64> {
+        let digits = self.rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if digits == 0 || digits > 10 {
             return None;
         }
-        self.rest = rest;
-        Some(value)
+        let digits = self.cut(digits, 0)?;
+        let step = |value, digit: &u8| value * 10 + u64::from(digit - b'0');
+        Some(digits.iter().fold(0, step))
     }
 
     /// Takes `"…"` off the left end and gives what stands between the quotes. A backslash keeps the byte behind
@@ -105,6 +122,26 @@ impl<'a> Cursor<'a> {
         self.rest = rest.get(skip..)?;
         Some(value)
     }
+}
+
+/// The number of one to seven digits at the head of eight bytes, and how many digits it has. All at once: a flood
+/// has several in every line.
+#[inline]
+fn short_number(chunk: [u8; 8]) -> Option<(u64, usize)> {
+    const ONES: u64 = u64::MAX / 255;
+    // Digits become 0 to 9. Adding 0x76 sets the top bit of whatever is more; what it carries over spoils only bytes
+    // behind the first of them.
+    let word = u64::from_le_bytes(chunk) ^ (ONES * u64::from(b'0'));
+    let others = (word | word.wrapping_add(ONES * 0x76)) & (ONES << 7);
+    let bits = others.trailing_zeros() & !7;
+    if bits == 0 || bits == 64 {
+        return None;
+    }
+    // Zeros come before them, so that there are eight; then neighbours are joined to numbers of two, four, eight digits.
+    let eight = word << (64 - bits);
+    let fours = (eight.wrapping_mul(10 * 256 + 1) >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = (fours.wrapping_mul(100 * 65_536 + 1) >> 16) & 0x0000_ffff_0000_ffff;
+    Some((fours.wrapping_mul((10_000 << 32) + 1) >> 32, bits as usize / 8))
 }
 
 /// Where `mark` begins in `text` for the first time.
@@ -196,6 +233,42 @@ mod tests {
     #[test]
     fn numbers_and_tokens_have_a_limit() {
         assert_eq!(Cursor::new(b"4294967296]").number(), Some(4_294_967_296));
+        for end in [
+            "",
+            "]",
+            "/",
+            ":",
+            "\u{ff}",
+            " 7",
+            "x9999999",
+            "\0\0\0\0\0\0\0\0\0",
+            "]]]]]]]]]",
+        ] {
+            for value in [
+                0,
+                7,
+                42,
+                907,
+                1893,
+                65_535,
+                100_000,
+                999_999,
+                7_654_321,
+                12_345_678,
+                4_294_967_295,
+            ] {
+                let text = format!("{value}{end}");
+                let mut cursor = Cursor::new(text.as_bytes());
+                assert_eq!(
+                    (cursor.number(), cursor.rest()),
+                    (Some(value), end.as_bytes()),
+                    "{text}"
+                );
+            }
+            let mut none = Cursor::new(end.as_bytes());
+            assert_eq!((none.number(), none.rest()), (None, end.as_bytes()));
+        }
+        assert_eq!(Cursor::new(b"0000012]x").number(), Some(12));
         assert_eq!(Cursor::new(b"12345678901").number(), None);
         assert_eq!(Cursor::new(b"x").number(), None);
         assert_eq!(Cursor::new(b"aab").token(1, |byte| byte == b'a'), None);

@@ -39,6 +39,8 @@ pub struct Trail {
     /// The last threads seen where nothing could be planted, the newest overwriting the oldest.
     threads: [u32; THREADS],
     next_thread: u8,
+    /// Where among `threads` one was found last, by its last bits.
+    places: [u8; PLACES],
     /// A line with a header has been seen.
     headed: bool,
     /// A VERBOSE record has been seen.
@@ -103,6 +105,37 @@ impl Trail {
         self.position = self.position.saturating_add(length as u64).saturating_add(1);
     }
 
+    /// Counts a VERBOSE record of `length` bytes that shows no packet, as [`Trail::advance`] and [`Trail::verbose`] do.
+    /// `false`: its place makes a difference, and nothing was counted.
+    #[inline]
+    pub(super) fn pass_verbose(&mut self, length: usize) -> bool {
+        let passes = self.advance_in_quiet(length);
+        self.headed |= passes;
+        self.verbose |= passes;
+        passes
+    }
+
+    /// The same of a record of `thread` that does not matter, as [`Trail::advance`] and [`Trail::trust`] do.
+    #[inline]
+    pub(super) fn pass_record(&mut self, length: usize, thread: u32) -> bool {
+        let passes = self.advance_in_quiet(length);
+        if passes {
+            self.trust(thread);
+        }
+        passes
+    }
+
+    /// Counts a line if nothing can have been planted in it.
+    #[inline]
+    fn advance_in_quiet(&mut self, length: usize) -> bool {
+        let position = self.position.saturating_add(length as u64).saturating_add(1);
+        let quiet = position > self.quiet_from && position > self.events_until;
+        if quiet {
+            self.position = position;
+        }
+        quiet
+    }
+
     /// What the date at the head of the current line means.
     pub(super) fn date(&mut self, text: &[u8], context: &Context) -> Option<Wall> {
         if let Some(dated) = &self.dated {
@@ -126,11 +159,22 @@ impl Trail {
     }
 
     /// How far the record of `thread` at the current line may be believed; learns the thread where that is safe.
+    #[inline]
     pub(super) fn trust(&mut self, thread: u32) -> Trust {
         self.headed = true;
-        if self.position > self.quiet_from && thread == self.last_thread {
+        if self.position > self.quiet_from {
+            if thread != self.last_thread {
+                self.learn(thread);
+                self.last_thread = thread;
+            }
             return Trust::Full;
         }
+        self.trust_near_odd_lines(thread)
+    }
+
+    /// The same where [`Trail::quiet_from`] has not been passed.
+    #[inline(never)]
+    fn trust_near_odd_lines(&mut self, thread: u32) -> Trust {
         if self.position <= self.debug_until {
             return Trust::Claimed;
         }
@@ -157,12 +201,22 @@ impl Trail {
 
     /// Remembers a thread that wrote where nothing could be planted.
     fn learn(&mut self, thread: u32) {
-        if !self.threads.contains(&thread) {
-            if let Some(slot) = self.threads.get_mut(usize::from(self.next_thread) % THREADS) {
-                *slot = thread;
-            }
-            self.next_thread = self.next_thread.wrapping_add(1);
+        let Some(place) = self.places.get_mut(thread as usize % PLACES) else {
+            return;
+        };
+        if self.threads.get(usize::from(*place)) == Some(&thread) {
+            return;
         }
+        if let Some(at) = self.threads.iter().position(|&seen| seen == thread) {
+            *place = at as u8;
+            return;
+        }
+        let at = usize::from(self.next_thread) % THREADS;
+        if let Some(slot) = self.threads.get_mut(at) {
+            *slot = thread;
+        }
+        *place = at as u8;
+        self.next_thread = self.next_thread.wrapping_add(1);
     }
 
     /// Whether the file has shown lines with headers of their own: then a line in another layout is odd.
@@ -268,6 +322,9 @@ fn is_continuation(line: &[u8]) -> bool {
 
 /// Threads remembered: chan_iax2 has 10, chan_sip one, the stasis and pjsip pools a few that log.
 const THREADS: usize = 24;
+
+/// Threads whose place is known without a search.
+const PLACES: usize = 8;
 
 /// The pools of a channel driver are started together, so that their threads have numbers close to each other.
 const NEAR: u32 = 16;

@@ -4,11 +4,12 @@
 
 use std::io;
 
+use crate::firewall::adopt::undisturbed;
 use crate::firewall::transaction::{self, Standing, Steps};
 use crate::sys::Fault;
 use crate::sys::netlink::Netlink;
 use crate::sys::uapi::{ENOENT, NFPROTO_IPV4, NFPROTO_IPV6};
-use crate::wire::nft::{Family, RULE, Rule, Table, ask_rules};
+use crate::wire::nft::{Family, Rule, Table, ask_rules, is_rule};
 use crate::wire::xtables::{DropRule, SET_MATCH, SET_MATCH_REVISION, set_match};
 
 const CHAIN: &str = "prerouting";
@@ -56,11 +57,14 @@ impl Compat {
 
 /// How many rules a table has; none if it is not there.
 pub(super) fn count_rules(netlink: &mut Netlink, room: &mut [u8], table: Table) -> io::Result<usize> {
-    let seq = netlink.sequence(0);
     let mut rules = 0;
-    let question = ask_rules(room, seq, table).unwrap_or_default();
-    let asked = netlink.ask(question, seq, &mut |message| {
-        rules += usize::from(message.kind == RULE);
+    let asked = undisturbed(&mut || {
+        rules = 0;
+        let seq = netlink.sequence(0);
+        let question = ask_rules(room, seq, table).unwrap_or_default();
+        netlink.ask(question, seq, &mut |message| {
+            rules += usize::from(is_rule(message));
+        })
     });
     match asked {
         Err(error) if error.raw_os_error() == Some(ENOENT) => Ok(0),

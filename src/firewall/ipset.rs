@@ -1,14 +1,17 @@
-//! Bans in ipset: two sets `sipguard-JAIL4` and `sipguard-JAIL6` per jail, and rules in iptables
+//! Bans in ipset: sets `sipguard-JAIL4`, `sipguard-JAIL6` and `sipguard-JAIL6net` per jail, and rules in iptables
 //! that drop what is in them. For kernels without nf_tables, or for those who want it.
+
+mod elements;
 
 use std::io;
 
-use crate::firewall::Refusal;
 use crate::firewall::compat::Compat;
 use crate::firewall::iptables::{Iptables, NotInstalled, lock};
 use crate::firewall::layout::{Layout, Scope, Set};
-use crate::guard::{Change, Effect, Slot};
-use crate::limits::{CHANGES_PER_TRANSACTION, NETLINK_SEND_BYTES};
+use crate::firewall::{Notice, Refusal};
+use crate::limits::{
+    CHANGES_PER_BATCH, CHANGES_PER_TRANSACTION, IPSET_HASH_SIZE, JAILS_MAX, NETLINK_SEND_BYTES,
+};
 use crate::sys::Fault;
 use crate::sys::netlink::{Netlink, Reply};
 use crate::sys::uapi::{
@@ -17,7 +20,8 @@ use crate::sys::uapi::{
 };
 use crate::sys::xtables::Xtables;
 use crate::wire::ipset::{
-    ELEMENT_MESSAGE_BYTES_MAX, Messages, REVISION_MAX, TIMEOUT_S_MAX, revisions, set_name,
+    ELEMENT_BYTES_MAX, ELEMENT_MESSAGE_BYTES_MAX, ELEMENTS_MESSAGE_BYTES_MAX, Header, Messages, Properties,
+    REVISION_MAX, TIMEOUT_S_MAX, header, revisions, set_name,
 };
 use crate::wire::nft::Family;
 use crate::wire::xtables::DropRule;
@@ -31,6 +35,9 @@ pub(super) const PREFIX: &str = "sipguard-";
 /// this name, because jails' names begin with a letter.
 const SPARE: &str = "sipguard-.new";
 const _: () = assert!(ELEMENT_MESSAGE_BYTES_MAX * CHANGES_PER_TRANSACTION <= NETLINK_SEND_BYTES);
+// What fits even if it is spread over 64 sets.
+const _: () =
+    assert!(ELEMENT_BYTES_MAX * CHANGES_PER_BATCH + ELEMENTS_MESSAGE_BYTES_MAX * 64 <= NETLINK_SEND_BYTES);
 
 /// What looks into the sets of one family.
 #[derive(Debug)]
@@ -47,6 +54,13 @@ pub(super) struct Ipset {
     /// Our rules, by family; none where the machine has no such family.
     rules: Vec<Rules>,
     shortcoming: Option<Fault>,
+    /// The changes of a batch in the order in which they are sent: by set, and else as they came.
+    order: Vec<(u32, u16)>,
+    /// So many more elements than bans the sets had at the last look.
+    surplus: u32,
+    /// So many looks until more elements than bans are a reason to look closely again.
+    looks: u32,
+    notice: Option<Notice>,
 }
 
 impl Ipset {
@@ -68,14 +82,20 @@ impl Ipset {
 
     fn new() -> Result<Ipset, Fault> {
         Ok(Ipset {
-            netlink: Netlink::open().map_err(|error| cannot("open a netfilter socket", error))?,
+            netlink: Netlink::open_for_long_answers()
+                .map_err(|error| cannot("open a netfilter socket", error))?,
             send: vec![0; NETLINK_SEND_BYTES].into_boxed_slice(),
             rules: Vec::new(),
             shortcoming: None,
+            order: Vec::with_capacity(CHANGES_PER_BATCH),
+            surplus: 0,
+            looks: 0,
+            notice: None,
         })
     }
 
-    /// Sets up sets and rules. What an earlier run left is replaced; after an error nothing is left.
+    /// Sets up sets and rules. Of what an earlier run left the sets that stay keep their elements; after an
+    /// error nothing is left.
     pub(super) fn open(layout: &Layout) -> Result<Ipset, Fault> {
         let mut ipset = Ipset::new()?;
         if let Err(fault) = ipset.set_up(layout, true) {
@@ -91,7 +111,12 @@ impl Ipset {
         self.shortcoming.as_ref()
     }
 
-    /// Sets, all empty, and rules. Fails at once, and has changed nothing, if another program is
+    /// What was done without being asked.
+    pub(super) fn take_notice(&mut self) -> Option<Notice> {
+        self.notice.take()
+    }
+
+    /// Sets and rules; sets that are there and as they shall be keep their elements. Fails at once, and has changed nothing, if another program is
     /// changing iptables.
     pub(super) fn rebuild(&mut self, layout: &Layout) -> Result<(), Fault> {
         self.set_up(layout, false)
@@ -101,7 +126,7 @@ impl Ipset {
         let _lock = lock(patient)?;
         for jail in &layout.jails {
             for set in jail.sets() {
-                self.fresh_set(layout, set)?;
+                self.have_set(layout, set)?;
             }
         }
         self.rules.clear();
@@ -173,79 +198,50 @@ impl Ipset {
         Ok(None)
     }
 
-    /// Carries out changes; see [`crate::firewall::Firewall::apply`]. Messages are independent here:
-    /// one that is refused does not keep the kernel from the next.
-    pub(super) fn apply(&mut self, layout: &Layout, effects: &[Effect], outcome: &mut Outcome<'_>) {
-        for chunk in effects.chunks(CHANGES_PER_TRANSACTION) {
-            self.apply_chunk(layout, chunk, outcome);
+    /// Has a set of that name with the properties that we want. One that is there keeps its elements if it is only
+    /// smaller, or has grown.
+    fn have_set(&mut self, layout: &Layout, set: &Set) -> Result<(), Fault> {
+        let wanted = properties(layout, set);
+        let doing = format!("look at ipset {}", set.name);
+        let found = self.header(&set.name).map_err(|error| cannot(&doing, error))?;
+        match found.map(|header| header.properties) {
+            Some(found) if (found.family, found.prefix) != (wanted.family, wanted.prefix) => {
+                self.fresh_set(layout, set)
+            }
+            Some(found) if found.maxelem >= wanted.maxelem => Ok(()),
+            Some(found) => {
+                let maxelem = wanted.maxelem;
+                self.enlarge(&set.name, Properties { maxelem, ..found })
+            }
+            None => self.fresh_set(layout, set),
         }
     }
 
-    fn apply_chunk(&mut self, layout: &Layout, effects: &[Effect], outcome: &mut Outcome<'_>) {
-        let first = self.netlink.sequence(CHANGES_PER_TRANSACTION as u32);
-        let mut last = None;
-        let mut settled = [false; CHANGES_PER_TRANSACTION];
-        let mut messages = Messages::new(&mut self.send);
-        for ((seq, effect), settled) in (0..)
-            .map(|i| first.wrapping_add(i))
-            .zip(effects)
-            .zip(&mut settled)
-        {
-            match layout.element(effect) {
-                Ok(Some((set, addr))) => {
-                    match effect.change {
-                        Change::Add { timeout_ms } => messages.add(seq, set, addr, seconds(timeout_ms)),
-                        Change::Delete => messages.delete(seq, set, addr),
-                    }
-                    last = Some(seq);
-                }
-                other => {
-                    *settled = true;
-                    outcome(effect.slot, other.map(|_| ()));
-                }
-            }
-        }
-        let (Some(last), Some(messages)) = (last, messages.finish()) else {
-            return;
-        };
-        let reply = self.netlink.request(messages, first, last, &mut |answer| {
-            let index = usize::try_from(answer.seq.wrapping_sub(first)).unwrap_or(usize::MAX);
-            if let (Some(effect), Some(settled @ false)) = (effects.get(index), settled.get_mut(index)) {
-                *settled = true;
-                outcome(effect.slot, Err(refusal(answer.code)));
-            }
+    /// What the kernel says about a set; `None` if there is none, or none of our type.
+    fn header(&mut self, set: &str) -> io::Result<Option<Header>> {
+        let mut found = None;
+        let asked = self.question(|m, seq| m.ask_header(seq, set), &mut |message| {
+            found = found.or(header(message));
         });
-        for (effect, settled) in effects.iter().zip(settled) {
-            if !settled {
-                outcome(
-                    effect.slot,
-                    match &reply {
-                        Ok(Reply::Done | Reply::Refused) => Ok(()),
-                        Ok(Reply::Lost) => Err(Refusal::lost()),
-                        Err(error) => Err(Refusal::from_io(error)),
-                    },
-                );
-            }
+        match asked {
+            Err(error) if error.raw_os_error() == Some(ENOENT) => Ok(None),
+            other => other.map(|()| found),
         }
     }
 
     /// An empty set of that name with the properties that we want, whatever has the name; rules that
     /// refer to it keep doing so.
     fn fresh_set(&mut self, layout: &Layout, set: &Set) -> Result<(), Fault> {
-        let &Set {
-            ref name,
-            family,
-            prefix,
-        } = set;
-        let maxelem = maxelem(layout);
-        let revision = self.revision(family)?;
+        let name = &set.name;
+        let properties = properties(layout, set);
+        let revision = self.revision(set.family)?;
         let doing = format!("create ipset {name}");
         self.call(&doing, &[ENOENT], |m, seq| m.destroy(seq, SPARE))?;
         self.call(&doing, &[EEXIST], |m, seq| {
-            m.create(seq, name, family, prefix, revision, maxelem);
+            m.create(seq, name, properties, revision);
         })?;
         self.call(&doing, &[], |m, seq| {
-            m.create(seq, SPARE, family, prefix, revision, maxelem);
+            m.create(seq, SPARE, properties, revision);
         })?;
         self.call(&doing, &[], |m, seq| m.swap(seq, SPARE, name))?;
         self.call(&doing, &[], |m, seq| m.destroy(seq, SPARE))
@@ -316,18 +312,21 @@ impl Ipset {
         write: impl FnOnce(&mut Messages<'_>, u32),
         each: &mut dyn FnMut(&crate::wire::nlmsg::Message<'_>),
     ) -> Result<(), Fault> {
+        self.question(write, each).map_err(|error| cannot(doing, error))
+    }
+
+    fn question(
+        &mut self,
+        write: impl FnOnce(&mut Messages<'_>, u32),
+        each: &mut dyn FnMut(&crate::wire::nlmsg::Message<'_>),
+    ) -> io::Result<()> {
         let seq = self.netlink.sequence(0);
         let mut messages = Messages::new(&mut self.send);
         write(&mut messages, seq);
         let bytes = messages.finish().unwrap_or_default();
-        self.netlink
-            .ask(bytes, seq, each)
-            .map_err(|error| cannot(doing, error))
+        self.netlink.ask(bytes, seq, each)
     }
 }
-
-/// Where outcomes go.
-type Outcome<'a> = dyn FnMut(Slot, Result<(), Refusal>) + 'a;
 
 /// What shall be dropped.
 fn rules(family: Family, layout: &Layout) -> io::Result<Vec<DropRule>> {
@@ -350,6 +349,15 @@ fn rules(family: Family, layout: &Layout) -> io::Result<Vec<DropRule>> {
         }
     }
     Ok(rules)
+}
+
+fn properties(layout: &Layout, set: &Set) -> Properties {
+    Properties {
+        family: set.family,
+        prefix: set.prefix,
+        hashsize: IPSET_HASH_SIZE,
+        maxelem: maxelem(layout),
+    }
 }
 
 /// `maxelem` is checked by region of the hash, and chance does not fill all regions alike.
@@ -391,7 +399,10 @@ fn cannot(doing: &str, error: io::Error) -> Fault {
             Some("the kernel lacks ip_set: on OpenWrt install kmod-ipt-ipset"),
         ),
         Some(IPSET_ERR_FIND_TYPE) => (
-            io::Error::other("the kernel does not know this type of set"),
+            io::Error::new(
+                io::ErrorKind::Unsupported,
+                "the kernel does not know this type of set",
+            ),
             Some("it lacks ip_set_hash_ip: on OpenWrt install kmod-ipt-ipset"),
         ),
         Some(code @ 4096..) => (io::Error::other(format!("ipset error {code}")), None),

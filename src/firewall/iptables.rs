@@ -72,7 +72,7 @@ impl Iptables {
                     iptables.remove_but(Some(i)).map_err(NotInstalled::Refused)?;
                     return Ok(iptables);
                 }
-                Err(error) if matches!(error.raw_os_error(), Some(ENOPROTOOPT | ENOENT)) => missing = error,
+                Err(error) if is_missing(&error) => missing = error,
                 Err(error) => {
                     return Err(NotInstalled::Refused(iptables.cannot(
                         "put our rules into",
@@ -133,9 +133,15 @@ impl Iptables {
     fn remove_but(&self, keep: Option<usize>) -> Result<(), Fault> {
         let names = self.xtables.tables_in_use();
         for (i, (table, _)) in TABLES.iter().enumerate() {
-            if keep != Some(i) && names.lines().any(|name| name == *table) {
-                self.change(i, &[])
-                    .map_err(|error| self.cannot("take our rules out of", table, error))?;
+            let in_use = names
+                .as_ref()
+                .map(|names| names.lines().any(|name| name == *table));
+            if keep == Some(i) || in_use == Some(false) {
+                continue;
+            }
+            match self.change(i, &[]) {
+                Err(error) if in_use.is_none() && is_missing(&error) => {}
+                done => done.map_err(|error| self.cannot("take our rules out of", table, error))?,
             }
         }
         Ok(())
@@ -178,6 +184,11 @@ impl Iptables {
             error,
         )
     }
+}
+
+/// Whether the kernel does not have this table.
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(ENOPROTOOPT | ENOENT))
 }
 
 /// The table that our chain would go into.

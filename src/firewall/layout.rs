@@ -2,12 +2,17 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use crate::config::{Block, Protocol};
-use crate::firewall::{JailRule, Refusal};
-use crate::guard::Effect;
+use crate::firewall::{JailRule, Outcome, Refusal};
+use crate::guard::{Effect, JailId};
 use crate::limits::KERNEL_NAME_BYTES_MAX;
 use crate::sys::uapi::{IPPROTO_TCP, IPPROTO_UDP};
 use crate::wire::nft::Family;
+
+/// Most sets of a jail.
+pub(super) const SET_KINDS: usize = 3;
 
 /// All jails, in the order of their numbers.
 #[derive(Debug)]
@@ -35,6 +40,8 @@ pub(super) struct Set {
     pub(super) family: Family,
     /// Sources are looked up by so many leading bits of their address.
     pub(super) prefix: u8,
+    /// For people, if these are networks: `networks of /64`.
+    pub(super) networks: Option<String>,
 }
 
 /// Which packets of a banned source are dropped.
@@ -74,6 +81,7 @@ impl Layout {
                 name: format!("{prefix}{name}{end}"),
                 family,
                 prefix: bits,
+                networks: (family == Family::V6 && bits < 128).then(|| format!("networks of /{bits}")),
             };
             layout.jails.push(Jail {
                 sets: kinds.iter().map(set).collect(),
@@ -86,21 +94,69 @@ impl Layout {
 
     /// The set and the address in it that an effect is about; `None` if its jail has no sets.
     pub(super) fn element(&self, effect: &Effect) -> Result<Option<(&str, IpAddr)>, Refusal> {
-        let Some(jail) = self.jails.get(usize::from(effect.jail.0)) else {
+        self.place(effect.jail, effect.net)
+    }
+
+    /// The same for a ban.
+    pub(super) fn place(&self, jail: JailId, net: IpNet) -> Result<Option<(&str, IpAddr)>, Refusal> {
+        let Some(jail) = self.jails.get(usize::from(jail.0)) else {
             return Err(Refusal::Impossible("no such jail"));
         };
         if jail.scope == Scope::Nothing {
             return Ok(None);
         }
-        let address = effect.net.network();
+        let address = net.network();
         let family = if address.is_ipv4() { Family::V4 } else { Family::V6 };
-        let fits = |set: &&Set| set.family == family && set.prefix == effect.net.prefix_len();
+        let fits = |set: &&Set| set.family == family && set.prefix == net.prefix_len();
         match jail.sets().find(fits) {
             Some(set) => Ok(Some((&set.name, address))),
             None => Err(Refusal::Impossible(
                 "only single addresses and IPv6 networks of ipv6prefix can be banned",
             )),
         }
+    }
+
+    /// A number for the set that a ban belongs into, below jails times [`SET_KINDS`].
+    pub(super) fn key(jail: JailId, net: IpNet) -> u32 {
+        let kind = if net.addr().is_ipv4() {
+            0
+        } else if net.prefix_len() == net.max_prefix_len() {
+            1
+        } else {
+            2
+        };
+        u32::from(jail.0) * SET_KINDS as u32 + kind
+    }
+
+    /// The order in which to send changes: by set, and else as they come, each with its place in `effects` (at most
+    /// 65,536 of them), written over `order`. Reports on those for which there is nothing to send.
+    pub(super) fn order(
+        &self,
+        effects: &[Effect],
+        mut order: Vec<(u32, u16)>,
+        outcome: &mut Outcome<'_>,
+    ) -> Vec<(u32, u16)> {
+        order.clear();
+        for (at, effect) in (0..=u16::MAX).zip(effects) {
+            match self.element(effect) {
+                Ok(Some(_)) => order.push((Layout::key(effect.jail, effect.net), at)),
+                other => outcome(effect.slot, other.map(|_| ())),
+            }
+        }
+        order.sort_unstable();
+        order
+    }
+
+    /// All sets, with the jail that each is for.
+    pub(super) fn sets(&self) -> impl Iterator<Item = (JailId, &Set)> {
+        let jails = (0..).map(JailId).zip(&self.jails);
+        jails.flat_map(|(number, jail)| jail.sets().map(move |set| (number, set)))
+    }
+
+    /// Which ban an element of that set is.
+    pub(super) fn ban(&self, set: &str, addr: IpAddr) -> Option<(JailId, IpNet)> {
+        let (jail, set) = self.sets().find(|(_, other)| other.name == set)?;
+        Some((jail, set.net(addr)?))
     }
 
     /// `wanted`, or with a number in place of its end if another jail has that name.
@@ -114,6 +170,22 @@ impl Layout {
             number += 1;
         }
         name
+    }
+}
+
+impl Set {
+    /// A ban that would be in it.
+    pub(super) fn net_of_anybody(&self) -> Option<IpNet> {
+        self.net(match self.family {
+            Family::V4 => IpAddr::from([0; 4]),
+            Family::V6 => IpAddr::from([0; 16]),
+        })
+    }
+
+    /// What an element of it stands for.
+    pub(super) fn net(&self, addr: IpAddr) -> Option<IpNet> {
+        let ours = addr.is_ipv4() == (self.family == Family::V4);
+        ours.then(|| IpNet::new(addr, self.prefix).ok()).flatten()
     }
 }
 
@@ -174,7 +246,7 @@ fn scope(blocks: &[Block]) -> Scope {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guard::{Change, JailId, Slot};
+    use crate::guard::{Change, Slot};
 
     fn rule(name: &str, blocks: &[(Protocol, &[(u16, u16)])]) -> JailRule {
         JailRule {

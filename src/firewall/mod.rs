@@ -5,7 +5,9 @@
 //! asks for and reports what became of it. It knows no policy, keeps no list of bans, and touches only
 //! objects of our own name.
 
+mod adopt;
 mod compat;
+mod enforce;
 mod ipset;
 mod iptables;
 mod layout;
@@ -15,9 +17,12 @@ mod refusal;
 mod ruleset;
 mod transaction;
 
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
+pub use enforce::Enforce;
+use ipnet::IpNet;
 use ipset::Ipset;
 use layout::Layout;
 use nftables::Nftables;
@@ -25,9 +30,10 @@ pub use probe::{IpsetOffer, Offer, Protection};
 pub use refusal::Refusal;
 
 use crate::config::{Backend, Block};
-use crate::guard::{Effect, Slot};
+use crate::guard::{Effect, JailId, Slot};
 use crate::sys::Fault;
-use crate::sys::uapi::{EINVAL, ENOENT, EOPNOTSUPP, EPROTONOSUPPORT};
+use crate::sys::instance::Instance;
+use crate::sys::uapi::{EINVAL, ENOENT, ENOPROTOOPT, EOPNOTSUPP, EPROTONOSUPPORT};
 
 /// One jail as the kernel needs to know it. Its index is its [`crate::guard::JailId`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,52 +44,95 @@ pub struct JailRule {
     pub blocks: Vec<Block>,
 }
 
-/// Our part of the kernel's firewall. Dropping it leaves the bans in force; see [`Firewall::teardown`].
+/// Our part of the kernel's firewall. Dropping it leaves the bans in force, and the next [`Firewall::open`] takes
+/// them over; see [`Enforce::teardown`].
 #[derive(Debug)]
 pub struct Firewall {
+    wish: Wish,
     layout: Layout,
     kernel: Kernel,
+    #[expect(dead_code, reason = "held, not used")]
+    instance: Instance,
 }
 
 #[derive(Debug)]
 enum Kernel {
     Nftables(Nftables),
     Ipset(Ipset),
+    /// The kernel has neither, for this reason. Its modules may come.
+    Absent(Fault),
 }
 
+/// What is to be set up.
+#[derive(Clone, Debug)]
+struct Wish {
+    choice: Backend,
+    jails: Vec<JailRule>,
+    ipv6prefix: u8,
+    maxbans: u32,
+}
+
+/// What takes the outcomes of changes.
+pub type Outcome<'a> = dyn FnMut(Slot, Result<(), Refusal>) + 'a;
+
+/// What takes the elements of our sets: each with the milliseconds that it stays, or for ever.
+pub type Each<'a> = dyn FnMut(JailId, IpNet, Option<u64>) + 'a;
+
 impl Firewall {
-    /// Chooses the part of the kernel that shall hold the bans, and sets up sets and rules from
-    /// scratch. What an earlier run left is replaced in one step. After an error nothing is left.
+    /// Chooses the part of the kernel that shall hold the bans, and sets up sets and rules. Sets that an earlier run
+    /// left and that are laid out the same keep their elements, in force without a gap: see
+    /// [`Enforce::elements`]. Everything else of ours is replaced in one step. If the kernel lacks what it takes,
+    /// the firewall is absent (see [`Enforce::absence`]); after any other error nothing is left. Only one guard can
+    /// have it open in a network namespace.
     pub fn open(
         choice: Backend,
         jails: &[JailRule],
         ipv6prefix: u8,
         maxbans: u32,
     ) -> Result<Firewall, Fault> {
-        let nftables = || -> Result<Firewall, Fault> {
-            let layout = Layout::new(jails, "", ipv6prefix, maxbans);
-            let kernel = Kernel::Nftables(Nftables::open(&layout)?);
-            // The other part may hold bans of a run with other settings. They would outlast an unban.
-            if Path::new("/sys/module/ip_set").exists() {
-                let _ = Ipset::clean();
+        let instance = Instance::claim().map_err(|error| {
+            let taken = error.kind() == io::ErrorKind::AddrInUse;
+            let fault = Fault::new(
+                "cannot make sure that no other sipguard guards this network",
+                error,
+            );
+            if taken {
+                fault.hint("one does: is sipguard running already?")
+            } else {
+                fault
             }
-            Ok(Firewall { layout, kernel })
+        })?;
+        let wish = Wish {
+            choice,
+            jails: jails.to_vec(),
+            ipv6prefix,
+            maxbans,
         };
-        let ipset = || -> Result<Firewall, Fault> {
-            let layout = Layout::new(jails, ipset::PREFIX, ipv6prefix, maxbans);
-            let kernel = Kernel::Ipset(Ipset::open(&layout)?);
-            let _ = Nftables::clean();
-            Ok(Firewall { layout, kernel })
+        let (layout, kernel) = match wish.set_up() {
+            Err(fault) if is_missing(&fault) => (wish.layout(""), Kernel::Absent(fault)),
+            other => other?,
         };
-        match choice {
-            Backend::Nftables => nftables(),
-            Backend::Ipset => ipset(),
-            Backend::Auto => nftables().or_else(|fault| match fault.source.raw_os_error() {
-                // The kernel lacks it. If it lacks ipset, too, nftables is more likely to be had.
-                Some(EINVAL | EOPNOTSUPP | EPROTONOSUPPORT | ENOENT) => ipset().map_err(|_| fault),
-                _ => Err(fault),
-            }),
+        Ok(Firewall {
+            wish,
+            layout,
+            kernel,
+            instance,
+        })
+    }
+
+    /// Removes everything of ours, whoever left it there: for when no guard shall run any more.
+    ///
+    /// # Errors
+    /// A kernel that refuses; that it lacks nf_tables or ipset is fine.
+    pub fn clean() -> Result<(), Fault> {
+        let nftables = match Nftables::clean() {
+            Err(fault) if is_missing(&fault) => Ok(()),
+            other => other,
+        };
+        if has_ipset() {
+            Ipset::clean()?;
         }
+        nftables
     }
 
     /// What the kernel offers, for `sipguard check`. Leaves no trace; does not disturb a daemon.
@@ -92,108 +141,255 @@ impl Firewall {
         probe::probe()
     }
 
-    /// The name of the part that was chosen, as `firewall =` spells it.
-    #[must_use]
-    pub fn backend(&self) -> &'static str {
-        match &self.kernel {
-            Kernel::Nftables(_) => "nftables",
-            Kernel::Ipset(_) => "ipset",
-        }
-    }
-
-    /// The longest time that one `Add` lasts, in milliseconds. The kernel forgets a longer ban after
-    /// this time, so whoever holds one adds it again before.
-    #[must_use]
-    pub fn longest_timeout_ms(&self) -> u64 {
-        match &self.kernel {
-            Kernel::Nftables(_) => nftables::TIMEOUT_MS_MAX,
-            Kernel::Ipset(_) => ipset::TIMEOUT_MS_MAX,
-        }
-    }
-
-    /// Carries out changes and reports on each of them, in any order, before it returns.
-    /// Changes are independent: that one is refused does not keep the others from taking effect.
-    pub fn apply(&mut self, effects: &[Effect], outcome: &mut dyn FnMut(Slot, Result<(), Refusal>)) {
-        match &mut self.kernel {
-            Kernel::Nftables(nftables) => nftables.apply(&self.layout, effects, outcome),
-            Kernel::Ipset(ipset) => ipset.apply(&self.layout, effects, outcome),
-        }
-    }
-
-    /// Sets and rules again, all sets empty; for when they are [`Refusal::Gone`]. All bans have to be
-    /// added again. With ipset it fails at once while another program is changing iptables: try again
-    /// soon.
-    pub fn rebuild(&mut self) -> Result<(), Fault> {
-        match &mut self.kernel {
-            Kernel::Nftables(nftables) => nftables.rebuild(&self.layout),
-            Kernel::Ipset(ipset) => ipset.rebuild(&self.layout),
-        }
-    }
-
-    /// The same part of the kernel for other jails: sets and rules again, all sets empty. After an error
-    /// the old ones are in force, as empty.
-    pub fn relayout(&mut self, jails: &[JailRule], ipv6prefix: u8, maxbans: u32) -> Result<(), Fault> {
-        let prefix = match &self.kernel {
-            Kernel::Nftables(_) => "",
-            Kernel::Ipset(_) => ipset::PREFIX,
-        };
-        let new = Layout::new(jails, prefix, ipv6prefix, maxbans);
-        let old = core::mem::replace(&mut self.layout, new);
-        self.rebuild().inspect_err(|_| {
-            self.layout = old;
-            // If that fails too, the next ban is refused as gone, and it is tried again then.
-            let _ = self.rebuild();
-        })
-    }
-
-    /// Removes everything of ours from the kernel, and with it all bans. For the end: with ipset it may
-    /// wait for another program that is changing iptables, a fifth of a second.
-    pub fn teardown(&mut self) -> Result<(), Fault> {
-        match &mut self.kernel {
-            Kernel::Nftables(nftables) => nftables.teardown(),
-            Kernel::Ipset(ipset) => ipset.teardown(),
-        }
-    }
-
     /// What does not work although bans do, in words for the log: IPv6 with an ipset on a kernel that
     /// has no ip6_tables.
     #[must_use]
     pub fn shortcoming(&self) -> Option<&Fault> {
         match &self.kernel {
-            Kernel::Nftables(_) => None,
+            Kernel::Nftables(_) | Kernel::Absent(_) => None,
             Kernel::Ipset(ipset) => ipset.shortcoming(),
         }
     }
+}
 
-    /// How to learn that somebody else has removed what is ours.
-    #[must_use]
-    pub fn watch(&self) -> Watch<'_> {
+impl Enforce for Firewall {
+    fn absence(&self) -> Option<&Fault> {
+        match &self.kernel {
+            Kernel::Absent(fault) => Some(fault),
+            Kernel::Nftables(_) | Kernel::Ipset(_) => None,
+        }
+    }
+
+    fn try_open(&mut self) -> Result<(), Fault> {
+        if matches!(self.kernel, Kernel::Absent(_)) {
+            (self.layout, self.kernel) = self.wish.set_up()?;
+        }
+        Ok(())
+    }
+
+    fn backend(&self) -> &'static str {
+        match &self.kernel {
+            Kernel::Nftables(_) => "nftables",
+            Kernel::Ipset(_) => "ipset",
+            Kernel::Absent(_) => "nothing",
+        }
+    }
+
+    fn longest_timeout_ms(&self) -> u64 {
+        match &self.kernel {
+            Kernel::Nftables(_) => nftables::TIMEOUT_MS_MAX,
+            Kernel::Ipset(_) | Kernel::Absent(_) => ipset::TIMEOUT_MS_MAX,
+        }
+    }
+
+    fn apply(&mut self, effects: &[Effect], outcome: &mut Outcome<'_>) {
+        match &mut self.kernel {
+            Kernel::Nftables(nftables) => nftables.apply(&self.layout, effects, outcome),
+            Kernel::Ipset(ipset) => ipset.apply(&self.layout, effects, outcome),
+            Kernel::Absent(_) => effects
+                .iter()
+                .for_each(|effect| outcome(effect.slot, Err(Refusal::Gone))),
+        }
+    }
+
+    fn rebuild(&mut self) -> Result<(), Fault> {
+        match &mut self.kernel {
+            Kernel::Nftables(nftables) => nftables.rebuild(&self.layout),
+            Kernel::Ipset(ipset) => ipset.rebuild(&self.layout),
+            Kernel::Absent(_) => self.try_open(),
+        }
+    }
+
+    fn relayout(
+        &mut self,
+        choice: Backend,
+        jails: &[JailRule],
+        ipv6prefix: u8,
+        maxbans: u32,
+    ) -> Result<(), Fault> {
+        let wish = Wish {
+            choice,
+            jails: jails.to_vec(),
+            ipv6prefix,
+            maxbans,
+        };
+        let prefix = match (&self.kernel, choice) {
+            (Kernel::Nftables(_), Backend::Auto | Backend::Nftables) => "",
+            (Kernel::Ipset(_), Backend::Auto | Backend::Ipset) => ipset::PREFIX,
+            (Kernel::Absent(_), _) => {
+                // What is absent is set up as is wished then; until then, there is nothing to lay out.
+                self.layout = wish.layout("");
+                self.wish = wish;
+                let _ = self.try_open();
+                return Ok(());
+            }
+            (Kernel::Nftables(_) | Kernel::Ipset(_), _) => {
+                let (layout, kernel) = wish.set_up()?;
+                // What it cannot remove of the other part, it could not have kept either.
+                let _ = self.teardown();
+                (self.layout, self.kernel, self.wish) = (layout, kernel, wish);
+                return Ok(());
+            }
+        };
+        let old = core::mem::replace(&mut self.layout, wish.layout(prefix));
+        self.rebuild().inspect_err(|_| {
+            self.layout = old;
+            // If that fails too, the next ban is refused as gone, and it is tried again then.
+            let _ = self.rebuild();
+        })?;
+        self.wish = wish;
+        Ok(())
+    }
+
+    fn teardown(&mut self) -> Result<(), Fault> {
+        match &mut self.kernel {
+            Kernel::Nftables(nftables) => nftables.teardown(),
+            Kernel::Ipset(ipset) => ipset.teardown(),
+            Kernel::Absent(_) => Ok(()),
+        }
+    }
+
+    fn elements(&mut self, each: &mut Each<'_>) -> Result<(), Fault> {
+        let read = match &mut self.kernel {
+            Kernel::Nftables(nftables) => nftables.elements(&self.layout, each),
+            Kernel::Ipset(ipset) => ipset.elements(&self.layout, each),
+            Kernel::Absent(_) => Ok(()),
+        };
+        read.map_err(|error| Fault::new("cannot read our sets in the kernel", error))
+    }
+
+    fn holds(&mut self, jail: JailId, net: IpNet) -> Result<bool, Fault> {
+        let place = self.layout.place(jail, net);
+        let held = match (&mut self.kernel, place) {
+            (Kernel::Nftables(nftables), Ok(Some((set, addr)))) => nftables.holds(set, addr),
+            (Kernel::Ipset(ipset), Ok(Some((set, addr)))) => ipset.holds(set, addr),
+            (Kernel::Absent(_), _) => Ok(false),
+            (_, Ok(None) | Err(_)) => Ok(true),
+        };
+        held.map_err(|error| Fault::new("cannot look for a ban in the kernel", error))
+    }
+
+    fn holds_as_many(&mut self, bans: &mut dyn Iterator<Item = (JailId, IpNet)>) -> Result<bool, Fault> {
+        let held = match &mut self.kernel {
+            Kernel::Ipset(ipset) => ipset.holds_as_many(&self.layout, bans),
+            Kernel::Nftables(_) | Kernel::Absent(_) => Ok(true),
+        };
+        held.map_err(|error| Fault::new("cannot count the bans in the kernel", error))
+    }
+
+    fn take_notice(&mut self) -> Option<Notice> {
+        match &mut self.kernel {
+            Kernel::Ipset(ipset) => ipset.take_notice(),
+            Kernel::Nftables(_) | Kernel::Absent(_) => None,
+        }
+    }
+
+    fn watch(&self) -> Watch<'_> {
         match &self.kernel {
             Kernel::Nftables(nftables) => nftables
                 .events()
                 .map_or(Watch::Needless, |e| Watch::Events(e.as_fd())),
             Kernel::Ipset(_) => Watch::Poll,
+            Kernel::Absent(_) => Watch::Needless,
         }
     }
 
-    /// Reads what [`Watch::Events`] has, a bounded part of it. Whether somebody else changed something,
-    /// so that [`Firewall::check_intact`] is due.
-    pub fn take_events(&mut self) -> Result<bool, Fault> {
+    fn take_events(&mut self, lost: &mut dyn FnMut(Lost)) -> Result<bool, Fault> {
         let taken = match &mut self.kernel {
-            Kernel::Nftables(nftables) => nftables.take_events(),
-            Kernel::Ipset(_) => Ok(false),
+            Kernel::Nftables(nftables) => nftables.take_events(&self.layout, lost),
+            Kernel::Ipset(_) | Kernel::Absent(_) => Ok(false),
         };
         taken.map_err(|error| Fault::new("cannot listen to changes of nf_tables", error))
     }
 
-    /// Whether our sets and rules are in force; a fraction of a millisecond. If not, `rebuild`.
-    pub fn check_intact(&mut self) -> Result<bool, Fault> {
+    fn check_intact(&mut self) -> Result<bool, Fault> {
         let intact = match &mut self.kernel {
             Kernel::Nftables(nftables) => nftables.intact(&self.layout),
             Kernel::Ipset(ipset) => ipset.intact(),
+            Kernel::Absent(_) => Ok(true),
         };
         intact.map_err(|error| Fault::new("cannot look at our rules in the kernel", error))
     }
+}
+
+impl Wish {
+    fn layout(&self, prefix: &str) -> Layout {
+        Layout::new(&self.jails, prefix, self.ipv6prefix, self.maxbans)
+    }
+
+    fn set_up(&self) -> Result<(Layout, Kernel), Fault> {
+        let nftables = || -> Result<(Layout, Kernel), Fault> {
+            let layout = self.layout("");
+            let kernel = Kernel::Nftables(Nftables::open(&layout)?);
+            // The other part may hold bans of a run with other settings. They would outlast an unban.
+            if has_ipset() {
+                let _ = Ipset::clean();
+            }
+            Ok((layout, kernel))
+        };
+        let ipset = || -> Result<(Layout, Kernel), Fault> {
+            let layout = self.layout(ipset::PREFIX);
+            let kernel = Kernel::Ipset(Ipset::open(&layout)?);
+            let _ = Nftables::clean();
+            Ok((layout, kernel))
+        };
+        match self.choice {
+            Backend::Nftables => nftables(),
+            Backend::Ipset => ipset(),
+            // If the kernel lacks ipset, too, nftables is more likely to be had.
+            Backend::Auto => nftables().or_else(|fault| match is_missing(&fault) {
+                true => ipset().map_err(|_| fault),
+                false => Err(fault),
+            }),
+        }
+    }
+}
+
+/// Whether something failed because the kernel has not got it, or not yet.
+fn is_missing(fault: &Fault) -> bool {
+    match fault.source.raw_os_error() {
+        Some(code) => matches!(code, EINVAL | EOPNOTSUPP | EPROTONOSUPPORT | ENOENT | ENOPROTOOPT),
+        // An error of ipset's own: it does not know the type.
+        None => fault.source.kind() == io::ErrorKind::Unsupported,
+    }
+}
+
+/// What somebody else has taken from the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// One ban, or its time was changed.
+    Element(JailId, IpNet),
+    /// Nobody knows: too much happened at once.
+    All,
+}
+
+/// Something that was done without being asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A set was full, and was made larger.
+    Enlarged {
+        /// Its name.
+        set: String,
+        /// What it held.
+        elements: u32,
+        /// What it can hold.
+        room: u32,
+    },
+}
+
+impl core::fmt::Display for Notice {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Notice::Enlarged { set, elements, room } = self;
+        write!(
+            f,
+            "ipset {set} was full with {elements} elements, and has room for {room}"
+        )
+    }
+}
+
+/// Whether the kernel has ipset loaded; without it there is nothing of ours in it.
+fn has_ipset() -> bool {
+    Path::new("/sys/module/ip_set").exists()
 }
 
 /// How to learn that somebody else has removed what is ours.
@@ -201,12 +397,32 @@ impl Firewall {
 pub enum Watch<'a> {
     /// Nobody else can: the kernel protects our table.
     Needless,
-    /// When this is readable, call [`Firewall::take_events`].
+    /// When this is readable, call [`Enforce::take_events`].
     Events(BorrowedFd<'a>),
-    /// Nothing tells. Call [`Firewall::check_intact`] every few seconds.
+    /// Nothing tells. Call [`Enforce::check_intact`] every few seconds.
     Poll,
 }
 
 #[cfg(test)]
+impl Firewall {
+    /// As on a kernel that cannot protect our table from others.
+    pub(crate) fn open_plain(jails: &[JailRule], ipv6prefix: u8, maxbans: u32) -> Firewall {
+        let wish = Wish {
+            choice: Backend::Nftables,
+            jails: jails.to_vec(),
+            ipv6prefix,
+            maxbans,
+        };
+        let layout = wish.layout("");
+        Firewall {
+            kernel: Kernel::Nftables(Nftables::open_plain(&layout).unwrap()),
+            layout,
+            wish,
+            instance: Instance::claim().unwrap(),
+        }
+    }
+}
+
+#[cfg(test)]
 #[path = "../../tests/support/mod.rs"]
-mod support;
+pub(crate) mod support;

@@ -3,17 +3,23 @@
 use std::io;
 use std::net::IpAddr;
 
-use crate::firewall::Refusal;
+use crate::firewall::adopt::{adopt, undisturbed};
 use crate::firewall::compat::count_rules;
 use crate::firewall::layout::Layout;
 use crate::firewall::ruleset;
 use crate::firewall::transaction::{self, Standing, cannot};
-use crate::guard::{Change, Effect, Slot};
-use crate::limits::{CHANGES_PER_TRANSACTION, EVENTS_PER_TURN, NETLINK_SEND_BYTES, TRANSACTION_ROUNDS};
+use crate::firewall::{Each, Lost, Outcome, Refusal};
+use crate::guard::{Change, Effect};
+use crate::limits::{
+    CHANGES_PER_BATCH, CHANGES_PER_TRANSACTION, EVENTS_PER_TURN, NETLINK_SEND_BYTES, OLD_CHANGES_PER_BATCH,
+    TRANSACTION_ROUNDS,
+};
 use crate::sys::netlink::{Events, Netlink, Reply};
-use crate::sys::uapi::NFPROTO_INET;
+use crate::sys::uapi::{ENOENT, EOPNOTSUPP, NFPROTO_INET};
 use crate::sys::{Fault, kernel_is_at_least};
-use crate::wire::nft::{Batch, ELEMENT_MESSAGE_BYTES_MAX, GENERATION, Table};
+use crate::wire::nft::{
+    self, Batch, ELEMENT_BYTES_MAX, ELEMENT_MESSAGE_BYTES_MAX, ELEMENTS_MESSAGE_BYTES_MAX, Object, Table,
+};
 
 pub(super) use crate::wire::nft::TIMEOUT_MS_MAX;
 
@@ -23,6 +29,12 @@ const TABLE: Table = Table {
     name: "sipguard",
 };
 const _: () = assert!(ELEMENT_MESSAGE_BYTES_MAX * 3 * CHANGES_PER_TRANSACTION + 64 <= NETLINK_SEND_BYTES);
+// What fits even if it is spread over 64 sets.
+const _: () = assert!(
+    ELEMENT_BYTES_MAX * CHANGES_PER_BATCH + ELEMENTS_MESSAGE_BYTES_MAX * 64 + 64 <= NETLINK_SEND_BYTES
+        && ELEMENT_BYTES_MAX * 3 * OLD_CHANGES_PER_BATCH + ELEMENTS_MESSAGE_BYTES_MAX * 3 * 32 + 64
+            <= NETLINK_SEND_BYTES
+);
 
 /// Our table, and the socket that owns it.
 #[derive(Debug)]
@@ -34,6 +46,13 @@ pub(super) struct Nftables {
     /// How the table stands, or shall stand if the kernel can do that.
     standing: Standing,
     dialect: Dialect,
+    /// What the sets hold is what we added: an element that a kernel of the old dialect is told to add is not there.
+    /// If it is after all, the kernel refuses the transaction, and this ends.
+    clean: bool,
+    /// Somebody else has changed the table, apart from elements.
+    harmed: bool,
+    /// The changes of a batch in the order in which they are sent: by set, and else as they came.
+    order: Vec<(u32, u16)>,
 }
 
 /// How elements are changed so that it does not matter whether they are there. A transaction that the
@@ -49,6 +68,17 @@ enum Dialect {
     New,
 }
 
+/// How a change is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// As the new dialect has it.
+    Plainly,
+    /// In the old dialect: what is added is not there, and the kernel refuses it if it is.
+    Once,
+    /// In the old dialect, whatever is there.
+    Thrice,
+}
+
 impl Nftables {
     /// Removes what an earlier run left.
     pub(super) fn clean() -> Result<(), Fault> {
@@ -56,7 +86,7 @@ impl Nftables {
         transaction::remove(&mut netlink, TABLE)
     }
 
-    /// Sets up the table, replacing one that an earlier run left.
+    /// Sets up the table; from one that an earlier run left it keeps the elements of the sets that stay.
     pub(super) fn open(layout: &Layout) -> Result<Nftables, Fault> {
         let dialect = if kernel_is_at_least(6, 12) {
             Dialect::New
@@ -67,13 +97,17 @@ impl Nftables {
     }
 
     fn open_as(standing: Standing, dialect: Dialect, layout: &Layout) -> Result<Nftables, Fault> {
-        let netlink = Netlink::open().map_err(|error| cannot("open a netfilter socket", error))?;
+        let netlink =
+            Netlink::open_for_long_answers().map_err(|error| cannot("open a netfilter socket", error))?;
         let mut nftables = Nftables {
             netlink,
             send: vec![0; NETLINK_SEND_BYTES].into_boxed_slice(),
             events: None,
             standing,
             dialect,
+            clean: false,
+            harmed: false,
+            order: Vec::with_capacity(CHANGES_PER_BATCH),
         };
         if let Err(fault) = nftables.rebuild(layout) {
             // It says what is wrong. The table may be there, without an ear for what others do to it.
@@ -85,19 +119,33 @@ impl Nftables {
         Ok(nftables)
     }
 
-    /// Sets up table, sets, chains and rules, in one transaction.
+    /// Sets up table, sets, chains and rules, in one transaction. Sets that are there and as they shall be
+    /// keep their elements.
     pub(super) fn rebuild(&mut self, layout: &Layout) -> Result<(), Fault> {
+        let mut clean = false;
         loop {
-            let replaced = transaction::replace(&mut self.netlink, TABLE, self.standing, &|steps| {
-                ruleset::write(steps, layout);
-            });
-            self.standing = replaced.map_err(|rejection| rejection.fault)?;
+            let wish = self.standing;
+            let adopted = adopt(&mut self.netlink, &mut self.send, TABLE, wish, layout);
+            clean |= adopted.is_none();
+            self.clean = clean;
+            self.standing = match adopted {
+                Some(standing) => standing,
+                None => transaction::replace(&mut self.netlink, TABLE, wish, &|steps| {
+                    ruleset::write(steps, layout, &|_| false);
+                })
+                .map_err(|rejection| rejection.fault)?,
+            };
+            self.harmed = false;
             if self.standing == Standing::Protected || self.events.is_some() {
                 return Ok(());
             }
             // Once more when we can hear, so that nothing happens between.
-            self.events =
-                Some(Events::open().map_err(|error| cannot("listen to changes of nf_tables", error))?);
+            self.events = Some(
+                self.netlink
+                    .port()
+                    .and_then(Events::open)
+                    .map_err(|error| cannot("listen to changes of nf_tables", error))?,
+            );
         }
     }
 
@@ -111,53 +159,164 @@ impl Nftables {
         self.events.as_ref()
     }
 
-    /// Takes what was heard; whether it includes a change by somebody else.
-    pub(super) fn take_events(&mut self) -> io::Result<bool> {
+    /// Takes what was heard; whether the table is to be looked at. Elements that time out are not reported by
+    /// the kernel.
+    pub(super) fn take_events(&mut self, layout: &Layout, lost: &mut dyn FnMut(Lost)) -> io::Result<bool> {
         let Some(events) = &mut self.events else {
             return Ok(false);
         };
-        let own = self.netlink.port()?;
-        let mut foreign = false;
+        let mut harmed = false;
         let reply = events.take(EVENTS_PER_TURN, &mut |message| {
-            foreign |= message.kind == GENERATION && message.port != own;
+            match nft::touched(message, TABLE) {
+                None => {}
+                Some(Object::Structure) => harmed = true,
+                // Whatever somebody else did to it: our ban is to be there, as we want it.
+                Some(Object::Elements(set)) => nft::elements(message)
+                    .filter_map(|element| layout.ban(set, element.addr))
+                    .for_each(|(jail, net)| lost(Lost::Element(jail, net))),
+            }
         })?;
-        Ok(foreign || reply == Reply::Lost)
+        if reply == Reply::Lost {
+            lost(Lost::All);
+        }
+        self.harmed |= harmed;
+        Ok(harmed || reply == Reply::Lost)
     }
 
-    /// Whether all our rules are there, and so the sets that they look into. Elements are not looked
-    /// at: a dump of a large set costs seconds.
+    /// Whether all our rules are there, and so the sets that they look into, and nobody has changed them.
+    /// Elements are not looked at: a dump of a large set costs seconds.
     pub(super) fn intact(&mut self, layout: &Layout) -> io::Result<bool> {
-        Ok(count_rules(&mut self.netlink, &mut self.send, TABLE)? == ruleset::rules(layout))
+        let rules = count_rules(&mut self.netlink, &mut self.send, TABLE)?;
+        Ok(!self.harmed && rules == ruleset::rules(layout))
+    }
+
+    /// Everything that our sets hold. If somebody changes nf_tables meanwhile, some of it comes twice.
+    pub(super) fn elements(&mut self, layout: &Layout, each: &mut Each<'_>) -> io::Result<()> {
+        for (jail, set) in layout.sets() {
+            undisturbed(&mut || {
+                let seq = self.netlink.sequence(0);
+                let question = nft::ask_elements(&mut self.send, seq, TABLE, &set.name).unwrap_or_default();
+                self.netlink.ask(question, seq, &mut |message| {
+                    for element in nft::elements(message) {
+                        if let Some(net) = set.net(element.addr) {
+                            each(jail, net, element.left_ms);
+                        }
+                    }
+                })
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Whether a set has that element.
+    pub(super) fn holds(&mut self, set: &str, addr: IpAddr) -> io::Result<bool> {
+        let seq = self.netlink.sequence(0);
+        let question = nft::ask_element(&mut self.send, seq, TABLE, set, addr).unwrap_or_default();
+        match self.netlink.ask(question, seq, &mut |_| {}) {
+            Err(error) if error.raw_os_error() == Some(ENOENT) => Ok(false),
+            other => other.map(|()| true),
+        }
     }
 
     /// Carries out changes; see [`crate::firewall::Firewall::apply`].
     pub(super) fn apply(&mut self, layout: &Layout, effects: &[Effect], outcome: &mut Outcome<'_>) {
-        for chunk in effects.chunks(CHANGES_PER_TRANSACTION) {
-            self.apply_chunk(layout, chunk, outcome);
+        let together = match self.way() {
+            Way::Plainly | Way::Once => CHANGES_PER_BATCH,
+            Way::Thrice => OLD_CHANGES_PER_BATCH,
+        };
+        for effects in effects.chunks(together) {
+            self.order = layout.order(effects, core::mem::take(&mut self.order), outcome);
+            if self.apply_together(layout, effects, outcome) {
+                continue;
+            }
+            // The kernel took none of them, because of one that it does not like, or that is there.
+            self.clean = false;
+            let order = core::mem::take(&mut self.order);
+            for order in order.chunks(CHANGES_PER_TRANSACTION) {
+                self.apply_one_by_one(layout, effects, order, outcome);
+            }
+            self.order = order;
         }
     }
 
-    fn apply_chunk(&mut self, layout: &Layout, effects: &[Effect], outcome: &mut Outcome<'_>) {
+    fn way(&self) -> Way {
+        match (self.dialect, self.clean) {
+            (Dialect::New, _) => Way::Plainly,
+            (Dialect::Old, true) => Way::Once,
+            (Dialect::Old, false) => Way::Thrice,
+        }
+    }
+
+    /// All changes in one transaction, those of a set in one message. `false`: nothing was changed, nor
+    /// reported.
+    fn apply_together(&mut self, layout: &Layout, effects: &[Effect], outcome: &mut Outcome<'_>) -> bool {
+        if self.order.is_empty() {
+            return true;
+        }
+        let way = self.way();
+        let first = self.netlink.sequence(CHANGES_PER_BATCH as u32 + 1);
+        let mut batch = Batch::new(&mut self.send, first, TABLE);
+        let effect = |at: u16| effects.get(usize::from(at));
+        let adds = |at: u16| matches!(effect(at).map(|e| e.change), Some(Change::Add { .. }));
+        for run in self
+            .order
+            .chunk_by(|(set, at), (other, next)| set == other && adds(*at) == adds(*next))
+        {
+            let elements = || run.iter().filter_map(|(_, at)| effect(*at));
+            let Some(Ok(Some((set, _)))) = elements().next().map(|effect| layout.element(effect)) else {
+                continue;
+            };
+            batch.step();
+            write_changes(&mut batch, set, elements, way);
+        }
+        let last = batch.seq();
+        let Some(messages) = batch.finish() else {
+            return false;
+        };
+        let mut code = 0;
+        let reply = self.netlink.request(messages, first, last, &mut |answer| {
+            if code == 0 {
+                code = answer.code;
+            }
+        });
+        let result: &dyn Fn() -> Result<(), Refusal> = match (&reply, code) {
+            (Ok(Reply::Done), _) => &|| Ok(()),
+            (Err(error), _) => &|| Err(Refusal::from_io(error)),
+            // Adding and deleting that does not mind what is there fails so only if table or set are gone; and in
+            // the old dialect if a key is there twice.
+            (Ok(Reply::Refused), ENOENT | EOPNOTSUPP) if !self.intact(layout).unwrap_or(false) => {
+                &|| Err(Refusal::Gone)
+            }
+            (Ok(Reply::Refused | Reply::Lost), _) => return false,
+        };
+        for effect in self.order.iter().filter_map(|(_, at)| effect(*at)) {
+            outcome(effect.slot, result());
+        }
+        true
+    }
+
+    /// Each change with a message and a number of its own, so that the kernel can say which it refuses.
+    fn apply_one_by_one(
+        &mut self,
+        layout: &Layout,
+        effects: &[Effect],
+        order: &[(u32, u16)],
+        outcome: &mut Outcome<'_>,
+    ) {
+        let effect = |at: u16| effects.get(usize::from(at));
+        let way = self.way();
         let mut settled = [false; CHANGES_PER_TRANSACTION];
         for _ in 0..TRANSACTION_ROUNDS {
             let first = self.netlink.sequence(CHANGES_PER_TRANSACTION as u32 + 1);
             let mut batch = Batch::new(&mut self.send, first, TABLE);
             let mut last = first;
-            for (effect, settled) in effects.iter().zip(&mut settled) {
+            for ((_, at), settled) in order.iter().zip(&settled) {
                 // Sequence numbers count all effects, so that an answer's number is an index.
                 let seq = batch.step();
-                if *settled {
-                    continue;
-                }
-                match layout.element(effect) {
-                    Ok(Some((set, addr))) => {
-                        write_change(&mut batch, set, addr, effect.change, self.dialect);
-                        last = seq;
-                    }
-                    other => {
-                        *settled = true;
-                        outcome(effect.slot, other.map(|_| ()));
-                    }
+                let place = effect(*at).filter(|_| !settled).map(|e| (e, layout.element(e)));
+                if let Some((effect, Ok(Some((set, _))))) = place {
+                    write_changes(&mut batch, set, || core::iter::once(effect), way);
+                    last = seq;
                 }
             }
             if last == first {
@@ -167,62 +326,85 @@ impl Nftables {
             let reply = self.netlink.request(messages, first, last, &mut |answer| {
                 let index = answer.seq.wrapping_sub(first).checked_sub(1);
                 let index = index.and_then(|i| usize::try_from(i).ok()).unwrap_or(usize::MAX);
-                if let (Some(effect), Some(settled @ false)) = (effects.get(index), settled.get_mut(index)) {
+                let at = order.get(index).and_then(|(_, at)| effect(*at));
+                if let (Some(effect), Some(settled @ false)) = (at, settled.get_mut(index)) {
                     *settled = true;
                     outcome(effect.slot, Err(Refusal::from_errno(answer.code)));
                 }
             });
+            let rest = order.iter().zip(&settled).filter(|(_, settled)| !**settled);
+            let mut report = |result: &dyn Fn() -> Result<(), Refusal>| {
+                rest.clone()
+                    .filter_map(|((_, at), _)| effect(*at))
+                    .for_each(|effect| outcome(effect.slot, result()));
+            };
             match reply {
-                Ok(Reply::Done) => return settle(effects, &settled, outcome, &|| Ok(())),
+                Ok(Reply::Done) => return report(&|| Ok(())),
                 // Nothing of the transaction holds: again, without what was refused.
                 Ok(Reply::Refused | Reply::Lost) => {}
-                Err(error) => return settle(effects, &settled, outcome, &|| Err(Refusal::from_io(&error))),
+                Err(error) => return report(&|| Err(Refusal::from_io(&error))),
             }
         }
-        settle(effects, &settled, outcome, &|| Err(Refusal::lost()));
-    }
-}
-
-/// Where outcomes go.
-type Outcome<'a> = dyn FnMut(Slot, Result<(), Refusal>) + 'a;
-
-fn write_change(batch: &mut Batch<'_>, set: &str, addr: IpAddr, change: Change, dialect: Dialect) {
-    match (change, dialect) {
-        (Change::Add { timeout_ms }, Dialect::New) => batch.add_element(set, addr, timeout_ms),
-        (Change::Delete, Dialect::New) => batch.destroy_element(set, addr),
-        (Change::Add { timeout_ms }, Dialect::Old) => {
-            batch.add_element(set, addr, timeout_ms);
-            batch.delete_element(set, addr);
-            batch.add_element(set, addr, timeout_ms);
-        }
-        (Change::Delete, Dialect::Old) => {
-            batch.add_element(set, addr, None);
-            batch.delete_element(set, addr);
+        for ((_, at), settled) in order.iter().zip(&settled) {
+            if let Some(effect) = effect(*at).filter(|_| !settled) {
+                outcome(effect.slot, Err(Refusal::lost()));
+            }
         }
     }
 }
 
-/// Reports on everything that has not been reported on.
-fn settle(
-    effects: &[Effect],
-    settled: &[bool],
-    outcome: &mut Outcome<'_>,
-    result: &dyn Fn() -> Result<(), Refusal>,
+/// Messages on elements of one set that are all to be added, or all to be deleted.
+fn write_changes<'e, I: Iterator<Item = &'e Effect>>(
+    batch: &mut Batch<'_>,
+    set: &str,
+    effects: impl Fn() -> I,
+    way: Way,
 ) {
-    for (effect, settled) in effects.iter().zip(settled) {
-        if !settled {
-            outcome(effect.slot, result());
+    let keys = || effects().map(|effect| effect.net.network());
+    let timed = || {
+        effects().map(|effect| match effect.change {
+            Change::Add { timeout_ms } => (effect.net.network(), timeout_ms),
+            Change::Delete => (effect.net.network(), None),
+        })
+    };
+    let adds = effects()
+        .next()
+        .is_some_and(|effect| effect.change != Change::Delete);
+    match (adds, way) {
+        (true, Way::Plainly) => batch.add_elements(set, timed()),
+        (false, Way::Plainly) => batch.destroy_elements(set, keys()),
+        (true, Way::Once) => batch.create_elements(set, timed()),
+        (true, Way::Thrice) => {
+            batch.add_elements(set, timed());
+            batch.delete_elements(set, keys());
+            batch.add_elements(set, timed());
+        }
+        (false, Way::Once | Way::Thrice) => {
+            batch.add_elements(set, timed());
+            batch.delete_elements(set, keys());
         }
     }
 }
 
 #[cfg(test)]
+impl Nftables {
+    /// As on a kernel that cannot protect our table from others.
+    pub(super) fn open_plain(layout: &Layout) -> Result<Nftables, Fault> {
+        Nftables::open_as(Standing::Plain, Dialect::Old, layout)
+    }
+}
+
+#[cfg(test)]
 mod tests {
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+    use std::process::{Child, ChildStdout, Stdio};
+
     use super::*;
-    use crate::config::{Block, Protocol};
+    use crate::config::{Block, Config, Protocol};
     use crate::firewall::JailRule;
-    use crate::firewall::support::{isolated, run};
-    use crate::guard::JailId;
+    use crate::firewall::support::{isolated, isolated_as_root, run};
+    use crate::guard::{JailId, Slot};
+    use ipnet::IpNet;
 
     fn layout() -> Layout {
         let jail = |name: &str, protocol, ports: &[(u16, u16)]| JailRule {
@@ -239,6 +421,19 @@ mod tests {
         Layout::new(&jails, "", 64, 10)
     }
 
+    /// What is heard of others: whether the table is to be looked at, and the bans concerned.
+    fn heard(nftables: &mut Nftables) -> (bool, Vec<String>) {
+        let mut lost = Vec::new();
+        let look = nftables.take_events(&layout(), &mut |what| {
+            lost.push(match what {
+                Lost::Element(JailId(jail), net) => format!("{jail} {net}"),
+                Lost::All => "all".to_owned(),
+            });
+        });
+        lost.sort();
+        (look.unwrap(), lost)
+    }
+
     /// As on kernels that know no tables with owners (OpenWrt's 5.10 and 5.15, Debian's 6.1).
     #[test]
     fn what_others_do_to_a_plain_table_is_heard_and_repaired() {
@@ -247,38 +442,235 @@ mod tests {
             let layout = layout();
             let mut nftables = Nftables::open_as(Standing::Plain, Dialect::Old, &layout).unwrap();
             assert!(!run("nft list table inet sipguard").contains("owner"));
-            assert!(
-                !nftables.take_events().unwrap(),
-                "what we do ourselves is no news"
-            );
+            shown_after(&mut nftables, &[add("192.0.2.1/32", 10), add("2001:db8::/64", 0)]);
+            let nothing = (false, Vec::new());
+            assert_eq!(heard(&mut nftables), nothing, "what we do ourselves is no news");
             assert!(nftables.intact(&layout).unwrap());
 
-            run("nft add table inet theirs");
-            assert!(nftables.take_events().unwrap());
-            assert!(nftables.intact(&layout).unwrap(), "somebody else's business");
+            for other in [
+                "nft add table inet theirs",
+                "nft add table ip sipguard",
+                "nft add set ip sipguard sip4 { type ipv4_addr; }",
+                "nft add element ip sipguard sip4 { 192.0.2.1 }",
+                "nft delete element ip sipguard sip4 { 192.0.2.1 }",
+                "nft delete table ip sipguard",
+            ] {
+                run(other);
+                assert_eq!(heard(&mut nftables), nothing, "somebody else's business: {other}");
+            }
             for harm in [
                 "nft flush ruleset",
                 "nft delete table inet sipguard",
                 "nft flush chain inet sipguard prerouting",
                 "nft flush chain inet sipguard sip-ports",
+                "nft add rule inet sipguard sip-ports accept",
+                "nft insert rule inet sipguard prerouting accept",
+                "nft add chain inet sipguard more",
             ] {
                 run(harm);
-                assert!(nftables.take_events().unwrap(), "{harm}");
+                assert!(heard(&mut nftables).0, "{harm}");
                 assert!(!nftables.intact(&layout).unwrap(), "{harm}");
                 nftables.rebuild(&layout).unwrap();
                 assert!(nftables.intact(&layout).unwrap(), "{harm}");
-                assert!(!nftables.take_events().unwrap(), "the repair is no news");
+                assert_eq!(heard(&mut nftables), nothing, "the repair is no news");
             }
-            for i in 0..EVENTS_PER_TURN {
-                run(&format!("nft add table inet theirs{i}"));
-            }
-            let mut turns = 0;
-            while nftables.take_events().unwrap() {
-                turns += 1;
-                assert!(turns < 1_000);
-            }
-            assert!(turns > 1, "a turn is bounded");
+            assert!(!run("nft list table inet sipguard").contains("more"));
         });
+    }
+
+    /// The same table with the same rules in the place of ours, as somebody's /etc/nftables.conf has it who once saved
+    /// the ruleset.
+    #[test]
+    fn a_table_that_somebody_put_in_the_place_of_ours_is_repaired() {
+        let name = "firewall::nftables::tests::a_table_that_somebody_put_in_the_place_of_ours_is_repaired";
+        isolated(name, || {
+            let layout = layout();
+            let mut nftables = Nftables::open_as(Standing::Plain, Dialect::Old, &layout).unwrap();
+            let saved = run("nft list ruleset");
+            std::fs::write("/run/saved.nft", format!("flush ruleset\n{saved}")).unwrap();
+            run("nft -f /run/saved.nft");
+            assert!(heard(&mut nftables).0);
+            assert!(!nftables.intact(&layout).unwrap());
+            nftables.rebuild(&layout).unwrap();
+            assert!(nftables.intact(&layout).unwrap());
+        });
+    }
+
+    #[test]
+    fn elements_that_others_remove_are_named() {
+        let name = "firewall::nftables::tests::elements_that_others_remove_are_named";
+        isolated(name, || {
+            let layout = layout();
+            let mut nftables = Nftables::open_as(Standing::Plain, Dialect::Old, &layout).unwrap();
+            let (a, b, net) = ("192.0.2.1/32", "192.0.2.2/32", "2001:db8::/64");
+            let ban = |ms| Change::Add { timeout_ms: Some(ms) };
+            shown_after(
+                &mut nftables,
+                &[(a, ban(600_000)), (b, ban(600_000)), (net, ban(600_000))],
+            );
+            let names = |names: &[&str]| (false, names.iter().map(|&n| n.to_owned()).collect::<Vec<_>>());
+
+            run("nft delete element inet sipguard sip4 { 192.0.2.1 }");
+            assert_eq!(heard(&mut nftables), names(&["1 192.0.2.1/32"]));
+            run("nft flush set inet sipguard sip6net");
+            assert_eq!(heard(&mut nftables), names(&["1 2001:db8::/64"]));
+            run("nft add element inet sipguard asterisk6 { 2001:db8::5 }");
+            assert_eq!(heard(&mut nftables), names(&["0 2001:db8::5/128"]));
+
+            // Too much at once: a queue of a megabyte does not hold it.
+            let many: Vec<_> = (0..40_000_u32)
+                .map(|i| IpNet::from(IpAddr::from((10 << 24 | i).to_be_bytes())))
+                .collect();
+            let effects: Vec<_> = many
+                .iter()
+                .map(|net| Effect {
+                    slot: Slot(0),
+                    jail: JailId(1),
+                    net: *net,
+                    change: ban(600_000),
+                })
+                .collect();
+            nftables.apply(&layout, &effects, &mut |_, outcome| outcome.unwrap());
+            run("nft flush set inet sipguard sip4");
+            let mut all = heard(&mut nftables);
+            for _ in 0..1_000 {
+                let more = heard(&mut nftables);
+                if more == (false, Vec::new()) {
+                    break;
+                }
+                all.0 |= more.0;
+                all.1.extend(more.1);
+            }
+            assert!(
+                all.0 && all.1.contains(&"all".to_owned()),
+                "{} heard",
+                all.1.len()
+            );
+        });
+    }
+
+    /// The kernel's own collection of what has timed out, in a set that it walks every second and not every minute.
+    #[test]
+    fn elements_that_time_out_are_not_heard_of() {
+        let name = "firewall::nftables::tests::elements_that_time_out_are_not_heard_of";
+        isolated(name, || {
+            let mut events = Events::open(u32::MAX).unwrap();
+            run("nft add table inet sipguard");
+            run("nft add set inet sipguard s { type ipv4_addr; flags timeout; gc-interval 1s; }");
+            run("nft add element inet sipguard s { 192.0.2.1 timeout 1s, 192.0.2.2 timeout 1h }");
+            let mut heard = || {
+                let mut keys = Vec::new();
+                let reply = events.take(EVENTS_PER_TURN, &mut |message| {
+                    keys.extend(nft::elements(message).map(|element| element.addr.to_string()));
+                });
+                assert_eq!(reply.unwrap(), Reply::Done);
+                keys
+            };
+            assert_eq!(heard(), ["192.0.2.1", "192.0.2.2"], "they were added");
+            std::thread::sleep(std::time::Duration::from_millis(3_500));
+            assert_eq!(heard(), [""; 0]);
+            run("nft flush set inet sipguard s");
+            assert_eq!(heard(), ["192.0.2.2"], "the first one is collected");
+        });
+    }
+
+    /// Bans of sets that stay are in force throughout, whatever else changes.
+    #[test]
+    fn sets_that_stay_keep_their_elements_and_others_do_not() {
+        let name = "firewall::nftables::tests::sets_that_stay_keep_their_elements_and_others_do_not";
+        let check = |standing| {
+            let sets = || {
+                let shown = run("nft list table inet sipguard");
+                let has = |set: &str| {
+                    let (_, rest) = shown.split_once(&format!("set {set} {{"))?;
+                    Some(rest.split_once('}')?.0.contains("elements"))
+                };
+                ["sip4", "sip6", "sip6net", "asterisk4"].map(has)
+            };
+            let (v4, v6, net) = ("192.0.2.1/32", "2001:db8::1/128", "2001:db8::/64");
+            let mut nftables = Nftables::open_as(standing, Dialect::Old, &layout()).unwrap();
+            shown_after(&mut nftables, &[add(v4, 0), add(v6, 9), add(net, 9)]);
+            assert_eq!(sets(), [Some(true), Some(true), Some(true), Some(false)]);
+            drop(nftables);
+            let mut nftables = Nftables::open_as(standing, Dialect::Old, &layout()).unwrap();
+            assert_eq!(nftables.standing, standing);
+            assert_eq!(sets(), [Some(true), Some(true), Some(true), Some(false)]);
+
+            let jails = [JailRule {
+                name: "sip".to_owned(),
+                blocks: vec![Block {
+                    protocol: Protocol::All,
+                    ports: vec![],
+                }],
+            }];
+            let other = Layout::new(&jails, "", 56, 10);
+            nftables.rebuild(&other).unwrap();
+            assert!(nftables.intact(&other).unwrap());
+            assert_eq!(
+                sets(),
+                [Some(true), Some(true), Some(false), None],
+                "a /64 is no /56"
+            );
+            let shown = run("nft list table inet sipguard");
+            assert!(!shown.contains("sip-ports"), "{shown}");
+            assert!(shown.contains("comment \"networks of /56\""), "{shown}");
+            nftables.teardown().unwrap();
+        };
+        isolated(name, || {
+            check(Standing::Plain);
+            if kernel_is_at_least(6, 9) {
+                check(Standing::Protected);
+            }
+        });
+    }
+
+    /// In a thread's process that is nobody by then, all but the firewall given up; a shell stays root beside it.
+    #[test]
+    fn a_plain_table_is_repaired_by_nobody() {
+        let name = "firewall::nftables::tests::a_plain_table_is_repaired_by_nobody";
+        isolated_as_root(name, || {
+            let layout = layout();
+            let mut nftables = Nftables::open_as(Standing::Plain, Dialect::Old, &layout).unwrap();
+            let mut shell = Shell::start();
+            let plan = crate::power::Plan::new(&Config::built_in(), None, true);
+            drop(plan.carry_out(&[], true));
+            assert!(crate::sys::caps::uid() > 0);
+            for harm in ["nft flush ruleset", "nft delete table inet sipguard"] {
+                shell.run(harm);
+                assert!(nftables.take_events(&layout, &mut |_| {}).unwrap(), "{harm}");
+                assert!(!nftables.intact(&layout).unwrap(), "{harm}");
+                nftables.rebuild(&layout).unwrap();
+                assert!(nftables.intact(&layout).unwrap(), "{harm}");
+                assert!(shell.run("nft list ruleset").contains("sipguard"));
+            }
+            nftables.teardown().unwrap();
+            assert!(!shell.run("nft list ruleset").contains("sipguard"));
+        });
+    }
+
+    /// A shell that was started before.
+    struct Shell {
+        shell: Child,
+        answers: BufReader<ChildStdout>,
+    }
+
+    impl Shell {
+        fn start() -> Shell {
+            #[allow(clippy::disallowed_methods, reason = "the test runs nft")]
+            let mut command = std::process::Command::new("sh");
+            command.stdin(Stdio::piped()).stdout(Stdio::piped());
+            let mut shell = command.spawn().unwrap();
+            let answers = BufReader::new(shell.stdout.take().unwrap());
+            Shell { shell, answers }
+        }
+
+        /// What a command line prints.
+        fn run(&mut self, line: &str) -> String {
+            let mut words = self.shell.stdin.as_ref().unwrap();
+            words.write_all(format!("{line}; echo END\n").as_bytes()).unwrap();
+            let lines = self.answers.by_ref().lines().map(Result::unwrap);
+            lines.take_while(|line| line != "END").collect()
+        }
     }
 
     fn add(net: &str, minutes: u64) -> (&str, Change) {

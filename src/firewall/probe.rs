@@ -77,7 +77,7 @@ fn nftables() -> Result<Protection, Fault> {
     ];
     let layout = Layout::new(&jails, "", 64, 0);
     let tried = transaction::replace(&mut netlink, table, Standing::Protected, &|steps| {
-        ruleset::write(steps, &layout);
+        ruleset::write(steps, &layout, &|_| false);
         steps.step("remove").delete_table();
     });
     match tried.map_err(|rejection| rejection.fault)? {

@@ -25,21 +25,19 @@ use crate::wire::nft::{Family, Rule, Set};
 
 const CHAIN: &str = "prerouting";
 
-/// Writes what stands in the table.
-pub(super) fn write(steps: &mut Steps<'_, '_>, layout: &Layout) {
+/// Writes what stands in the table, but for the sets that are `kept`.
+pub(super) fn write(steps: &mut Steps<'_, '_>, layout: &Layout, kept: &dyn Fn(&str) -> bool) {
     steps
         .step(format!("create chain {CHAIN} in"))
         .add_base_chain(CHAIN);
     let mut id = 0;
     for jail in &layout.jails {
-        for layout::Set { name, family, .. } in jail.sets() {
+        for wanted in jail.sets().filter(|set| !kept(&set.name)) {
             id += 1;
-            let set = Set {
-                name,
-                family: *family,
-                gc_interval_ms: SET_GC_INTERVAL_MS,
-            };
-            steps.step(format!("create set {name} in")).add_set(&set, id);
+            let name = &wanted.name;
+            steps
+                .step(format!("create set {name} in"))
+                .add_set(&set(wanted), id);
         }
         let ports = write_ports(steps, jail);
         for set in jail.sets() {
@@ -49,6 +47,31 @@ pub(super) fn write(steps: &mut Steps<'_, '_>, layout: &Layout) {
                 .add_rule(CHAIN, |rule| write_lookup(rule, set, ports));
         }
     }
+}
+
+/// A set as nf_tables has it. What its elements are networks of stands in a comment, because nothing else of
+/// the set says it: one with networks of another length must not be taken for it.
+pub(super) fn set(set: &layout::Set) -> Set<'_> {
+    Set {
+        name: &set.name,
+        family: set.family,
+        gc_interval_ms: SET_GC_INTERVAL_MS,
+        comment: set.networks.as_deref(),
+    }
+}
+
+/// The names of all chains.
+pub(super) fn chains(layout: &Layout) -> impl Iterator<Item = String> {
+    let of_ports = layout
+        .jails
+        .iter()
+        .filter(|jail| matches!(jail.scope, Scope::Ports(_)));
+    of_ports.map(ports_chain).chain([CHAIN.to_owned()])
+}
+
+/// The name of the chain of a jail with ports.
+fn ports_chain(jail: &Jail) -> String {
+    format!("{}-ports", jail.name)
 }
 
 /// How many rules the table has.
@@ -65,7 +88,7 @@ fn write_ports(steps: &mut Steps<'_, '_>, jail: &Jail) -> Option<String> {
     let Scope::Ports(all) = &jail.scope else {
         return None;
     };
-    let chain = format!("{}-ports", jail.name);
+    let chain = ports_chain(jail);
     steps.step(format!("create chain {chain} in")).add_chain(&chain);
     for ports in all {
         steps

@@ -9,7 +9,7 @@ use crate::sys::netlink::{Netlink, Reply};
 use crate::sys::uapi::{
     EINVAL, ENOBUFS, ENOENT, EOPNOTSUPP, EPERM, EPROTONOSUPPORT, NFT_TABLE_F_OWNER, NFT_TABLE_F_PERSIST,
 };
-use crate::wire::nft::{Batch, Table};
+use crate::wire::nft::{Batch, Table, ask_table};
 
 /// A transaction of which nothing holds.
 #[derive(Debug)]
@@ -37,7 +37,11 @@ impl<'b> Steps<'_, 'b> {
 }
 
 /// Writes a transaction on a table, in as much memory as it takes, and carries it out.
-fn run(netlink: &mut Netlink, table: Table, write: &dyn Fn(&mut Steps<'_, '_>)) -> Result<(), Rejection> {
+pub(super) fn run(
+    netlink: &mut Netlink,
+    table: Table,
+    write: &dyn Fn(&mut Steps<'_, '_>),
+) -> Result<(), Rejection> {
     let mut room = vec![0; NETLINK_SEND_BYTES];
     loop {
         let mut doing = Vec::new();
@@ -65,6 +69,16 @@ pub(super) enum Standing {
     Protected,
     /// Anybody may change it.
     Plain,
+}
+
+impl Standing {
+    /// The table's flags.
+    pub(super) fn flags(self) -> u32 {
+        match self {
+            Standing::Protected => PROTECTED,
+            Standing::Plain => 0,
+        }
+    }
 }
 
 /// Puts a new table, with what `write` writes, in the place of the one of that name. It is protected
@@ -104,15 +118,25 @@ pub(super) fn replace(
 
 /// Removes a table; that there is none is fine.
 pub(super) fn remove(netlink: &mut Netlink, table: Table) -> Result<(), Fault> {
+    // A transaction that fails would wait for an RCU grace period, 10 to 30 ms.
+    let mut room = [0; 256];
+    let seq = netlink.sequence(0);
+    let question = ask_table(&mut room, seq, table).unwrap_or_default();
+    match netlink.ask(question, seq, &mut |_| {}) {
+        Err(error) if error.raw_os_error() == Some(ENOENT) => return Ok(()),
+        // The transaction says it better.
+        Ok(()) | Err(_) => {}
+    }
     match run(netlink, table, &|steps| steps.step("remove").delete_table()) {
         Err(Rejection { errno: ENOENT, .. }) => Ok(()),
         other => other.map_err(|rejection| rejection.fault),
     }
 }
 
-/// Nobody but us may change the table, not even by `nft flush ruleset`, and it outlives us. One flag
-/// without the other would let all bans go when we die.
-const PROTECTED: u32 = NFT_TABLE_F_OWNER | NFT_TABLE_F_PERSIST;
+/// Nobody but us may change the table, not even by `nft flush ruleset`, and it outlives us (Linux 6.9). Where
+/// the kernel has only the first of the flags (Linux 5.12 to 6.8) it would remove the table, and all bans with
+/// it, when we die: so it is both, or a plain table that we watch.
+pub(super) const PROTECTED: u32 = NFT_TABLE_F_OWNER | NFT_TABLE_F_PERSIST;
 
 fn send(
     netlink: &mut Netlink,

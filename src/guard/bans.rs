@@ -5,11 +5,12 @@
 
 use ipnet::IpNet;
 
-use super::deadlines::{Deadlines, Due};
+use super::deadlines::Deadlines;
 use super::effect::{Change, Effect, JailId, Slot};
 use super::index::{Index, Key, Seed};
-use super::slab::{Linked, Links, List, NONE, Slab};
-use crate::filter::Proof;
+use super::row::{Ban, Queue, Row, Sync};
+use super::slab::{Links, List, NONE, Slab};
+use super::tally::{Tallies, Tally};
 use crate::time::Mono;
 
 /// Rows beyond `maxbans`, for bans on their way out: one that is displaced stays until the kernel let go of it.
@@ -18,86 +19,8 @@ const LEAVING_MAX: u32 = 1_024;
 /// How long after a refusal by the kernel a change is tried again, in seconds.
 const RETRY_SECONDS: u64 = 1;
 
-/// A ban, as others may see it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ban {
-    /// Who is banned.
-    pub net: IpNet,
-    /// By which jail.
-    pub jail: JailId,
-    /// Since when.
-    pub since: Mono,
-    /// Until when; `None` is for ever.
-    pub until: Option<Mono>,
-    /// The surest proof behind it.
-    pub proof: Proof,
-}
-
-/// How the table and the kernel stand to each other, for one ban.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sync {
-    /// The kernel shall have it and does not, or not for long enough.
-    Wanted,
-    /// The kernel was asked to have it; no answer yet.
-    Sent,
-    /// The kernel has it.
-    Held,
-    /// The kernel may have it and shall not.
-    Unwanted,
-    /// The kernel was asked not to have it; no answer yet.
-    Leaving,
-}
-
-/// Which list a ban stands in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Queue {
-    Nowhere,
-    /// New decisions: first to the kernel.
-    Urgent,
-    /// What the kernel lost: after the new decisions.
-    Again,
-    /// Refused by the kernel: after a pause.
-    Refused,
-}
-
-struct Row {
-    ban: Ban,
-    sync: Sync,
-    queue: Queue,
-    /// When something must happen: the end of the ban, or of the longest time the kernel can hold it.
-    due: Mono,
-    place: u32,
-    queued: Links,
-}
-
-impl Row {
-    fn key(&self) -> Key {
-        Key::new(self.ban.net, self.ban.jail)
-    }
-}
-
-const QUEUED: usize = 0;
-
-impl Linked<QUEUED> for Row {
-    fn links(&self) -> Links {
-        self.queued
-    }
-    fn links_mut(&mut self) -> &mut Links {
-        &mut self.queued
-    }
-}
-
-impl Due for Row {
-    fn due(&self) -> Mono {
-        self.due
-    }
-    fn place(&self) -> u32 {
-        self.place
-    }
-    fn set_place(&mut self, place: u32) {
-        self.place = place;
-    }
-}
+/// Bans looked at to find the next one to end where the first in the heap does not tell it.
+const LOOKED_AT_MAX: usize = 1_024;
 
 /// What became of a new ban.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +35,7 @@ pub(crate) enum Entered {
 
 /// The table.
 pub(crate) struct Bans {
-    rows: Slab<Row>,
+    pub(super) rows: Slab<Row>,
     index: Index,
     deadlines: Deadlines,
     urgent: List,
@@ -120,10 +43,9 @@ pub(crate) struct Bans {
     refused: List,
     retry_at: Mono,
     /// The longest time the kernel can hold an element, in milliseconds (ipset: 2,147,483 s).
-    longest_ms: u64,
+    pub(super) longest_ms: u64,
     maxbans: u32,
-    /// Rows on their way out.
-    leaving: u32,
+    tallies: Tallies,
 }
 
 impl Bans {
@@ -138,7 +60,7 @@ impl Bans {
             retry_at: Mono(0),
             longest_ms: u64::MAX,
             maxbans,
-            leaving: 0,
+            tallies: Tallies::default(),
         }
     }
 
@@ -176,7 +98,7 @@ impl Bans {
 
     /// Bans in the table, without those on their way out.
     pub(crate) fn len(&self) -> u32 {
-        self.rows.len() - self.leaving
+        self.tallies.all().bans()
     }
 
     /// Enters a ban, or gives the one that is there a new end.
@@ -196,7 +118,6 @@ impl Bans {
             return Entered::Full;
         };
         let row = self.rows.at_mut(id);
-        self.leaving -= u32::from(row.is_leaving());
         row.ban = ban;
         self.want(id);
         displaced.map_or(Entered::New, Entered::Displaced)
@@ -207,13 +128,19 @@ impl Bans {
             ban,
             sync: Sync::Wanted,
             queue: Queue::Nowhere,
+            seen: false,
             due: Mono(0),
             place: NONE,
             queued: Links::NOWHERE,
         };
-        let key = row.key();
+        self.put(row)
+    }
+
+    fn put(&mut self, row: Row) -> Option<u32> {
+        let (key, jail, sync) = (row.key(), row.ban.jail, row.sync);
         let id = self.rows.insert(row)?;
         self.index.insert(key, id, |id| self.rows.at(id).key());
+        *self.tallies.count(jail, sync.standing()) += 1;
         Some(id)
     }
 
@@ -237,17 +164,15 @@ impl Bans {
             ban,
             sync: Sync::Unwanted,
             queue: Queue::Nowhere,
+            seen: false,
             due: Mono(0),
             place: NONE,
             queued: Links::NOWHERE,
         };
-        let key = row.key();
-        if self.find_row(key).is_some() {
+        if self.find_row(row.key()).is_some() {
             return;
         }
-        if let Some(id) = self.rows.insert(row) {
-            self.index.insert(key, id, |id| self.rows.at(id).key());
-            self.leaving += 1;
+        if let Some(id) = self.put(row) {
             self.move_to(id, Queue::Urgent);
         }
     }
@@ -255,13 +180,12 @@ impl Bans {
     /// Ends a ban before its time.
     pub(crate) fn lift(&mut self, net: IpNet, jail: JailId) -> Option<Ban> {
         let id = self.find_row(Key::new(net, jail))?;
-        let row = self.rows.at_mut(id);
+        let row = self.rows.at(id);
         if row.is_leaving() {
             return None;
         }
         let ban = row.ban;
-        row.sync = Sync::Unwanted;
-        self.leaving += 1;
+        self.set_sync(id, Sync::Unwanted);
         self.deadlines.remove(&mut self.rows, id);
         self.move_to(id, Queue::Urgent);
         Some(ban)
@@ -270,7 +194,7 @@ impl Bans {
     /// The next ban whose time is over at `now`, taken out of the table. The kernel ends it by itself.
     pub(crate) fn expire(&mut self, now: Mono) -> Option<Ban> {
         loop {
-            let id = self.deadlines.first()?;
+            let id = self.deadlines.first(&self.rows)?;
             let row = self.rows.at(id);
             if row.due > now {
                 return None;
@@ -282,7 +206,7 @@ impl Bans {
             }
             // The kernel's element ends before the ban does.
             self.schedule(id, Mono(u64::MAX));
-            self.rows.at_mut(id).sync = Sync::Wanted;
+            self.set_sync(id, Sync::Wanted);
             self.move_to(id, Queue::Again);
         }
     }
@@ -306,7 +230,7 @@ impl Bans {
             let row = self.rows.at(id);
             let (slot, jail, net) = (Slot(id), row.ban.jail, row.ban.net);
             if row.sync == Sync::Unwanted {
-                self.rows.at_mut(id).sync = Sync::Leaving;
+                self.set_sync(id, Sync::Leaving);
                 return Some(Effect {
                     slot,
                     jail,
@@ -323,7 +247,7 @@ impl Bans {
                 .ban
                 .until
                 .map(|until| until.millis_since(now).min(self.longest_ms));
-            self.rows.at_mut(id).sync = Sync::Sent;
+            self.set_sync(id, Sync::Sent);
             self.schedule(id, now);
             return Some(Effect {
                 slot,
@@ -341,34 +265,18 @@ impl Bans {
             return;
         }
         match (self.rows.at(id).sync, taken) {
-            (Sync::Sent, true) => self.rows.at_mut(id).sync = Sync::Held,
+            (Sync::Sent, true) => self.set_sync(id, Sync::Held),
             (Sync::Leaving, true) => self.drop_row(id),
             (Sync::Sent, false) => self.refuse(id, Sync::Wanted, now),
             (Sync::Leaving, false) => self.refuse(id, Sync::Unwanted, now),
             // The table changed its mind while the answer was under way.
-            (Sync::Wanted | Sync::Held | Sync::Unwanted, _) => {}
-        }
-    }
-
-    /// The kernel has lost everything: all bans are wanted again, and nothing is left to delete.
-    pub(crate) fn kernel_lost_all(&mut self) {
-        for id in 0..self.rows.ever_used() {
-            if !self.is_live(id) {
-                continue;
-            }
-            let row = self.rows.at_mut(id);
-            if row.is_leaving() {
-                self.drop_row(id);
-            } else if row.queue != Queue::Urgent {
-                row.sync = Sync::Wanted;
-                self.move_to(id, Queue::Again);
-            }
+            (Sync::Wanted | Sync::Held | Sync::Unwanted | Sync::Gone, _) => {}
         }
     }
 
     /// When something must be done next.
     pub(crate) fn next_deadline(&self) -> Option<Mono> {
-        let due = self.deadlines.first().map(|id| self.rows.at(id).due);
+        let due = self.deadlines.first(&self.rows).map(|id| self.rows.at(id).due);
         let retry = (!self.refused.is_empty()).then_some(self.retry_at);
         match (due, retry) {
             (Some(due), Some(retry)) => Some(due.min(retry)),
@@ -381,40 +289,80 @@ impl Bans {
         !self.urgent.is_empty() || !self.again.is_empty()
     }
 
-    /// Bans that shall be in force and are not known to be.
-    pub(crate) fn not_in_force(&self) -> u32 {
-        self.rows()
-            .filter(|(_, row)| matches!(row.sync, Sync::Wanted | Sync::Sent))
-            .count() as u32
+    /// Whether a new decision waits for the kernel.
+    pub(super) fn is_urgent(&self) -> bool {
+        !self.urgent.is_empty()
     }
 
-    /// The rows in use: a released one is not found under its own key.
-    fn rows(&self) -> impl Iterator<Item = (u32, &Row)> {
+    /// Bans that shall be in force and are not known to be.
+    pub(crate) fn not_in_force(&self) -> u32 {
+        self.tallies.all().not_in_force
+    }
+
+    /// How many bans there are, and how they stand.
+    pub(crate) fn whole_tally(&self) -> Tally {
+        self.tallies.all()
+    }
+
+    /// How many bans of a jail there are, and how they stand.
+    pub(crate) fn tally(&self, jail: JailId) -> Tally {
+        self.tallies.of(jail)
+    }
+
+    /// The ban of a network in a jail and whether the kernel is known to have it; `None`, too, if it is on its way out.
+    pub(crate) fn standing(&self, net: IpNet, jail: JailId) -> Option<(&Ban, bool)> {
+        self.at(self.find_row(Key::new(net, jail))?)
+    }
+
+    /// The ban with this number, and whether the kernel is known to have it.
+    pub(crate) fn at(&self, id: u32) -> Option<(&Ban, bool)> {
+        let row = self.rows.get(id)?;
+        let shown = self.is_live(id) && !row.is_leaving();
+        shown.then_some((&row.ban, row.sync == Sync::Held))
+    }
+
+    /// The numbers of bans are below this.
+    pub(crate) fn numbers(&self) -> u32 {
+        self.rows.ever_used()
+    }
+
+    /// The ban of a jail that ends first. Exact, but where the kernel cannot hold bans as long as they last and more
+    /// than [`LOOKED_AT_MAX`] such bans are to be sent again before any ban ends.
+    pub(crate) fn next_to_end(&self, jail: JailId) -> Option<&Ban> {
+        let heap = self.deadlines.heap(usize::from(jail.0));
+        let first = self.rows.at(*heap.first()?);
+        if first.ban.until == Some(first.due) {
+            return Some(&first.ban);
+        }
+        let looked_at = heap.iter().take(LOOKED_AT_MAX).map(|&id| &self.rows.at(id).ban);
+        looked_at.min_by_key(|ban| ban.until)
+    }
+
+    /// The rows in use.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (u32, &Row)> {
         let rows = (0..self.rows.ever_used()).filter(|&id| self.is_live(id));
         rows.map(|id| (id, self.rows.at(id)))
     }
 
-    fn is_live(&self, id: u32) -> bool {
-        self.rows
-            .get(id)
-            .is_some_and(|row| self.find_row(row.key()) == Some(id))
+    pub(super) fn is_live(&self, id: u32) -> bool {
+        self.rows.get(id).is_some_and(|row| row.sync != Sync::Gone)
     }
 
-    fn find_row(&self, key: Key) -> Option<u32> {
+    pub(super) fn find_row(&self, key: Key) -> Option<u32> {
         self.index.find(key, |id| self.rows.at(id).key())
     }
 
     /// The ban that a new one may displace when the table is full: the one that ends soonest, unless it is
     /// proven and the new one is not (rule R6). Bans for ever are never displaced.
     fn displaceable(&self, ban: &Ban) -> Option<u32> {
-        let id = self.deadlines.first()?;
+        let id = self.deadlines.first(&self.rows)?;
         let soonest = &self.rows.at(id).ban;
         (soonest.until.is_some() && (ban.proof.is_proven() || !soonest.proof.is_proven())).then_some(id)
     }
 
     /// The kernel shall have this ban, as it is in the table.
     fn want(&mut self, id: u32) {
-        self.rows.at_mut(id).sync = Sync::Wanted;
+        self.set_sync(id, Sync::Wanted);
         self.move_to(id, Queue::Urgent);
         self.schedule(id, Mono(u64::MAX));
     }
@@ -430,15 +378,22 @@ impl Bans {
         }
     }
 
+    pub(super) fn set_sync(&mut self, id: u32, sync: Sync) {
+        let row = self.rows.at_mut(id);
+        let before = core::mem::replace(&mut row.sync, sync);
+        *self.tallies.count(row.ban.jail, before.standing()) -= 1;
+        *self.tallies.count(row.ban.jail, sync.standing()) += 1;
+    }
+
     fn refuse(&mut self, id: u32, sync: Sync, now: Mono) {
-        self.rows.at_mut(id).sync = sync;
+        self.set_sync(id, sync);
         if self.refused.is_empty() {
             self.retry_at = now.plus_seconds(RETRY_SECONDS);
         }
         self.move_to(id, Queue::Refused);
     }
 
-    fn requeue_refused(&mut self) {
+    pub(super) fn requeue_refused(&mut self) {
         while !self.refused.is_empty() {
             self.move_to(self.refused.first, Queue::Again);
         }
@@ -448,12 +403,13 @@ impl Bans {
         self.move_to(id, Queue::Nowhere);
         self.deadlines.remove(&mut self.rows, id);
         let row = self.rows.at(id);
-        self.leaving -= u32::from(row.is_leaving());
+        *self.tallies.count(row.ban.jail, row.sync.standing()) -= 1;
         self.index.remove(row.key(), |id| self.rows.at(id).key());
+        self.rows.at_mut(id).sync = Sync::Gone;
         self.rows.release(id);
     }
 
-    fn move_to(&mut self, id: u32, queue: Queue) {
+    pub(super) fn move_to(&mut self, id: u32, queue: Queue) {
         let from = self.rows.at(id).queue;
         if let Some((list, rows)) = self.list(from) {
             list.remove(rows, id);
@@ -472,11 +428,5 @@ impl Bans {
             Queue::Refused => &mut self.refused,
         };
         Some((list, &mut self.rows))
-    }
-}
-
-impl Row {
-    fn is_leaving(&self) -> bool {
-        matches!(self.sync, Sync::Unwanted | Sync::Leaving)
     }
 }

@@ -3,8 +3,8 @@
 //! An entry is one *attempt*. Asterisk reports an attempt in several lines (NOTICE, SECURITY, and copies of
 //! both in other files); they join the entry of their attempt and so count once (rule R3):
 //!
-//! * a *stream* is one file and one of Asterisk's two reports ([`Witness`]);
-//! * a line joins the oldest attempt of its id that its own stream has not yet reported at that [`Step`], if
+//! * a *stream* is one file and one of Asterisk's two reports ([`crate::filter::Witness`]);
+//! * a line joins the oldest attempt of its id that its own stream has not yet reported at that [`crate::filter::Step`], if
 //!   that attempt began within [`JOIN_SECONDS`] (sshd: [`JOIN_SECONDS_SSHD`]);
 //! * otherwise it begins a new attempt. So a sender who uses one Call-ID for many tries is counted for each.
 //!
@@ -14,9 +14,11 @@
 
 use core::net::IpAddr;
 
+use super::JailId;
 use super::index::{Index, Key, Seed};
+use super::reports::{Reports, Source};
 use super::slab::{Linked, Links, List, NONE, Slab};
-use crate::filter::{Attempt, Failure, Kind, Proof, Service, Step, Witness};
+use crate::filter::{Attempt, Failure, Kind, Proof, Service};
 use crate::time::Mono;
 
 /// How long after an attempt's first line another line may join it, in seconds. Channels of one Asterisk are
@@ -44,47 +46,6 @@ pub(crate) fn join_seconds(service: Service) -> u64 {
 
 /// How many of a source's latest attempts are looked at to find the one that a line belongs to.
 const JOIN_STEPS: usize = 256;
-
-/// Which file of a jail a line came from, for telling a repeated line from a copy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Source(pub u16);
-
-impl Source {
-    /// One bit for the stream. The seventeenth file shares a stream with the first: copies between
-    /// these two count twice.
-    pub(crate) fn stream(self, witness: Witness) -> u32 {
-        let file = u32::from(self.0 % 16);
-        1 << (file * 2 + u32::from(witness == Witness::Security))
-    }
-}
-
-/// Which streams have reported an attempt, and how far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Reports {
-    pub(super) opened: u32,
-    pub(super) opened_twice: u32,
-    pub(super) closed: u32,
-}
-
-impl Reports {
-    /// Notes a line, if the stream has not reported this step of the attempt yet.
-    pub(crate) fn join(&mut self, stream: u32, step: Step) -> bool {
-        let has = |mask: u32| mask & stream != 0;
-        let fits = match step {
-            Step::Opening => !has(self.closed) && !has(self.opened_twice),
-            Step::Closing => !has(self.closed),
-            Step::Whole => !has(self.closed) && !has(self.opened),
-        };
-        if fits {
-            match step {
-                Step::Opening if has(self.opened) => self.opened_twice |= stream,
-                Step::Opening => self.opened |= stream,
-                Step::Closing | Step::Whole => self.closed |= stream,
-            }
-        }
-        fits
-    }
-}
 
 /// One attempt.
 #[derive(Clone, Copy, Debug)]
@@ -168,6 +129,8 @@ pub struct Summary {
 pub(crate) struct Failures {
     pub(super) entries: Slab<Entry>,
     pub(super) accounts: Slab<Account>,
+    /// Accounts of each jail.
+    accounts_of: Vec<u32>,
     index: Index,
     /// Entries that are only claimed, without and with proof, from oldest to newest.
     claimed: List,
@@ -184,6 +147,7 @@ impl Failures {
         Failures {
             entries: Slab::new(ring),
             accounts: Slab::new(ring),
+            accounts_of: Vec::new(),
             index: Index::new(seed),
             claimed: List::EMPTY,
             unproven: List::EMPTY,
@@ -191,6 +155,11 @@ impl Failures {
             findtime_max: 0,
             serial: seed.0[0],
         }
+    }
+
+    /// Sources of a jail that have an attempt in the ring.
+    pub(crate) fn sources(&self, jail: JailId) -> u32 {
+        self.accounts_of.get(usize::from(jail.0)).copied().unwrap_or(0)
     }
 
     /// Attempts in the ring.
@@ -209,27 +178,28 @@ impl Failures {
         keep: u32,
     ) -> Noted {
         self.findtime_max = self.findtime_max.max(findtime);
-        self.forget_old(key, now, findtime);
+        let mut account = self.forget_old(key, now, findtime);
         let join = join_seconds(failure.kind.service);
-        let known = failure
-            .attempt
-            .and_then(|attempt| self.find_attempt(key, attempt, source, now, join));
-        if let Some(id) = known {
-            return self.raise(id, failure);
+        if let (Some(account), Some(attempt)) = (account, failure.attempt) {
+            if let Some(id) = self.find_attempt(account, attempt, source, now, join) {
+                return self.raise(id, failure);
+            }
         }
-        while let Some(id) = self
-            .account(key)
-            .filter(|&id| self.accounts.at(id).stored >= keep)
-        {
+        while let Some(id) = account.filter(|&id| self.accounts.at(id).stored >= keep) {
             match self.least_of(id, failure.proof) {
                 Some(least) => self.forget_entry(least),
                 None => return Noted::Claimed,
             }
+            account = self.account(key);
         }
-        if !self.make_room(failure.proof, now) {
-            return Noted::Dropped;
+        if self.entries.is_full() {
+            if !self.make_room(failure.proof, now) {
+                return Noted::Dropped;
+            }
+            // It may have been this source's last attempt that made room.
+            account = self.account(key);
         }
-        self.insert(key, source, failure, now)
+        self.insert(key, account, source, failure, now)
     }
 
     /// Takes a source's attempts out of the ring, and says what they came to.
@@ -256,6 +226,16 @@ impl Failures {
         summary
     }
 
+    /// Forgets a source's attempts up to this time.
+    pub(crate) fn forget_until(&mut self, key: Key, until: Mono) {
+        while let Some(id) = self.account(key) {
+            if self.entries.at(self.accounts.at(id).attempts.first).at > until {
+                return;
+            }
+            self.forget_oldest_of(key);
+        }
+    }
+
     /// Forgets a source.
     pub(crate) fn forget(&mut self, key: Key) {
         while self.account(key).is_some() {
@@ -267,12 +247,13 @@ impl Failures {
         self.index.find(key, |id| self.accounts.at(id).key)
     }
 
-    /// findtime: attempts older than it are no evidence any more.
-    fn forget_old(&mut self, key: Key, now: Mono, findtime: u64) {
-        while let Some(id) = self.account(key) {
+    /// findtime: attempts older than it are no evidence any more. Gives the source's account, if one is left.
+    fn forget_old(&mut self, key: Key, now: Mono, findtime: u64) -> Option<u32> {
+        loop {
+            let id = self.account(key)?;
             let oldest = self.entries.at(self.accounts.at(id).attempts.first);
             if now <= oldest.at.plus_seconds(findtime) {
-                return;
+                return Some(id);
             }
             self.forget_oldest_of(key);
         }
@@ -280,14 +261,14 @@ impl Failures {
 
     fn find_attempt(
         &mut self,
-        key: Key,
+        account: u32,
         attempt: Attempt,
         source: Source,
         now: Mono,
         within: u64,
     ) -> Option<u32> {
         let stream = source.stream(attempt.witness);
-        let mut id = self.accounts.at(self.account(key)?).attempts.last;
+        let mut id = self.accounts.at(account).attempts.last;
         let mut found = None;
         for _ in 0..JOIN_STEPS {
             let Some(entry) = (id != NONE).then(|| self.entries.at(id)) else {
@@ -296,8 +277,7 @@ impl Failures {
             if entry.at.plus_seconds(within) < now {
                 break;
             }
-            let mut reports = entry.reports;
-            if entry.attempt == attempt.id && reports.join(stream, attempt.step) {
+            if entry.attempt == attempt.id && entry.reports.takes(stream, attempt.step) {
                 found = Some(id);
             }
             id = entry.of_source.previous;
@@ -331,11 +311,8 @@ impl Failures {
         Noted::Counted(account.counted)
     }
 
-    /// Frees an entry if the ring is full: of the weakest evidence there is, but of none that is better than `proof`.
+    /// Frees an entry of the full ring: of the weakest evidence there is, but of none that is better than `proof`.
     fn make_room(&mut self, proof: Proof, now: Mono) -> bool {
-        if !self.entries.is_full() {
-            return true;
-        }
         let old = [self.proven.first, self.unproven.first];
         let oldest = if let Some(id) = old.into_iter().find(|&id| self.is_old(id, now)) {
             id
@@ -383,21 +360,46 @@ impl Failures {
         id != NONE && self.entries.at(id).at.plus_seconds(self.findtime_max) < now
     }
 
-    fn insert(&mut self, key: Key, source: Source, failure: &Failure, now: Mono) -> Noted {
+    /// When an attempt was seen: `now`, or the millisecond after the last one of the same id. What is kept of attempts
+    /// is told apart by id and time, and lines that are read together have the same `now`.
+    fn own_time(&self, account: u32, attempt: u64, now: Mono) -> Mono {
+        let mut id = self.accounts.at(account).attempts.last;
+        while id != NONE {
+            let entry = self.entries.at(id);
+            if entry.at < now {
+                break;
+            }
+            if entry.attempt == attempt {
+                return Mono(entry.at.0.saturating_add(1));
+            }
+            id = entry.of_source.previous;
+        }
+        now
+    }
+
+    fn insert(
+        &mut self,
+        key: Key,
+        account: Option<u32>,
+        source: Source,
+        failure: &Failure,
+        now: Mono,
+    ) -> Noted {
         let mut reports = Reports::default();
         match failure.attempt {
             Some(attempt) => _ = reports.join(source.stream(attempt.witness), attempt.step),
             // What does not say which attempt it belongs to is one of its own.
             None => reports.closed = u32::MAX,
         }
-        let Some(account) = self.account_for(key) else {
+        let Some(account) = account.or_else(|| self.open_account(key)) else {
             return Noted::Dropped;
         };
         self.serial = self.serial.wrapping_add(1);
+        let attempt = failure.attempt.map_or(self.serial, |attempt| attempt.id);
         let entry = Entry {
             source: account,
-            attempt: failure.attempt.map_or(self.serial, |attempt| attempt.id),
-            at: now,
+            attempt,
+            at: self.own_time(account, attempt, now),
             reports,
             kind: failure.kind,
             proof: failure.proof,
@@ -423,17 +425,26 @@ impl Failures {
 
     /// The account of a source; a new one if it has none. `None`: there is no room.
     pub(super) fn account_for(&mut self, key: Key) -> Option<u32> {
-        self.account(key).or_else(|| {
-            let account = Account {
-                key,
-                attempts: List::EMPTY,
-                stored: 0,
-                counted: 0,
-            };
-            let id = self.accounts.insert(account)?;
-            self.index.insert(key, id, |id| self.accounts.at(id).key);
-            Some(id)
-        })
+        self.account(key).or_else(|| self.open_account(key))
+    }
+
+    fn open_account(&mut self, key: Key) -> Option<u32> {
+        let account = Account {
+            key,
+            attempts: List::EMPTY,
+            stored: 0,
+            counted: 0,
+        };
+        let id = self.accounts.insert(account)?;
+        self.index.insert(key, id, |id| self.accounts.at(id).key);
+        let jail = usize::from(key.jail().0);
+        if self.accounts_of.len() <= jail {
+            self.accounts_of.resize(jail + 1, 0);
+        }
+        if let Some(count) = self.accounts_of.get_mut(jail) {
+            *count += 1;
+        }
+        Some(id)
     }
 
     fn forget_oldest_of(&mut self, key: Key) {
@@ -455,6 +466,9 @@ impl Failures {
             let key = account.key;
             self.index.remove(key, |id| self.accounts.at(id).key);
             self.accounts.release(entry.source);
+            if let Some(count) = self.accounts_of.get_mut(usize::from(key.jail().0)) {
+                *count -= 1;
+            }
         }
     }
 }
@@ -469,9 +483,8 @@ pub(crate) fn number(address: IpAddr) -> u128 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::JailId;
     use super::*;
-    use crate::filter::Class;
+    use crate::filter::{Class, Step, Witness};
 
     const NOTICE: Witness = Witness::Notice;
     const SECURITY: Witness = Witness::Security;

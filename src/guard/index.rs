@@ -34,6 +34,11 @@ impl Key {
         Some((IpNet::new(address, self.bits).ok()?, self.jail))
     }
 
+    /// The jail of a source.
+    pub(crate) fn jail(&self) -> JailId {
+        self.jail
+    }
+
     /// A key of another kind, which is a number and never equal to one of a source in a jail.
     pub(crate) const fn of_number(number: u128) -> Key {
         Key {
@@ -49,16 +54,20 @@ impl Key {
 pub struct Seed(pub [u64; 2]);
 
 impl Seed {
+    /// The `number`-th random number: nobody outside can tell it.
+    pub(crate) fn draw(self, number: u64) -> u64 {
+        u64::from(self.hash(Key::of_number(number.into())))
+    }
+
     fn hash(self, key: Key) -> u32 {
         let [first, second] = self.0;
         let low = key.source as u64 ^ first;
         let high =
             (key.source >> 64) as u64 ^ second ^ (u64::from(key.jail.0) << 48) ^ (u64::from(key.bits) << 40);
         // Folded multiplication: each bit of the 128-bit product depends on all bits of both factors.
-        let product = u128::from(low) * u128::from(high | 1);
+        let product = u128::from(low).wrapping_mul(u128::from(high | 1));
         let folded = (product as u64 ^ (product >> 64) as u64) ^ first.rotate_left(32);
-        let product = u128::from(folded) * 0x9e37_79b9_7f4a_7c15_u128;
-        (product >> 32) as u32
+        (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
     }
 }
 

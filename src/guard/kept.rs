@@ -3,8 +3,10 @@
 
 use ipnet::IpNet;
 
-use super::failures::{Entry, Failures, OF_AGE, OF_SOURCE, Reports};
+use super::bans::Entered;
+use super::failures::{Entry, Failures, OF_AGE, OF_SOURCE};
 use super::index::Key;
+use super::reports::Reports;
 use super::slab::{Links, NONE};
 use super::{Ban, Guard, JailId};
 use crate::filter::{Kind, Proof};
@@ -60,8 +62,9 @@ impl Failures {
         }
     }
 
-    /// Enters an attempt from elsewhere, or what is new of it if it is here. `false`: there is no room.
-    pub(super) fn restore(&mut self, kept: &Kept, findtime: u64) -> bool {
+    /// Enters an attempt from elsewhere, or what is new of it if it is here; whether it is on disk. `false`: there is
+    /// no room.
+    pub(super) fn restore(&mut self, kept: &Kept, findtime: u64, saved: bool) -> bool {
         self.findtime_max = self.findtime_max.max(findtime);
         let key = Key::new(kept.net, kept.jail);
         let [opened, opened_twice, closed] = kept.reports;
@@ -85,7 +88,7 @@ impl Failures {
             },
             kind: kept.kind,
             proof: kept.proof,
-            saved: true,
+            saved,
             of_source: Links::NOWHERE,
             of_age: Links::NOWHERE,
         };
@@ -122,6 +125,16 @@ impl Failures {
             id = entry.of_source.previous;
         }
         None
+    }
+
+    /// Moves what is from before this boot to another time.
+    fn shift(&mut self, moved: impl Fn(Mono) -> Mono) {
+        for id in 0..self.entries.ever_used() {
+            let entry = self.entries.at_mut(id);
+            if entry.at < Mono::BOOT {
+                entry.at = moved(entry.at);
+            }
+        }
     }
 
     /// A released entry is in no list of a source any more.
@@ -175,14 +188,17 @@ impl Guard {
         if !over
             && !self.overlaps_trusted(kept.net, policy)
             && self.net_as_configured(kept.net) == Some(kept.net)
+            // While a ban is in force nothing is noted: they brought it, and are told after it.
+            && self.bans.standing(kept.net, kept.jail).is_none()
         {
-            self.failures.restore(kept, findtime);
+            self.failures.restore(kept, findtime, true);
         }
     }
 
     /// Enters a ban of before the restart, or of a kernel that holds it, and forgets the failures that brought it.
+    /// It is the source's `bans`-th by this jail. If it is over, only that is remembered.
     /// `false`: it is nothing that this configuration bans, and whoever holds it shall let go of it.
-    pub fn restore_ban(&mut self, ban: Ban) -> bool {
+    pub fn restore_ban(&mut self, ban: Ban, bans: u32, now: Mono) -> bool {
         let Some(policy) = self.policies.get(usize::from(ban.jail.0)) else {
             return false;
         };
@@ -193,8 +209,92 @@ impl Guard {
         let Some(net) = self.net_as_configured(ban.net) else {
             return false;
         };
-        self.failures.forget(Key::new(net, ban.jail));
-        self.bans.extend(Ban { net, ..ban })
+        let key = Key::new(net, ban.jail);
+        let known = self.history.bans(key, now);
+        self.history.note(key, bans.max(known).max(1), ban.until);
+        if ban.until.is_some_and(|until| until <= now) {
+            return true;
+        }
+        self.failures.forget(key);
+        // The later one counts, even if it ends sooner: somebody has changed the end by hand.
+        let newer = self
+            .bans
+            .standing(net, ban.jail)
+            .is_some_and(|(known, _)| known.since > ban.since);
+        newer || !matches!(self.bans.enter(Ban { net, ..ban }), Entered::Full)
+    }
+
+    /// Takes over the attempts of another guard; `jail` says what became of its jails.
+    pub(super) fn inherit_failures(&mut self, old: &Failures, jail: impl Fn(JailId) -> Option<JailId>) {
+        let mut from = 0;
+        while let Some((next, kept)) = old.kept(from) {
+            from = next;
+            let Some(jail) = jail(kept.jail) else { continue };
+            if self.net_as_configured(kept.net) == Some(kept.net) {
+                let findtime = self.findtime(jail);
+                // What of it is on disk may be of a jail that is gone.
+                self.failures.restore(&Kept { jail, ..kept }, findtime, false);
+            }
+        }
+    }
+
+    /// Enters bans of before the restart that are over: they count for the time of the next one. Failures of before
+    /// the last one's end count no more.
+    pub fn restore_past(&mut self, net: IpNet, jail: JailId, bans: u32, until: Mono) {
+        self.failures.forget_until(Key::new(net, jail), until);
+        self.history.note(Key::new(net, jail), bans, Some(until));
+    }
+
+    /// Ends a ban of before the restart that was lifted by hand at this time, and forgives what came before. What came
+    /// later may be known already, from another file.
+    pub fn restore_unban(&mut self, net: IpNet, jail: JailId, at: Mono) {
+        let key = Key::new(net, jail);
+        self.failures.forget_until(key, at);
+        if self
+            .bans
+            .standing(net, jail)
+            .is_some_and(|(ban, _)| ban.since > at)
+        {
+            return;
+        }
+        self.history.forgive(key);
+        let ban = Ban {
+            net,
+            jail,
+            since: Mono(0),
+            until: None,
+            proof: Proof::Blind,
+            by_hand: false,
+        };
+        // The kernel may have it, whether or not the file told of it.
+        if self.bans.lift(net, jail).is_none() && self.net_as_configured(net) == Some(net) {
+            self.bans.expel(ban);
+        }
+    }
+
+    /// The wall clock is right by now: everything from before this boot is so many milliseconds older than was
+    /// thought, or younger.
+    pub fn older_by(&mut self, millis: i64) {
+        let earlier = |at: Mono| Mono(at.0.saturating_add_signed(millis.saturating_neg()));
+        self.failures.shift(earlier);
+        let mut from = 0;
+        while let Some((next, ban)) = self.bans.from(from) {
+            from = next;
+            let ban = *ban;
+            if let (Mono(0), Some(until)) = (ban.since, ban.until) {
+                let until = Some(earlier(until));
+                self.bans.enter(Ban { until, ..ban });
+            }
+        }
+    }
+
+    /// The next source with bans that are over, or that are in force, from number `from` on: who, how many, and until
+    /// when the last one is.
+    #[must_use]
+    pub fn past_from(&self, from: u32) -> Option<(u32, (IpNet, JailId, u32, Mono))> {
+        let (next, (key, bans, until)) = self.history.from(from)?;
+        let (net, jail) = key.source()?;
+        Some((next, (net, jail, bans, until)))
     }
 
     /// The next ban in the table, from number `from` on, and the number to go on with.
@@ -206,8 +306,7 @@ impl Guard {
 
 #[cfg(test)]
 mod tests {
-    use super::super::failures::Source;
-    use super::super::{Outcome, Policy, Seed, Settings, Trust};
+    use super::super::{Outcome, Policy, Seed, Settings, Source, Trust};
     use super::*;
     use crate::filter::{Attempt, Class, Failure, Service, Step, Witness};
 
@@ -218,12 +317,15 @@ mod tests {
             maxretry: 3,
             findtime: FINDTIME,
             bantime: Some(600),
+            escalation: None,
+            recidive: false,
             trust: Trust::new(["192.0.2.99/32".parse().unwrap()]),
         };
         let settings = Settings {
             ring: 64,
             maxbans: 16,
             ipv6prefix: 64,
+            purge_age: None,
             own: Trust::new([]),
             seed: Seed([1, 2]),
         };
@@ -325,8 +427,9 @@ mod tests {
             since: Mono(0),
             until: None,
             proof: Proof::Blind,
+            by_hand: false,
         };
-        assert!(guard.restore_ban(ban));
+        assert!(guard.restore_ban(ban, 1, Mono(20_000)));
         assert_eq!((guard.failures_kept(), guard.ban_count()), (0, 1));
         assert!(guard.poll_effect(Mono(20_000)).is_some());
         assert_eq!(
@@ -338,6 +441,9 @@ mod tests {
             net: "192.0.2.99/32".parse().unwrap(),
             ..ban
         };
-        assert!(!guard.restore_ban(trusted), "ignoreip may have changed");
+        assert!(
+            !guard.restore_ban(trusted, 1, Mono(0)),
+            "ignoreip may have changed"
+        );
     }
 }

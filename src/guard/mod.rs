@@ -12,28 +12,40 @@
 )]
 
 mod bans;
+mod by_hand;
 mod deadlines;
+mod doubt;
 mod effect;
+mod escalation;
 mod failures;
+mod history;
 mod index;
 mod kept;
+mod reports;
+mod row;
 mod slab;
+mod tally;
 mod trust;
 
 use core::net::IpAddr;
 
 use ipnet::IpNet;
 
-pub use bans::Ban;
+pub use by_hand::NotBanned;
 pub use effect::{Change, Effect, JailId, Slot};
-pub use failures::{Source, Summary};
+pub use escalation::Escalation;
+pub use failures::Summary;
 pub use index::Seed;
 pub use kept::Kept;
+pub use reports::Source;
+pub use row::Ban;
+pub use tally::Tally;
 pub use trust::Trust;
 
 // What else keeps attempts and sources by the same rules: the replay of a log.
-pub(crate) use failures::{Reports, join_seconds, number};
+pub(crate) use failures::{join_seconds, number};
 pub(crate) use index::{Index, Key};
+pub(crate) use reports::Reports;
 pub(crate) use slab::{Linked, Links, List, NONE, Slab};
 
 use crate::addr;
@@ -41,6 +53,7 @@ use crate::filter::Failure;
 use crate::time::Mono;
 use bans::{Bans, Entered};
 use failures::{Failures, Noted};
+use history::History;
 
 /// Rows of the failure ring that one source may fill, beyond twice its jail's `maxretry`: claimed attempts
 /// wait there for the NOTICE that they support.
@@ -55,6 +68,10 @@ pub struct Policy {
     pub findtime: u64,
     /// How long a ban lasts, in seconds; `None` is for ever.
     pub bantime: Option<u64>,
+    /// `bantime.increment`: how the time grows.
+    pub escalation: Option<Escalation>,
+    /// It counts bans by other jails, not failures: fail2ban's `recidive`.
+    pub recidive: bool,
     /// `ignoreip`.
     pub trust: Trust,
 }
@@ -68,6 +85,8 @@ pub struct Settings {
     pub maxbans: u32,
     /// IPv6 sources are counted and banned by networks of this length.
     pub ipv6prefix: u8,
+    /// `dbpurgeage`: for how long an ended ban is one of those before, in seconds; `None` is for ever.
+    pub purge_age: Option<u64>,
     /// The box's own addresses, gateways and resolvers.
     pub own: Trust,
     /// Random, so that nobody outside can choose addresses that collide in our tables.
@@ -123,7 +142,12 @@ pub struct Stats {
     pub displaced: u64,
     /// Bans not made because the table was full.
     pub table_full: u64,
+    /// Lines that somebody may have forged.
+    pub suspicious: u64,
 }
+
+/// The table is full of bans that a new one may not displace.
+struct Full;
 
 /// All failures and bans.
 pub struct Guard {
@@ -131,7 +155,13 @@ pub struct Guard {
     settings: Settings,
     failures: Failures,
     bans: Bans,
-    stats: Stats,
+    /// A banned source that was heard of although it should be cut off.
+    doubt: Option<(JailId, IpNet)>,
+    history: History,
+    /// How many bans were given a random part of their time.
+    drawn: u64,
+    /// Of each jail.
+    stats: Vec<Stats>,
 }
 
 impl Guard {
@@ -141,9 +171,16 @@ impl Guard {
         Guard {
             failures: Failures::new(settings.ring, settings.seed),
             bans: Bans::new(settings.maxbans, settings.seed),
+            history: History::new(
+                policies.iter().any(|policy| policy.escalation.is_some()),
+                settings.purge_age,
+                settings.seed,
+            ),
+            drawn: 0,
+            stats: vec![Stats::default(); policies.len()],
             policies,
             settings,
-            stats: Stats::default(),
+            doubt: None,
         }
     }
 
@@ -154,11 +191,12 @@ impl Guard {
         };
         let net = self.source_net(failure.addr, policy);
         if self.is_trusted(failure.addr, policy) {
-            self.stats.trusted += 1;
+            self.count(jail, |stats| &mut stats.trusted);
             return Outcome::Trusted;
         }
         if self.bans.find(net, jail, now).is_some() {
-            self.stats.while_banned += 1;
+            self.count(jail, |stats| &mut stats.while_banned);
+            self.heard_of_banned(net, jail, now);
             return Outcome::Banned;
         }
         let key = Key::new(net, jail);
@@ -170,16 +208,16 @@ impl Guard {
             Noted::Joined => Outcome::Joined,
             Noted::Claimed => Outcome::Claimed,
             Noted::Dropped => {
-                self.stats.dropped += 1;
+                self.count(jail, |stats| &mut stats.dropped);
                 Outcome::Dropped
             }
             Noted::Counted(count) => {
-                self.stats.failures += 1;
-                if count < policy.maxretry {
+                let maxretry = policy.maxretry;
+                self.count(jail, |stats| &mut stats.failures);
+                if count < maxretry {
                     return Outcome::Counted(count);
                 }
-                let until = policy.bantime.map(|bantime| now.plus_seconds(bantime));
-                self.convict(key, net, jail, until, now)
+                self.convict(key, net, jail, now)
             }
         }
     }
@@ -211,11 +249,6 @@ impl Guard {
             .map_or(0, |policy| policy.findtime)
     }
 
-    /// Ends a ban before its time. `None` if there is none.
-    pub fn unban(&mut self, net: IpNet, jail: JailId) -> Option<Ban> {
-        self.bans.lift(net, jail)
-    }
-
     /// The next ban whose time is over. Called until it returns `None`.
     pub fn expire(&mut self, now: Mono) -> Option<Ban> {
         self.bans.expire(now)
@@ -236,11 +269,6 @@ impl Guard {
     /// The kernel's answer to an effect: whether it took it. What it did not take is asked for again.
     pub fn acked(&mut self, slot: Slot, taken: bool, now: Mono) {
         self.bans.acked(slot, taken, now);
-    }
-
-    /// Somebody emptied the kernel: every ban is wanted again.
-    pub fn kernel_lost_all(&mut self) {
-        self.bans.kernel_lost_all();
     }
 
     /// The longest time the kernel can hold a ban, in milliseconds; longer bans are sent again in time.
@@ -277,22 +305,33 @@ impl Guard {
         self.failures.len()
     }
 
-    /// Counters since the start.
+    /// Counters since the start, of all jails.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.stats
+        self.stats.iter().fold(Stats::default(), |sum, more| Stats {
+            failures: sum.failures + more.failures,
+            trusted: sum.trusted + more.trusted,
+            while_banned: sum.while_banned + more.while_banned,
+            bans: sum.bans + more.bans,
+            dropped: sum.dropped + more.dropped,
+            displaced: sum.displaced + more.displaced,
+            table_full: sum.table_full + more.table_full,
+            suspicious: sum.suspicious + more.suspicious,
+        })
     }
 
     /// Takes over the bans of a guard with another configuration; `jail` says what became of a jail
     /// (`None`: it is gone, and its bans with it). Bans of who is trusted by now are lifted, and what the kernel
     /// has not let go yet is asked for again. A banned IPv6 network becomes the one of the new `ipv6prefix` that
-    /// holds it. Failures are taken over if the jails are the same. Returns how many bans ended.
+    /// holds it. Failures go on, too, as long as they are counted by the same networks. Returns how many bans ended.
     pub fn inherit(&mut self, old: &mut Guard, jail: impl Fn(JailId) -> Option<JailId>) -> u32 {
         let same = |number: usize| jail(JailId(number as u16)) == Some(JailId(number as u16));
         let keyed_alike =
             (old.settings.ring, old.settings.ipv6prefix) == (self.settings.ring, self.settings.ipv6prefix);
         if keyed_alike && self.policies.len() == old.policies.len() && (0..self.policies.len()).all(same) {
             core::mem::swap(&mut self.failures, &mut old.failures);
+        } else {
+            self.inherit_failures(&old.failures, &jail);
         }
         for ban in old.bans.leaving() {
             if let Some(jail) = jail(ban.jail) {
@@ -310,12 +349,18 @@ impl Guard {
                 self.expel(Ban { jail, ..*ban });
             }
         }
-        self.stats = old.stats;
+        for (number, stats) in (0..).zip(&old.stats) {
+            let new = jail(JailId(number)).and_then(|jail| self.stats.get_mut(usize::from(jail.0)));
+            if let Some(new) = new {
+                *new = *stats;
+            }
+        }
+        self.history.inherit(&old.history, jail);
         old.bans.len().saturating_sub(self.bans.len())
     }
 
     /// Has the kernel let go of a ban. With another `ipv6prefix` its sets were made anew, and have no such element.
-    fn expel(&mut self, ban: Ban) {
+    pub(crate) fn expel(&mut self, ban: Ban) {
         if self.net_as_configured(ban.net) == Some(ban.net) {
             self.bans.expel(ban);
         }
@@ -333,34 +378,55 @@ impl Guard {
         }
     }
 
-    fn convict(&mut self, key: Key, net: IpNet, jail: JailId, until: Option<Mono>, now: Mono) -> Outcome {
+    fn count(&mut self, jail: JailId, counter: impl Fn(&mut Stats) -> &mut u64) {
+        if let Some(stats) = self.stats.get_mut(usize::from(jail.0)) {
+            *counter(stats) += 1;
+        }
+    }
+
+    fn convict(&mut self, key: Key, net: IpNet, jail: JailId, now: Mono) -> Outcome {
         let Some(why) = self.failures.take(key) else {
             return Outcome::Dropped;
         };
+        let until = self
+            .lasting(net, jail, now)
+            .map(|bantime| now.plus_seconds(bantime));
         let ban = Ban {
             net,
             jail,
             since: now,
             until,
             proof: why.proof,
+            by_hand: false,
         };
+        match self.enter(ban) {
+            Ok(displaced) => Outcome::Ban(Verdict { ban, why, displaced }),
+            Err(Full) => Outcome::TableFull(Verdict {
+                ban,
+                why,
+                displaced: None,
+            }),
+        }
+    }
+
+    /// Enters a new ban, and counts what came of it. Returns the ban that made room for it.
+    fn enter(&mut self, ban: Ban) -> Result<Option<Ban>, Full> {
         let displaced = match self.bans.enter(ban) {
             Entered::New => None,
             Entered::Displaced(other) => {
-                self.stats.displaced += 1;
+                self.count(ban.jail, |stats| &mut stats.displaced);
                 Some(other)
             }
             Entered::Full => {
-                self.stats.table_full += 1;
-                return Outcome::TableFull(Verdict {
-                    ban,
-                    why,
-                    displaced: None,
-                });
+                self.count(ban.jail, |stats| &mut stats.table_full);
+                return Err(Full);
             }
         };
-        self.stats.bans += 1;
-        Outcome::Ban(Verdict { ban, why, displaced })
+        self.count(ban.jail, |stats| &mut stats.bans);
+        let key = Key::new(ban.net, ban.jail);
+        let bans = self.history.bans(key, ban.since).saturating_add(1);
+        self.history.note(key, bans, ban.until);
+        Ok(displaced)
     }
 
     /// Rule R2.

@@ -1,10 +1,11 @@
 //! Who is never banned.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 
 use super::failures::number;
+use crate::addr;
 
 /// A set of addresses, as sorted ranges that do not touch; looked up in logarithmic time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,6 +44,14 @@ impl Trust {
         }
         let (first, last) = range(net);
         self.overlaps_range(first, last)
+    }
+
+    /// The ranges of these addresses, each with its first and its last one, in order.
+    pub fn ranges(&self) -> impl Iterator<Item = (IpAddr, IpAddr)> {
+        let address = |number: u128| addr::unmap(IpAddr::from(Ipv6Addr::from(number)));
+        self.ranges
+            .iter()
+            .map(move |&(first, last)| (address(first), address(last)))
     }
 
     fn overlaps_range(&self, first: u128, last: u128) -> bool {

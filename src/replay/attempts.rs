@@ -57,6 +57,8 @@ struct State {
 struct Chain {
     key: Key,
     runs: List,
+    /// Streams that have closed every one of them, as far as is known without a look: none of their lines joins.
+    closed: u32,
     /// No line can join any of them after this.
     until: Mono,
     of_age: Links,
@@ -120,23 +122,32 @@ impl Attempts {
             };
             self.append(chain, state);
         }
-        self.chains.at_mut(chain).until = now.plus_seconds(within);
-        self.by_age.remove::<ONLY, Chain>(&mut self.chains, chain);
-        self.by_age.push::<ONLY, Chain>(&mut self.chains, chain);
+        let until = now.plus_seconds(within);
+        let last = core::mem::replace(&mut self.chains.at_mut(chain).until, until);
+        // Stamps are of whole seconds; what was written in the same one is as old.
+        if last != until {
+            self.by_age.remove::<ONLY, Chain>(&mut self.chains, chain);
+            self.by_age.push::<ONLY, Chain>(&mut self.chains, chain);
+        }
         joined.unwrap_or(fresh)
     }
 
     /// Joins the oldest attempt that the line's stream has not yet reported.
     fn join(&mut self, chain: u32, source: Source, attempt: Attempt, counts: bool) -> Option<Line> {
         let stream = source.stream(attempt.witness);
-        let mut id = self.chains.at(chain).runs.first;
+        let of = self.chains.at(chain);
+        if of.closed & stream != 0 {
+            return None;
+        }
+        let mut id = of.runs.first;
         while id != NONE {
-            let run = *self.runs.at(id);
-            let mut state = run.state;
-            if state.reports.join(stream, attempt.step) {
+            let run = self.runs.at(id);
+            if run.state.reports.takes(stream, attempt.step) {
+                let (before, mut state) = (run.state.counts, run.state);
+                state.reports.join(stream, attempt.step);
                 state.counts |= counts;
                 self.change_oldest(chain, id, state);
-                return Some(match (run.state.counts, counts) {
+                return Some(match (before, counts) {
                     (true, _) => Line::Repeats,
                     (false, true) => Line::Counts,
                     (false, false) => Line::Claims,
@@ -172,6 +183,7 @@ impl Attempts {
     }
 
     fn append(&mut self, chain: u32, state: State) {
+        self.chains.at_mut(chain).closed &= state.reports.closed();
         let last = self.chains.at(chain).runs.last;
         if last != NONE && self.runs.at(last).state == state {
             self.runs.at_mut(last).number += 1;
@@ -193,6 +205,7 @@ impl Attempts {
         let chain = self.chains.insert(Chain {
             key,
             runs: List::EMPTY,
+            closed: u32::MAX,
             until: Mono(0),
             of_age: Links::NOWHERE,
         })?;
@@ -208,6 +221,9 @@ impl Attempts {
             let first = runs.first;
             runs.remove::<ONLY, Run>(&mut self.runs, first);
             self.runs.release(first);
+        }
+        if runs.is_empty() {
+            self.chains.at_mut(chain).closed = u32::MAX;
         }
     }
 
@@ -266,12 +282,15 @@ mod tests {
             maxretry: u32::MAX,
             findtime: 1000,
             bantime: None,
+            escalation: None,
+            recidive: false,
             trust: Trust::default(),
         };
         let settings = Settings {
             ring: 65_536,
             maxbans: 1,
             ipv6prefix: 64,
+            purge_age: None,
             own: Trust::default(),
             seed: Seed([1, 2]),
         };

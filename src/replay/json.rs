@@ -9,6 +9,7 @@
 use std::io::Write as _;
 
 use super::{Banned, HostOrNet, Place};
+use crate::escape::Quoted;
 use crate::filter::Failure;
 use crate::time::Wall;
 
@@ -115,26 +116,8 @@ impl Objects {
         }
     }
 
-    /// A string, quoted. JSON text is Unicode: what is not UTF-8 becomes U+FFFD. Control characters, those of
-    /// Latin-1 too, are escaped, so that no terminal obeys them.
     fn string(&mut self, text: &[u8]) {
-        self.raw("\"");
-        for chunk in text.utf8_chunks() {
-            for character in chunk.valid().chars() {
-                match character {
-                    '"' => self.raw("\\\""),
-                    '\\' => self.raw("\\\\"),
-                    _ if character.is_control() => {
-                        self.shown("", &format_args!("\\u{:04x}", u32::from(character)));
-                    }
-                    _ => self.raw(character.encode_utf8(&mut [0; 4])),
-                }
-            }
-            if !chunk.invalid().is_empty() {
-                self.raw("\u{fffd}");
-            }
-        }
-        self.raw("\"");
+        self.shown("", &Quoted(text));
     }
 }
 

@@ -60,6 +60,14 @@ impl<R: Read> Merge<R> {
                 self.advance(number, tick)?;
             }
         }
+        // One log needs no comparison.
+        if let [head] = self.heads.as_mut_slice() {
+            let waits = matches!(head, Head::Waiting(_));
+            if waits {
+                *head = Head::Unread;
+            }
+            return Ok(waits.then_some(0));
+        }
         let times = self
             .heads
             .iter()

@@ -25,12 +25,10 @@ mod sources;
 mod tally;
 mod timeline;
 
-use core::fmt;
 use core::net::IpAddr;
 use std::io::{self, Read};
 
-use ipnet::IpNet;
-
+pub use crate::addr::HostOrNet;
 pub use merge::Progress;
 pub use report::{Bytes, Count, Report, reason};
 pub use scan::Seen;
@@ -103,21 +101,6 @@ pub struct Banned<'a> {
     pub time: Option<Wall>,
     /// Until when; `None` is for ever, or as unknown as `time`.
     pub until: Option<Wall>,
-}
-
-/// An address, or a network if it is more than one address.
-#[derive(Clone, Copy, Debug)]
-pub struct HostOrNet(pub IpNet);
-
-impl fmt::Display for HostOrNet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let HostOrNet(net) = self;
-        if net.prefix_len() == net.max_prefix_len() {
-            net.addr().fmt(f)
-        } else {
-            net.fmt(f)
-        }
-    }
 }
 
 /// Where a line stands.
@@ -273,29 +256,58 @@ impl Judge {
                 duplicate: line == Line::Repeats,
             };
             each(place, event)?;
-            if let Some(verdict) = self.judge(jail, source, &failure, now) {
-                let banned = Banned {
-                    jail: name,
-                    verdict,
-                    time: self.timeline.wall(now).and(time),
-                    until: verdict.ban.until.and_then(|until| self.timeline.wall(until)),
-                };
-                self.tally.banned(jail, &banned);
-                each(place, Event::Ban(&banned))?;
+            let Some(verdict) = self.judge(jail, source, &failure, now) else {
+                continue;
+            };
+            self.banned(rules, (jail, verdict), (now, time), &mut |event| {
+                each(place, event)
+            })?;
+            // Jails that count bans.
+            for number in 0..rules.jails.len() {
+                let counts = JailId(number as u16);
+                let outcome = self.guard.observe_ban(counts, &verdict.ban, &verdict.why, now);
+                if let Some(verdict) = outcome.and_then(|outcome| self.settle(&outcome, now)) {
+                    self.banned(rules, (counts, verdict), (now, time), &mut |event| {
+                        each(place, event)
+                    })?;
+                }
             }
         }
         Ok(())
+    }
+
+    fn banned<E>(
+        &mut self,
+        rules: &Rules,
+        (jail, verdict): (JailId, Verdict),
+        (now, time): (Mono, Option<Wall>),
+        each: &mut dyn FnMut(Event<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let banned = Banned {
+            jail: rules.jails.get(usize::from(jail.0)).map_or("", |(name, _)| name),
+            verdict,
+            time: self.timeline.wall(now).and(time),
+            until: verdict.ban.until.and_then(|until| self.timeline.wall(until)),
+        };
+        self.tally.banned(jail, &banned);
+        each(Event::Ban(&banned))
     }
 
     /// Asks the guard. There is no kernel; what it shall hold, it holds at once.
     fn judge(&mut self, jail: JailId, source: Source, failure: &Failure, now: Mono) -> Option<Verdict> {
         while self.guard.expire(now).is_some() {}
         let outcome = self.guard.observe(jail, source, failure, now);
-        while let Some(effect) = self.guard.poll_effect(now) {
-            self.guard.acked(effect.slot, true, now);
+        self.settle(&outcome, now)
+    }
+
+    fn settle(&mut self, outcome: &Outcome, now: Mono) -> Option<Verdict> {
+        if self.guard.has_effects() {
+            while let Some(effect) = self.guard.poll_effect(now) {
+                self.guard.acked(effect.slot, true, now);
+            }
         }
         match outcome {
-            Outcome::Ban(verdict) => Some(verdict),
+            Outcome::Ban(verdict) => Some(*verdict),
             Outcome::Trusted
             | Outcome::Joined
             | Outcome::Claimed

@@ -141,43 +141,27 @@ impl<R: Read> Log<R> {
         self.found.clear();
         let block = self.buffer.get(self.start..self.end).unwrap_or_default();
         let mut lines = Lines::continuing(block, core::mem::take(&mut self.inside_long));
-        let mut count = 0;
-        loop {
-            let start = lines.consumed();
-            let Some(cut) = lines.next() else {
-                break;
-            };
-            count += 1;
-            let Cut::Line(line) = cut else {
-                self.seen.long += 1;
-                continue;
-            };
-            for (number, view) in self.views.iter_mut().enumerate() {
-                let reading = view.lens.read(line, &mut view.trail, &self.context);
-                if !matches!(reading, Reading::Nothing) {
-                    self.found.push(Found {
-                        view: number,
-                        reading,
-                    });
-                }
+        let line = match self.views.as_mut_slice() {
+            [view] if !self.missed => {
+                let next = view.lens.next(&mut lines, &mut view.trail, &self.context);
+                next.map(|(line, reading)| {
+                    self.found.push(Found { view: 0, reading });
+                    line
+                })
             }
-            if self.found.is_empty() {
-                if !self.missed || !looks_like_a_failure(line) {
-                    continue;
-                }
-                let reading = Reading::Nothing;
-                self.found.push(Found { view: 0, reading });
-            }
-            let start = self.start + start;
-            self.line = (start, start + line.len());
-            self.start += lines.consumed();
-            self.seen.lines += count;
-            self.date_found();
-            return true;
-        }
-        self.start = self.end;
-        self.seen.lines += count;
-        false
+            views => next_of_any(&mut lines, views, &self.context, self.missed, &mut self.found),
+        };
+        self.seen.lines += lines.count_given();
+        self.seen.long += lines.long_given();
+        let Some(line) = line else {
+            self.start = self.end;
+            return false;
+        };
+        let begin = self.start + lines.begin();
+        self.line = (begin, begin + line.len());
+        self.start += lines.consumed();
+        self.date_found();
+        true
     }
 
     /// Reads the next block. `false`: there is none.
@@ -220,6 +204,38 @@ impl<R: Read> Log<R> {
         self.stamp = stamp.or(self.stamp);
         self.seen.date(stamp);
     }
+}
+
+/// The next of `lines` of which any view says something, or which looks like it (`missed`).
+fn next_of_any<'a>(
+    lines: &mut Lines<'a>,
+    views: &mut [View],
+    context: &Context,
+    missed: bool,
+    found: &mut Vec<Found>,
+) -> Option<&'a [u8]> {
+    for cut in lines {
+        let Cut::Line(line) = cut else {
+            continue;
+        };
+        for (number, view) in views.iter_mut().enumerate() {
+            let reading = view.lens.read(line, &mut view.trail, context);
+            if !matches!(reading, Reading::Nothing) {
+                found.push(Found {
+                    view: number,
+                    reading,
+                });
+            }
+        }
+        if found.is_empty() && missed && looks_like_a_failure(line) {
+            let reading = Reading::Nothing;
+            found.push(Found { view: 0, reading });
+        }
+        if !found.is_empty() {
+            return Some(line);
+        }
+    }
+    None
 }
 
 impl Seen {

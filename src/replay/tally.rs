@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::Banned;
 use super::attempts::Line;
 use super::sources::Sources;
-use crate::filter::{Failure, Kind, Proof, Suspicion};
+use crate::filter::{Class, Failure, Kind, Proof, Service, Suspicion};
 use crate::guard::{JailId, Seed};
 use crate::limits::{JAILS_MAX, REPLAY_BANS_SHOWN};
 use crate::time::Wall;
@@ -21,6 +21,8 @@ pub(super) struct Tally {
     /// Lines of attempts that were counted before.
     pub(super) duplicates: u64,
     pub(super) by_kind: Vec<OfKind>,
+    /// Where in `by_kind` a service, class and proof stand, plus one.
+    places: [u8; SERVICES * CLASSES * PROOFS],
     pub(super) sources: Sources,
     /// Suspicious lines, by [`Suspicion`].
     pub(super) suspicious: [(Suspicion, u64); 4],
@@ -58,6 +60,7 @@ impl Tally {
             attempts: 0,
             duplicates: 0,
             by_kind: Vec::new(),
+            places: [0; SERVICES * CLASSES * PROOFS],
             sources: Sources::new(seed),
             suspicious: [
                 (Suspicion::Torn, 0),
@@ -77,21 +80,26 @@ impl Tally {
         self.duplicates += u64::from(line == Line::Repeats);
         let addr: IpAddr = failure.addr;
         self.sources.note(addr, counts, failure.proof, time);
-        let (kind, proof) = (failure.kind, failure.proof);
-        let is_this = |of: &&mut OfKind| of.kind == kind && of.proof == proof;
-        match self.by_kind.iter_mut().find(is_this) {
-            Some(of) => {
-                of.lines += 1;
-                of.attempts += u64::from(counts);
-            }
-            // Services, classes and proofs are few: at most 160 rows.
-            None => self.by_kind.push(OfKind {
+        if let Some(of) = self.of_kind(failure.kind, failure.proof) {
+            of.lines += 1;
+            of.attempts += u64::from(counts);
+        }
+    }
+
+    /// The row of a kind and proof, in the order in which they were first seen.
+    fn of_kind(&mut self, kind: Kind, proof: Proof) -> Option<&mut OfKind> {
+        let kinds = kind.service as usize * CLASSES + kind.class as usize;
+        let place = self.places.get_mut(kinds * PROOFS + proof as usize)?;
+        if *place == 0 {
+            self.by_kind.push(OfKind {
                 kind,
                 proof,
-                lines: 1,
-                attempts: u64::from(counts),
-            }),
+                lines: 0,
+                attempts: 0,
+            });
+            *place = self.by_kind.len() as u8;
         }
+        self.by_kind.get_mut(usize::from(*place) - 1)
     }
 
     pub(super) fn suspicious(&mut self, suspicion: Suspicion) {
@@ -118,3 +126,9 @@ impl Tally {
         }
     }
 }
+
+/// How many there are of each: 160 rows at most.
+const SERVICES: usize = Service::Custom as usize + 1;
+const CLASSES: usize = Class::Proto as usize + 1;
+const PROOFS: usize = Proof::Transport as usize + 1;
+const _: () = assert!(SERVICES * CLASSES * PROOFS <= u8::MAX as usize);

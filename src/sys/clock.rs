@@ -5,6 +5,7 @@ use std::{env, fs, io};
 
 use nix::time::{ClockId, clock_gettime};
 
+use crate::store::BootId;
 use crate::time::{Mono, Wall};
 use crate::zone::Zone;
 
@@ -24,6 +25,16 @@ pub fn boottime() -> io::Result<Mono> {
 pub fn utc() -> io::Result<Wall> {
     let now = clock_gettime(ClockId::CLOCK_REALTIME)?;
     Ok(Wall(i64::from(now.tv_sec())))
+}
+
+/// Which boot of the machine this is.
+pub fn boot_id() -> io::Result<BootId> {
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    let digits = text.trim().replace('-', "");
+    let number = u128::from_str_radix(&digits, 16);
+    number
+        .map(BootId)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 /// Random numbers of the kernel's, as the standard library gets them for its hash tables.

@@ -8,6 +8,11 @@ use std::path::Path;
 
 use crate::tail::Inode;
 
+/// Flags of open(2) for a directory, and no link to one.
+pub const DIRECTORY_ITSELF: i32 = libc::O_DIRECTORY | libc::O_NOFOLLOW;
+/// Flags of open(2) for a file and no link to one, without hanging if it is no file.
+pub const FILE_ITSELF: i32 = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_NOFOLLOW;
+
 /// What a name in a directory stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -66,7 +71,7 @@ impl LogFile {
     pub fn open(path: &Path) -> io::Result<LogFile> {
         let file = OpenOptions::new()
             .read(true)
-            .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_NOFOLLOW)
+            .custom_flags(FILE_ITSELF)
             .open(path)?;
         match kind_of(&file.metadata()?) {
             Kind::Regular(inode) => Ok(LogFile { file, inode }),

@@ -1,15 +1,23 @@
 //! The system, one file a kind of descriptor. The only folder that names `nix` or `libc`.
 
+pub mod caps;
 pub mod clock;
+pub mod clock_set;
+pub mod disk;
 mod fault;
 pub mod file;
+pub mod instance;
 mod kernel;
+pub mod landlock;
 pub mod log;
+pub mod memory;
 pub mod netlink;
 pub mod own;
 pub mod poll;
+pub mod seccomp;
 pub mod signals;
 pub mod uapi;
+pub mod unix;
 pub mod watch;
 pub mod xtables;
 

@@ -8,10 +8,14 @@ pub const NLM_F_REQUEST: u16 = libc::NLM_F_REQUEST as u16;
 pub const NLM_F_ACK: u16 = libc::NLM_F_ACK as u16;
 /// Make it if it is not there.
 pub const NLM_F_CREATE: u16 = libc::NLM_F_CREATE as u16;
+/// It is an error if it is there.
+pub const NLM_F_EXCL: u16 = libc::NLM_F_EXCL as u16;
 /// Put the rule behind the others.
 pub const NLM_F_APPEND: u16 = libc::NLM_F_APPEND as u16;
 /// Give all objects.
 pub const NLM_F_DUMP: u16 = libc::NLM_F_DUMP as u16;
+/// In a dump: what it shows changed meanwhile, so that something may be missing.
+pub const NLM_F_DUMP_INTR: u16 = libc::NLM_F_DUMP_INTR as u16;
 /// In an answer: the request is not echoed beyond its header.
 pub const NLM_F_CAPPED: u16 = libc::NLM_F_CAPPED as u16;
 /// In an answer: attributes follow that say more.
@@ -66,18 +70,32 @@ pub const NF_ACCEPT: i32 = libc::NF_ACCEPT;
 // linux/netfilter/nf_tables.h: messages
 /// Make a table.
 pub const NFT_MSG_NEWTABLE: u16 = libc::NFT_MSG_NEWTABLE as u16;
+/// Show a table.
+pub const NFT_MSG_GETTABLE: u16 = libc::NFT_MSG_GETTABLE as u16;
 /// Remove a table and what is in it.
 pub const NFT_MSG_DELTABLE: u16 = libc::NFT_MSG_DELTABLE as u16;
 /// Make a chain.
 pub const NFT_MSG_NEWCHAIN: u16 = libc::NFT_MSG_NEWCHAIN as u16;
+/// Show chains.
+pub const NFT_MSG_GETCHAIN: u16 = libc::NFT_MSG_GETCHAIN as u16;
+/// Remove a chain.
+pub const NFT_MSG_DELCHAIN: u16 = libc::NFT_MSG_DELCHAIN as u16;
 /// Make a rule.
 pub const NFT_MSG_NEWRULE: u16 = libc::NFT_MSG_NEWRULE as u16;
 /// Show rules.
 pub const NFT_MSG_GETRULE: u16 = libc::NFT_MSG_GETRULE as u16;
+/// Remove rules.
+pub const NFT_MSG_DELRULE: u16 = libc::NFT_MSG_DELRULE as u16;
 /// Make a set.
 pub const NFT_MSG_NEWSET: u16 = libc::NFT_MSG_NEWSET as u16;
+/// Show sets.
+pub const NFT_MSG_GETSET: u16 = libc::NFT_MSG_GETSET as u16;
+/// Remove a set.
+pub const NFT_MSG_DELSET: u16 = libc::NFT_MSG_DELSET as u16;
 /// Add an element.
 pub const NFT_MSG_NEWSETELEM: u16 = libc::NFT_MSG_NEWSETELEM as u16;
+/// Show elements.
+pub const NFT_MSG_GETSETELEM: u16 = libc::NFT_MSG_GETSETELEM as u16;
 /// Remove an element.
 pub const NFT_MSG_DELSETELEM: u16 = libc::NFT_MSG_DELSETELEM as u16;
 /// Remove an element if it is there (Linux 6.3).
@@ -127,9 +145,19 @@ pub const NFTA_SET_KEY_TYPE: u16 = 4;
 /// `enum nft_set_attributes`.
 pub const NFTA_SET_KEY_LEN: u16 = 5;
 /// `enum nft_set_attributes`.
+pub const NFTA_SET_DESC: u16 = 9;
+/// `enum nft_set_desc_attributes`: most elements.
+pub const NFTA_SET_DESC_SIZE: u16 = 1;
+/// `enum nft_set_attributes`.
 pub const NFTA_SET_ID: u16 = 10;
+/// `enum nft_set_attributes`: the time of elements that name none.
+pub const NFTA_SET_TIMEOUT: u16 = 11;
 /// `enum nft_set_attributes`.
 pub const NFTA_SET_GC_INTERVAL: u16 = 12;
+/// `enum nft_set_attributes`: what the kernel keeps for nft(8).
+pub const NFTA_SET_USERDATA: u16 = 13;
+/// What nft(8) shows as a set's comment (libnftnl's udata.h: `NFTNL_UDATA_SET_COMMENT`): type, length, text, NUL.
+pub const NFTNL_UDATA_SET_COMMENT: u8 = 7;
 /// `enum nft_set_flags`: elements go by themselves.
 pub const NFT_SET_TIMEOUT: u32 = libc::NFT_SET_TIMEOUT as u32;
 /// `enum nft_set_elem_list_attributes`.
@@ -142,6 +170,8 @@ pub const NFTA_SET_ELEM_LIST_ELEMENTS: u16 = 3;
 pub const NFTA_SET_ELEM_KEY: u16 = 1;
 /// `enum nft_set_elem_attributes`.
 pub const NFTA_SET_ELEM_TIMEOUT: u16 = 4;
+/// `enum nft_set_elem_attributes`: milliseconds left.
+pub const NFTA_SET_ELEM_EXPIRATION: u16 = 5;
 /// `enum nft_data_attributes`.
 pub const NFTA_DATA_VALUE: u16 = 1;
 /// `enum nft_data_attributes`.
@@ -273,6 +303,8 @@ pub const IPSET_CMD_ADD: u16 = 9;
 /// `enum ipset_cmd`.
 pub const IPSET_CMD_DEL: u16 = 10;
 /// `enum ipset_cmd`.
+pub const IPSET_CMD_TEST: u16 = 11;
+/// `enum ipset_cmd`.
 pub const IPSET_CMD_TYPE: u16 = 13;
 /// Attributes of a command.
 pub const IPSET_ATTR_PROTOCOL: u16 = 1;
@@ -290,24 +322,38 @@ pub const IPSET_ATTR_FAMILY: u16 = 5;
 pub const IPSET_ATTR_FLAGS: u16 = 6;
 /// Attributes of a command: what follows is about the set's type.
 pub const IPSET_ATTR_DATA: u16 = 7;
+/// Attributes of a command: several elements, each a `DATA`.
+pub const IPSET_ATTR_ADT: u16 = 8;
+/// Attributes of a command: a number of the sender's, which the kernel wants beside an `ADT`.
+pub const IPSET_ATTR_LINENO: u16 = 9;
 /// Attributes of a command, in an answer.
 pub const IPSET_ATTR_REVISION_MIN: u16 = 10;
 /// `enum ipset_cmd_flags`: list the names only.
 pub const IPSET_FLAG_LIST_SETNAME: u32 = 1 << 1;
+/// `enum ipset_cmd_flags`: list what a set is, without its elements.
+pub const IPSET_FLAG_LIST_HEADER: u32 = 1 << 2;
 /// Attributes in `DATA`.
 pub const IPSET_ATTR_IP: u16 = 1;
 /// Attributes in `DATA`.
 pub const IPSET_ATTR_TIMEOUT: u16 = 6;
 /// Attributes in `DATA`.
+pub const IPSET_ATTR_CADT_FLAGS: u16 = 8;
+/// Attributes in `DATA`.
+pub const IPSET_ATTR_HASHSIZE: u16 = 18;
+/// Attributes in `DATA`.
 pub const IPSET_ATTR_MAXELEM: u16 = 19;
 /// Attributes in `DATA`.
 pub const IPSET_ATTR_NETMASK: u16 = 20;
+/// Attributes in `DATA`, in an answer.
+pub const IPSET_ATTR_ELEMENTS: u16 = 24;
 /// Attributes in `IP`.
 pub const IPSET_ATTR_IPADDR_IPV4: u16 = 1;
 /// Attributes in `IP`.
 pub const IPSET_ATTR_IPADDR_IPV6: u16 = 2;
 /// `enum ipset_errno`: no such type, or not in this revision.
 pub const IPSET_ERR_FIND_TYPE: i32 = 4098;
+/// `enum ipset_errno`: the element is not there.
+pub const IPSET_ERR_EXIST: i32 = 4103;
 /// `enum ipset_errno`: a rule refers to the set.
 pub const IPSET_ERR_BUSY: i32 = 4100;
 /// `enum ipset_errno`: the set is full.

@@ -10,6 +10,8 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::sync::OnceLock;
 
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
@@ -42,14 +44,22 @@ impl Xtables {
         Ok(Xtables { socket, family })
     }
 
-    /// The names of the tables that are in use.
+    /// The names of the tables that are in use; `None` if we may not know.
     #[must_use]
-    pub fn tables_in_use(&self) -> String {
-        let file = match self.family {
-            Family::V4 => "/proc/net/ip_tables_names",
-            Family::V6 => "/proc/net/ip6_tables_names",
+    pub fn tables_in_use(&self) -> Option<String> {
+        let number = match self.family {
+            Family::V4 => 0,
+            Family::V6 => 1,
         };
-        fs::read_to_string(file).unwrap_or_default()
+        match NAMES.get(number).map(fs::read_to_string) {
+            Some(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
+                let mut names = [0; NAMES_BYTES_MAX];
+                let file = KEPT.get()?.names.get(number)?.as_ref()?;
+                let count = file.read_at(&mut names, 0).ok()?;
+                Some(String::from_utf8_lossy(names.get(..count)?).into_owned())
+            }
+            read => Some(read.and_then(Result::ok).unwrap_or_default()),
+        }
     }
 
     /// A table's shape and its row of entries. Loads the table's module if it has one and we may.
@@ -148,6 +158,32 @@ impl Xtables {
     }
 }
 
+/// What only root can open, and the guard needs when it is root no more.
+#[derive(Debug)]
+struct Kept {
+    lock: Option<File>,
+    names: [Option<File>; 2],
+}
+
+/// Set once, before the guard gives up what root may.
+static KEPT: OnceLock<Kept> = OnceLock::new();
+
+const LOCK: &str = "/run/xtables.lock";
+/// Tables in use, of each family; for root to read.
+const NAMES: [&str; 2] = ["/proc/net/ip_tables_names", "/proc/net/ip6_tables_names"];
+/// There are five tables, and nobody adds one.
+const NAMES_BYTES_MAX: usize = 512;
+
+/// Opens what later only root could. What is not there is not needed: none but root can make it later, and who
+/// uses iptables from the start has made it by now.
+pub fn keep() {
+    let open = |path: &str| File::open(path).ok();
+    let _ = KEPT.set(Kept {
+        lock: open(LOCK),
+        names: NAMES.map(open),
+    });
+}
+
 /// The lock that all programs hold while they change iptables, until it is dropped.
 #[derive(Debug)]
 pub struct XtablesLock(#[expect(dead_code, reason = "held, not used")] Option<Flock<File>>);
@@ -156,12 +192,15 @@ impl XtablesLock {
     /// Takes the lock if nobody has it; `EAGAIN` if somebody does. Where the file cannot be made
     /// there is nobody to lock out.
     pub fn take() -> io::Result<XtablesLock> {
-        let Ok(file) = OpenOptions::new()
+        let opened = OpenOptions::new()
             .create(true)
             .truncate(false)
             .write(true)
-            .open("/run/xtables.lock")
-        else {
+            .open(LOCK);
+        let opened = opened
+            .ok()
+            .or_else(|| KEPT.get()?.lock.as_ref()?.try_clone().ok());
+        let Some(file) = opened else {
             return Ok(XtablesLock(None));
         };
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {

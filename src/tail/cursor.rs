@@ -208,7 +208,8 @@ fn last(bytes: &[u8]) -> &[u8] {
 
 /// FNV-1a over words of eight bytes, little-endian whatever the machine is. It guards against accidents,
 /// not against somebody who may write to the log anyway.
-fn fingerprint(bytes: &[u8]) -> u64 {
+#[must_use]
+pub fn fingerprint(bytes: &[u8]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64 ^ bytes.len() as u64;
     let mut mix = |word: u64| hash = (hash ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23);
     let mut rest = bytes;

@@ -7,6 +7,7 @@
 //! there is no deadline. Network file systems, where other hosts' writes cause no event, are out of scope.
 
 pub mod cursor;
+mod logs;
 #[cfg(test)]
 mod model;
 pub mod names;
@@ -22,6 +23,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 pub use cursor::{Cursor, Inode, Position};
+pub use logs::Logs;
 pub use report::{Counts, FileId, FileStatus, Line, Notice, State, What};
 pub use table::{Start, Table};
 

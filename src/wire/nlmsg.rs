@@ -78,6 +78,13 @@ impl<'b> Writer<'b> {
         self.close(at);
     }
 
+    /// One attribute that holds the bytes which `body` writes.
+    pub fn nest_bytes(&mut self, kind: u16, body: impl FnOnce(&mut Writer<'b>)) {
+        let at = self.open(kind);
+        body(self);
+        self.close(at);
+    }
+
     /// Sets more flags in the message that was written last.
     pub fn add_flags(&mut self, flags: u16) {
         let at = self.message + 6;
@@ -97,7 +104,7 @@ impl<'b> Writer<'b> {
     }
 
     /// Bytes as they are, without padding.
-    fn bytes(&mut self, bytes: &[u8]) {
+    pub fn bytes(&mut self, bytes: &[u8]) {
         let end = self.len + bytes.len();
         match self.buf.get_mut(self.len..end) {
             Some(room) => {

@@ -8,7 +8,7 @@
 #![allow(missing_docs, reason = "they are here, where they help")]
 
 use sipguard::config::{Backend, Block, Protocol};
-use sipguard::firewall::{Firewall, JailRule, Refusal};
+use sipguard::firewall::{Enforce as _, Firewall, JailRule, Refusal};
 use sipguard::guard::{Change, Effect, JailId, Slot};
 use sipguard::limits::CHANGES_PER_BATCH;
 

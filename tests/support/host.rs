@@ -18,6 +18,11 @@ use crate::support::Namespace;
 /// Longer than anything takes on a loaded machine; no test depends on it being reached.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The program that Cargo has built, or the one that `SIPGUARD_PROGRAM` names: a release build, for measurements.
+pub fn program_under_test() -> String {
+    std::env::var("SIPGUARD_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_sipguard").to_owned())
+}
+
 /// A running sipguard; killed when dropped.
 pub struct Guard {
     child: Child,
@@ -36,9 +41,17 @@ impl Guard {
 
     /// Starts `sipguard run` with these words.
     pub fn spawn(words: &[&str]) -> Guard {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sipguard"))
-            .arg("run")
-            .args(words)
+        Guard::spawn_by(&[], words)
+    }
+
+    /// Starts it by another program, which becomes it.
+    pub fn spawn_by(program: &[&str], words: &[&str]) -> Guard {
+        let mut all = program.to_vec();
+        let under_test = program_under_test();
+        all.extend([under_test.as_str(), "run"]);
+        all.extend(words);
+        let mut child = Command::new(all[0])
+            .args(&all[1..])
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .stdout(Stdio::null())
@@ -98,6 +111,15 @@ impl Guard {
 
     pub fn signal(&self, name: &str) {
         crate::support::run(&format!("kill -{name} {}", self.pid()));
+    }
+
+    /// Ends it as a crash does; returns every line that it wrote.
+    pub fn kill(mut self) -> Vec<String> {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let mut seen = std::mem::take(&mut self.seen);
+        seen.extend(self.log.iter());
+        seen
     }
 
     /// Waits for its end; returns the exit code.

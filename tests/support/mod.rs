@@ -27,18 +27,32 @@ const INSIDE: &str = "SIPGUARD_TEST_INSIDE";
 /// Runs the body of the test `name` (as `cargo test` prints it) in user, network, mount and pid
 /// namespaces of its own, as root there: this program starts itself again under unshare(1) with
 /// just that test. Needs no root outside. All that the body leaves behind in the kernel, all its
-/// processes too, end with it. `/run` is empty and its own.
+/// processes too, end with it. `/run` and `/var/lib` are empty and its own.
 pub fn isolated(name: &str, body: impl FnOnce()) {
+    isolated_in(&["--map-root-user", "--user"], name, body);
+}
+
+/// As [`isolated`], but as the machine's root, who can become anybody. Where the tests run as somebody else, the
+/// body is left out, and that is said.
+pub fn isolated_as_root(name: &str, body: impl FnOnce()) {
+    if env::var_os(INSIDE).is_some() || run("id -u").trim() == "0" {
+        isolated_in(&[], name, body);
+    } else {
+        println!("{name}: left out, it needs root");
+    }
+}
+
+fn isolated_in(users: &[&str], name: &str, body: impl FnOnce()) {
     if env::var_os(INSIDE).is_some_and(|inside| inside == name) {
         run("mount -t tmpfs tmpfs /run");
+        run("mount -t tmpfs tmpfs /var/lib");
         run("ip link set lo up");
         return body();
     }
     let this = env::current_exe().unwrap();
     let output = Command::new("unshare")
+        .args(users)
         .args([
-            "--map-root-user",
-            "--user",
             "--net",
             "--mount",
             "--pid",
@@ -47,7 +61,13 @@ pub fn isolated(name: &str, body: impl FnOnce()) {
             "--kill-child",
         ])
         .arg(this)
-        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .args([
+            "--exact",
+            name,
+            "--include-ignored",
+            "--nocapture",
+            "--test-threads=1",
+        ])
         .env(INSIDE, name)
         .output()
         .expect("unshare(1) starts");

@@ -2,7 +2,7 @@
 
 use super::{GOOD, Tree, check, check_file, check_with, following, good};
 use crate::advice::{Directory, advise};
-use crate::config::Config;
+use crate::config::{Config, Jail};
 
 #[test]
 fn where_all_is_well_nothing_is_said() {
@@ -52,6 +52,23 @@ fn a_jail_that_hears_nothing_comes_first() {
         Tree::default().with("/etc/asterisk/modules.conf", ""),
         &["logger.conf: there is none"],
     );
+}
+
+#[test]
+fn a_jail_that_hears_only_events_of_chan_sip_bans_nobody() {
+    let events = following(&["/var/log/asterisk/security.log"]);
+    let want = ["logger.conf:1: no jail follows a file with `notice`…nobody who attacks chan_sip is banned"];
+    check_with(&events, good(), &want);
+    let mut both = following(&["/var/log/asterisk/messages.log"]);
+    both.jails.push(Jail {
+        name: "events".to_owned(),
+        ..events.jails[0].clone()
+    });
+    let want = [
+        "logger.conf:1: jail events follows `security` without `notice`: it bans nobody who attacks \
+         chan_sip…name /var/log/asterisk/messages.log in its logpath",
+    ];
+    check_with(&both, good(), &want);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What jails amount to: small cases, one line each.
 
 use super::*;
+use crate::config::ReadLogs;
 
 /// `[name]` with these lines below its `enabled`, and what its actions block, with the warnings.
 fn check(name: &str, lines: &str, want: &str) {
@@ -230,6 +231,41 @@ fn times_and_ignored_networks_reach_the_jail() {
 }
 
 #[test]
+fn bans_of_who_comes_back_grow() {
+    let check = |lines: &str, want: &str| {
+        let (config, _) = read(&format!("[asterisk]\nenabled = 1\n{lines}\n")).unwrap();
+        let text = describe(&config).to_string();
+        let shown = text.lines().find(|line| line.contains("bantime.increment"));
+        assert!(shown.unwrap_or("").trim().starts_with(want), "{want:?} in {text}");
+        config.jails.into_iter().next().unwrap().escalation
+    };
+    assert_eq!(check("bantime.factor = 2", ""), None);
+    let doubling = check(
+        "bantime.increment = true",
+        "bantime.increment times 1 2 4 8 16 ...",
+    )
+    .unwrap();
+    assert_eq!(
+        (doubling.multipliers.len(), doubling.multipliers[20]),
+        (21, 1_048_576_000)
+    );
+    check(
+        "bantime.increment = true\nbantime.factor = 1.5\nbantime.maxtime = 5w\nbantime.rndtime = 2h\n\
+         bantime.overalljails = true",
+        "bantime.increment times 1.500 3 6 12 24 ..., 35d at most, and up to 2h by chance, over all jails",
+    );
+    check(
+        "bantime.increment = true\nbantime.multipliers = 1 5 30.5\nbantime.factor = 2",
+        "bantime.increment times 2 10 61",
+    );
+    check(
+        "bantime.increment = true\nbantime.factor = 0.5\nbantime.formula = ban.Time * \
+         math.exp(float(ban.Count+1)*banFactor)/math.exp(1*banFactor)",
+        "bantime.increment times 1 1.648 2.718 4.481 7.389 ...",
+    );
+}
+
+#[test]
 fn files_include_each_other_in_layers() {
     let main =
         b"[INCLUDES]\nbefore = paths.conf no.conf\nafter = over.local\n[DEFAULT]\nmaxretry = 3\n[sshd]\n\
@@ -258,6 +294,17 @@ fn files_include_each_other_in_layers() {
 }
 
 #[test]
+fn the_socket_is_where_the_file_says_but_never_fail2bans() {
+    for (text, want) in [
+        ("socket = /tmp/s.sock", "/tmp/s.sock"),
+        ("socket = /var/run/fail2ban/fail2ban.sock", SOCKET_DEFAULT),
+    ] {
+        let (config, _) = read(&format!("[Definition]\n{text}\n")).unwrap();
+        assert_eq!(config.socket, want, "{text}");
+    }
+}
+
+#[test]
 fn the_database_is_ours_or_none() {
     for (text, want) in [
         ("dbfile = None", None),
@@ -270,5 +317,23 @@ fn the_database_is_ours_or_none() {
     ] {
         let (config, _) = read(&format!("[Definition]\n{text}\n")).unwrap();
         assert_eq!(config.dbfile.as_deref(), want, "{text}");
+    }
+}
+
+#[test]
+fn who_the_guard_becomes_can_be_named() {
+    for (text, user, readlogs) in [
+        ("ring = 64", None, ReadLogs::Auto),
+        ("user = guard", Some("guard"), ReadLogs::Auto),
+        ("readlogs = groups", None, ReadLogs::Groups),
+        ("user =\nreadlogs = capability", None, ReadLogs::Capability),
+    ] {
+        let (config, warnings) = read(&format!("[DEFAULT]\n{text}\n[asterisk]\nenabled = true\n")).unwrap();
+        assert_eq!(
+            (config.user.as_deref(), config.readlogs),
+            (user, readlogs),
+            "{text}"
+        );
+        assert!(warnings.is_empty());
     }
 }

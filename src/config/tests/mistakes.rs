@@ -242,8 +242,46 @@ fn the_programs_settings_have_ranges() {
             "2:12: firewall: \"iptables\" is none of auto, nftables, ipset",
         ),
         (
+            "readlogs = yes",
+            "2:12: readlogs: \"yes\" is none of auto, groups, capability",
+        ),
+        (
+            "user = me you",
+            "2:8: user: \"me you\" is not the name of one user",
+        ),
+        (
             "dbfile = bans",
             "2:10: dbfile: \"bans\" is not a path from the root; begin it with /",
+        ),
+        (
+            "dbshort = tmp/bans",
+            "2:11: dbshort: \"tmp/bans\" is not a path from the root; begin it with /",
+        ),
+        (
+            "bantime.increment = 1\nbantime.factor = -1",
+            "3:18: bantime.factor: \"-1\" is not a number above 0; use 1, 2 or 1.5",
+        ),
+        (
+            "bantime.increment = 1\nbantime.multipliers = 1 x",
+            "3:25: bantime.multipliers: \"x\" is not a number; use 1 2 4 8",
+        ),
+        (
+            "bantime.increment = 1\nbantime.formula = ban.Time * 3",
+            "3:19: bantime.formula: only the two formulas of fail2ban's jail.conf are known, others are Python; \
+             write the steps as bantime.multipliers = 1 2 4 8",
+        ),
+        ("onstop = stay", "2:10: onstop: \"stay\" is none of keep, remove"),
+        (
+            "dbpurgeage = soon",
+            "2:14: dbpurgeage: \"soon\" is not a time; use seconds, 10m, 2h, 7d or -1",
+        ),
+        (
+            "socket = run/x",
+            "2:10: socket: \"run/x\" is not a path from the root; begin it with /",
+        ),
+        (
+            &format!("socket = /{}", "x".repeat(107)),
+            "2:10: socket: the path of a socket has at most 107 bytes",
         ),
     ] {
         let error = read(&format!("[DEFAULT]\n{line}\n")).expect_err(line).to_string();

@@ -76,7 +76,12 @@ all jails
   ring        4096 failures                            built in
   maxbans     131072                                   built in
   ipv6prefix  /64                                      built in
-  dbfile      /var/lib/sipguard/bans                   built in";
+  user        sipguard if there is one, else nobody    built in
+  readlogs    auto                                     built in
+  dbfile      /var/lib/sipguard/bans                   built in
+  dbpurgeage  1d                                       built in
+  onstop      keep: bans stay in force                 built in
+  socket      /run/sipguard/sipguard.sock              built in";
     assert_eq!(describe(&config).to_string(), want);
 }
 

@@ -135,9 +135,6 @@ fn a_jail_for_each_protocol() {
              tcp to port 5060-5061",
             "asterisk-udp asterisk /var/log/asterisk/messages | 5 in 600, 600 | 0 ignored | drops \
              udp to port 5060-5061",
-            "jail.local:3: bantime.increment is not yet in force",
-            "jail.local:4: bantime.factor is not yet in force",
-            "jail.local:5: bantime.maxtime is not yet in force",
             "jail.local:8: destemail is not yet in force",
             "jail.local:9: action sendmail-whois-lines is not yet in force",
         ],

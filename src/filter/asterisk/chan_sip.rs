@@ -14,13 +14,22 @@ pub(super) fn read(message: &[u8]) -> Outcome {
     by_head(&MESSAGES, message)
 }
 
+/// Whether a message begins like one that [`read`] reads.
+#[inline]
+pub(super) fn is_known(message: &[u8]) -> bool {
+    message.starts_with(REGISTRATION) || message.starts_with(CALL)
+}
+
+const REGISTRATION: &[u8] = b"Registration from '";
+const CALL: &[u8] = b"Call from '";
+
 const MESSAGES: [Message; 2] = [
     Message {
-        head: b"Registration from '",
+        head: REGISTRATION,
         read: registration,
     },
     Message {
-        head: b"Call from '",
+        head: CALL,
         read: call,
     },
 ];

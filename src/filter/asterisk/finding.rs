@@ -3,7 +3,6 @@
 use core::net::IpAddr;
 
 use crate::addr;
-use crate::filter::cursor::Cursor;
 use crate::filter::{Class, Kind, Proof, Service, Step};
 
 /// What a message says. The reader adds the stamp and the witness.
@@ -52,12 +51,11 @@ impl Finding {
     /// A finding on blind evidence, alone in its attempt, that is told from other attempts of the same address
     /// only by what was attacked and by its time: all that NOTICE and SECURITY lines of chan_sip have in common.
     pub(super) fn new(addr: IpAddr, service: Service, class: Class) -> Finding {
-        let id = Hash::of(service.name().as_bytes()).and(class.name().as_bytes());
         Finding {
             addr,
             kind: Kind { service, class },
             proof: Proof::Blind,
-            id: id.0,
+            id: id(service, class),
             step: Step::Whole,
         }
     }
@@ -78,6 +76,36 @@ impl Finding {
     }
 }
 
+/// The hash of the names of what was attacked. There are so few that all are made beforehand.
+fn id(service: Service, class: Class) -> u64 {
+    let of_service = IDS.get(service as usize);
+    of_service
+        .and_then(|ids| ids.get(class as usize))
+        .map_or(0, |id| id.0)
+}
+
+const IDS: [[Hash; 5]; 8] = [
+    ids_of(Service::Sip),
+    ids_of(Service::Pjsip),
+    ids_of(Service::Iax2),
+    ids_of(Service::Ami),
+    ids_of(Service::Dialplan),
+    ids_of(Service::Sshd),
+    ids_of(Service::Dropbear),
+    ids_of(Service::Custom),
+];
+
+const fn ids_of(service: Service) -> [Hash; 5] {
+    let hash = Hash::of(service.name().as_bytes());
+    [
+        hash.and(Class::Auth.name().as_bytes()),
+        hash.and(Class::User.name().as_bytes()),
+        hash.and(Class::Acl.name().as_bytes()),
+        hash.and(Class::Call.name().as_bytes()),
+        hash.and(Class::Proto.name().as_bytes()),
+    ]
+}
+
 /// FNV-1a, 64 bits. An attacker who makes two of his attempts collide merges nothing: one identity may be
 /// reused for any number of attempts anyway, and identities of different addresses never meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,17 +113,23 @@ pub(super) struct Hash(u64);
 
 impl Hash {
     /// The hash of `text`.
-    pub(super) fn of(text: &[u8]) -> Hash {
+    pub(super) const fn of(text: &[u8]) -> Hash {
         Hash(0xcbf2_9ce4_8422_2325).and(text)
     }
 
     /// The hash of what was hashed so far, an end mark, and `text`.
-    pub(super) fn and(self, text: &[u8]) -> Hash {
-        let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        Hash(
-            text.iter()
-                .fold(step(self.0, 0xff), |hash, &byte| step(hash, byte)),
-        )
+    pub(super) const fn and(self, text: &[u8]) -> Hash {
+        let mut hash = self.step(0xff);
+        let mut rest = text;
+        while let [byte, after @ ..] = rest {
+            hash = hash.step(*byte);
+            rest = after;
+        }
+        hash
+    }
+
+    const fn step(self, byte: u8) -> Hash {
+        Hash((self.0 ^ byte as u64).wrapping_mul(0x0100_0000_01b3))
     }
 }
 
@@ -151,11 +185,18 @@ fn split_port(text: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// Whether `text` is a port as `%d` prints it.
 pub(super) fn is_port(text: &[u8]) -> bool {
-    if text.len() > 5 || text.is_empty() || (text.len() > 1 && text.first() == Some(&b'0')) {
+    if text.len() > 5 || (text.len() > 1 && text.first() == Some(&b'0')) {
         return false;
     }
-    let mut cursor = Cursor::new(text);
-    cursor.number().is_some_and(|port| port <= 65_535) && cursor.ends().is_some()
+    let mut port = 0_u32;
+    for &byte in text {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return false;
+        }
+        port = port.wrapping_mul(10).wrapping_add(u32::from(digit));
+    }
+    port <= 65_535 && !text.is_empty()
 }
 
 #[cfg(test)]
@@ -209,6 +250,26 @@ mod tests {
         }
         check(host_and_port, "192.0.2.1", None);
         check(host_and_port, "[2001:db8::1]", None);
+    }
+
+    #[test]
+    fn an_identity_made_beforehand_is_that_of_the_names() {
+        let services = [
+            Service::Sip,
+            Service::Pjsip,
+            Service::Iax2,
+            Service::Ami,
+            Service::Dialplan,
+            Service::Sshd,
+            Service::Dropbear,
+            Service::Custom,
+        ];
+        for service in services {
+            for class in [Class::Auth, Class::User, Class::Acl, Class::Call, Class::Proto] {
+                let names = Hash::of(service.name().as_bytes()).and(class.name().as_bytes());
+                assert_eq!(id(service, class), names.0, "{}", Kind { service, class });
+            }
+        }
     }
 
     #[test]

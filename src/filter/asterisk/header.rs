@@ -137,19 +137,26 @@ pub(super) fn date<'a>(line: &'a [u8], date_bytes: &mut u8) -> Option<(&'a [u8],
 /// Longest date: strftime's buffer in `logger.c` is 256 bytes, sensible formats need 35.
 const DATE_BYTES_MAX: usize = 128;
 
-/// `LEVEL[`; the inner `None` is VERBOSE, the outer one any level that does not matter.
+/// `LEVEL[`; the inner `None` is VERBOSE, the outer one any level that does not matter. Every level that matters has
+/// eight bytes with its bracket and what a thread has at least, so that one comparison of a word tells it.
 #[inline]
 fn level(text: &[u8]) -> Option<(Option<Level>, &[u8])> {
-    match text {
-        [b'V', b'E', b'R', b'B', b'O', b'S', b'E', b'[', rest @ ..] => Some((None, rest)),
-        [b'N', b'O', b'T', b'I', b'C', b'E', b'[', rest @ ..] => Some((Some(Level::Notice), rest)),
-        [b'S', b'E', b'C', b'U', b'R', b'I', b'T', b'Y', b'[', rest @ ..] => {
-            Some((Some(Level::Security), rest))
-        }
-        [b'W', b'A', b'R', b'N', b'I', b'N', b'G', b'[', rest @ ..] => Some((Some(Level::Warning), rest)),
-        [b'E', b'R', b'R', b'O', b'R', b'[', rest @ ..] => Some((Some(Level::Error), rest)),
-        _ => None,
-    }
+    const VERBOSE: u64 = u64::from_le_bytes(*b"VERBOSE[");
+    const NOTICE: u64 = u64::from_le_bytes(*b"NOTICE[\0");
+    const SECURITY: u64 = u64::from_le_bytes(*b"SECURITY");
+    const WARNING: u64 = u64::from_le_bytes(*b"WARNING[");
+    const ERROR: u64 = u64::from_le_bytes(*b"ERROR[\0\0");
+    let (chunk, rest) = text.split_first_chunk::<8>()?;
+    let word = u64::from_le_bytes(*chunk);
+    let (level, rest) = match word {
+        VERBOSE => return Some((None, rest)),
+        SECURITY => (Level::Security, rest.strip_prefix(b"[")?),
+        WARNING => (Level::Warning, rest),
+        _ if word & (u64::MAX >> 8) == NOTICE => (Level::Notice, text.get(7..)?),
+        _ if word & (u64::MAX >> 16) == ERROR => (Level::Error, text.get(6..)?),
+        _ => return None,
+    };
+    Some((Some(level), rest))
 }
 
 /// The level of the same name without a bracket, for `[json]`.
@@ -178,23 +185,28 @@ fn thread(cursor: &mut Cursor<'_>) -> Option<u32> {
 
 /// The file's name, taken off if it is one of ours.
 pub(super) fn file(cursor: &mut Cursor<'_>) -> Option<File> {
-    let (name, file): (&[u8], File) = match cursor.rest() {
-        [b'c', b'h', b'a', b'n', b'_', b's', ..] => (b"chan_sip.c", File::ChanSip),
-        [b'c', b'h', b'a', b'n', b'_', b'i', ..] => (b"chan_iax2.c", File::ChanIax2),
-        [b'm', ..] => (b"manager.c", File::Manager),
-        [b'a', ..] => (b"acl.c", File::Acl),
-        [b'p', ..] => (b"pjproject", File::Pjproject),
-        [b'E', ..] => return dialled(cursor),
-        [b'r', b'e', b's', b'_', b's', ..] => (b"res_security_log.c", File::SecurityLog),
+    match cursor.rest() {
+        [b'c', b'h', b'a', b'n', b'_', b's', ..] => named(cursor, b"chan_sip.c", File::ChanSip),
+        [b'c', ..] => named(cursor, b"chan_iax2.c", File::ChanIax2),
+        [b'm', ..] => named(cursor, b"manager.c", File::Manager),
+        [b'a', ..] => named(cursor, b"acl.c", File::Acl),
+        [b'p', ..] => named(cursor, b"pjproject", File::Pjproject),
+        [b'E', ..] => dialled(cursor),
+        [b'r', b'e', b's', b'_', b's', ..] => named(cursor, b"res_security_log.c", File::SecurityLog),
         [b'r', b'e', b's', b'_', b'p', b'j', b's', b'i', b'p', rest @ ..] => match rest {
-            [b'/', ..] => (b"res_pjsip/pjsip_distributor.c", File::Distributor),
-            [b'_', b'a', ..] => (b"res_pjsip_acl.c", File::PjsipAcl),
-            [b'_', b's', ..] => (b"res_pjsip_session.c", File::Session),
-            [b'_', b'r', ..] => (b"res_pjsip_registrar.c", File::Registrar),
-            _ => return None,
+            [b'/', ..] => named(cursor, b"res_pjsip/pjsip_distributor.c", File::Distributor),
+            [b'_', b'a', ..] => named(cursor, b"res_pjsip_acl.c", File::PjsipAcl),
+            [b'_', b's', ..] => named(cursor, b"res_pjsip_session.c", File::Session),
+            [b'_', b'r', ..] => named(cursor, b"res_pjsip_registrar.c", File::Registrar),
+            _ => None,
         },
-        _ => return None,
-    };
+        _ => None,
+    }
+}
+
+/// The length is part of the type so that the comparison needs no call.
+#[inline]
+fn named<const LENGTH: usize>(cursor: &mut Cursor<'_>, name: &[u8; LENGTH], file: File) -> Option<File> {
     cursor.literal(name)?;
     Some(file)
 }
@@ -245,11 +257,15 @@ fn blank(text: &[u8]) -> Option<usize> {
 const PLACE_BYTES_MAX: usize = 48;
 
 /// Whether a VERBOSE record is the head of a packet that `sip set debug` or `pjsip set logger on` shows.
-fn shows_packet(rest: &[u8]) -> bool {
+#[inline(always)]
+pub(super) fn shows_packet(rest: &[u8]) -> bool {
     // Nearly every VERBOSE record is of another file; its name stands behind the first blank.
-    if !matches!(blank(rest).and_then(|at| rest.get(at + 1)), Some(b'c' | b'r')) {
-        return false;
-    }
+    matches!(blank(rest).and_then(|at| rest.get(at + 1)), Some(b'c' | b'r')) && is_head_of_packet(rest)
+}
+
+/// Whether a VERBOSE record of chan_sip or of pjsip's logger has the mark of a packet.
+#[inline(never)]
+fn is_head_of_packet(rest: &[u8]) -> bool {
     let mut cursor = Cursor::new(rest);
     let written_by = |cursor: &mut Cursor<'_>| -> Option<()> {
         thread(cursor)?;

@@ -8,6 +8,7 @@ mod acl;
 mod chan_sip;
 mod dialplan;
 mod finding;
+mod glance;
 mod header;
 mod iax2;
 mod json;
@@ -22,8 +23,10 @@ use super::trail::{List, Rejected, Trail, Trust};
 use super::{Attempt, Class, Failure, Kind, Proof, Reading, Service, Suspicion, Witness};
 use crate::addr;
 use crate::limits::LINE_BYTES_MAX;
+use crate::lines::{Cut, Lines};
 
 use finding::{Miss, Outcome};
+use glance::Idle;
 use header::{File, Level, Line, Record};
 
 /// The reader of Asterisk's log.
@@ -31,6 +34,28 @@ use header::{File, Level, Line, Record};
 pub struct Asterisk;
 
 impl Asterisk {
+    /// The next of `lines` that says something, as [`Asterisk::read`] finds it.
+    pub(super) fn next<'a>(
+        self,
+        lines: &mut Lines<'a>,
+        trail: &mut Trail,
+        context: &Context,
+    ) -> Option<(&'a [u8], Reading)> {
+        for cut in lines {
+            let Cut::Line(line) = cut else {
+                continue;
+            };
+            if glance::idle(line, trail.date_bytes).is_some_and(|idle| pass(line, idle, trail)) {
+                continue;
+            }
+            let reading = self.read(line, trail, context);
+            if !matches!(reading, Reading::Nothing) {
+                return Some((line, reading));
+            }
+        }
+        None
+    }
+
     /// Reads one line, without its newline, of the file that `trail` belongs to.
     pub fn read(&self, line: &[u8], trail: &mut Trail, context: &Context) -> Reading {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -46,6 +71,19 @@ impl Asterisk {
                 None => bare_line(line, trail),
             },
         }
+    }
+}
+
+/// Has the trail count an idle record. `false`: its place makes a difference, and nothing was counted.
+#[inline]
+fn pass(line: &[u8], idle: Idle, trail: &mut Trail) -> bool {
+    // Another carriage return would be dropped and not counted.
+    if line.last() == Some(&b'\r') {
+        return false;
+    }
+    match idle {
+        Idle::Verbose => trail.pass_verbose(line.len()),
+        Idle::Record(thread) => trail.pass_record(line.len(), thread),
     }
 }
 

@@ -16,7 +16,8 @@ use super::finding::{Finding, Hash, Miss, Outcome, host, host_and_port};
 /// The identity of an attempt: its Call-ID, as far as the NOTICE shows it (`log_failed_request` copies it into
 /// `PJSIP_MAX_URL_SIZE` bytes, 512 in Asterisk's build, with the NUL).
 pub(super) fn attempt(call_id: &[u8]) -> Hash {
-    Hash::of(b"pjsip").and(call_id.get(..CALL_ID_BYTES_MAX).unwrap_or(call_id))
+    const PJSIP: Hash = Hash::of(b"pjsip");
+    PJSIP.and(call_id.get(..CALL_ID_BYTES_MAX).unwrap_or(call_id))
 }
 
 const CALL_ID_BYTES_MAX: usize = 511;

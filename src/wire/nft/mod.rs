@@ -2,6 +2,7 @@
 //!
 //! Numbers are big-endian and carry no flag that says so.
 
+mod look;
 mod rule;
 
 use core::fmt;
@@ -10,14 +11,22 @@ use core::net::IpAddr;
 use super::nlmsg::{Head, Writer};
 use crate::sys::uapi::*;
 
+pub use look::{
+    Element, Object, SetSeen, ask_chains, ask_element, ask_elements, ask_rules, ask_sets, ask_table,
+    chain_name, elements, is_rule, set_seen, table_flags, touched,
+};
 pub use rule::Rule;
 
 /// The longest time an element can have: the kernel counts nanoseconds in 64 bits and refuses more.
 pub const TIMEOUT_MS_MAX: u64 = 18_446_744_073_708;
 
-/// Bytes that one element message takes at most: header and `nfgenmsg` 20, table name, set name of
-/// 31 letters 36, three nests 12, key 24, timeout 12, and the table's name of up to 16 letters 24.
-pub const ELEMENT_MESSAGE_BYTES_MAX: usize = 128;
+/// Bytes that a message on elements takes at most without them: header and `nfgenmsg` 20, the table's
+/// name of up to 16 letters 24, set name of 31 letters 36, a nest 4.
+pub const ELEMENTS_MESSAGE_BYTES_MAX: usize = 84;
+/// Bytes that one element takes at most in a message: two nests 8, key 20, timeout 12.
+pub const ELEMENT_BYTES_MAX: usize = 40;
+/// Bytes of a message with one element.
+pub const ELEMENT_MESSAGE_BYTES_MAX: usize = ELEMENTS_MESSAGE_BYTES_MAX + ELEMENT_BYTES_MAX;
 
 /// Which table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,11 +110,7 @@ impl<'b> Batch<'b> {
     /// transaction has.
     pub fn add_set(&mut self, set: &Set, id: u32) {
         let table = self.table.name;
-        // What nft(8) shows as the type; the kernel does not interpret it (nftables' datatype.h).
-        let (key_type, key_bytes) = match set.family {
-            Family::V4 => (7, 4),
-            Family::V6 => (8, 16),
-        };
+        let (key_type, key_bytes) = set.key();
         self.message(NFT_MSG_NEWSET, NLM_F_CREATE, |w| {
             w.string(NFTA_SET_TABLE, table);
             w.string(NFTA_SET_NAME, set.name);
@@ -114,6 +119,14 @@ impl<'b> Batch<'b> {
             w.be32(NFTA_SET_KEY_LEN, key_bytes);
             w.be32(NFTA_SET_ID, id);
             w.be32(NFTA_SET_GC_INTERVAL, set.gc_interval_ms);
+            if let Some(comment) = set.comment {
+                // A text of fewer than 255 bytes, in a format that only nft(8) knows.
+                w.nest_bytes(NFTA_SET_USERDATA, |w| {
+                    w.bytes(&[NFTNL_UDATA_SET_COMMENT, comment.len() as u8 + 1]);
+                    w.bytes(comment.as_bytes());
+                    w.bytes(&[0]);
+                });
+            }
         });
     }
 
@@ -151,38 +164,73 @@ impl<'b> Batch<'b> {
         });
     }
 
-    /// `add element`, for so many milliseconds or for ever. To one that is there nothing happens up to
-    /// Linux 6.11; later it gets that time.
-    pub fn add_element(&mut self, set: &str, addr: IpAddr, timeout_ms: Option<u64>) {
-        self.element(NFT_MSG_NEWSETELEM, NLM_F_CREATE, set, addr, timeout_ms);
+    /// `flush table`: all rules.
+    pub fn delete_rules(&mut self) {
+        let table = self.table.name;
+        self.message(NFT_MSG_DELRULE, 0, |w| w.string(NFTA_RULE_TABLE, table));
     }
 
-    /// `delete element`; an error if it is not there.
-    pub fn delete_element(&mut self, set: &str, addr: IpAddr) {
-        self.element(NFT_MSG_DELSETELEM, 0, set, addr, None);
+    /// `delete chain`; an error if a rule jumps to it, or if it has rules.
+    pub fn delete_chain(&mut self, chain: &str) {
+        let table = self.table.name;
+        self.message(NFT_MSG_DELCHAIN, 0, |w| {
+            w.string(NFTA_CHAIN_TABLE, table);
+            w.string(NFTA_CHAIN_NAME, chain);
+        });
     }
 
-    /// `destroy element`, whether it is there or not; Linux 6.3.
-    pub fn destroy_element(&mut self, set: &str, addr: IpAddr) {
-        self.element(NFT_MSG_DESTROYSETELEM, 0, set, addr, None);
+    /// `delete set`; an error if a rule looks into it.
+    pub fn delete_set(&mut self, set: &str) {
+        let table = self.table.name;
+        self.message(NFT_MSG_DELSET, 0, |w| {
+            w.string(NFTA_SET_TABLE, table);
+            w.string(NFTA_SET_NAME, set);
+        });
     }
 
-    fn element(&mut self, kind: u16, flags: u16, set: &str, addr: IpAddr, timeout_ms: Option<u64>) {
+    /// `add element`, each for so many milliseconds or for ever. To one that is there nothing happens up
+    /// to Linux 6.11; later it gets that time.
+    pub fn add_elements(&mut self, set: &str, elements: impl Iterator<Item = (IpAddr, Option<u64>)>) {
+        self.elements(NFT_MSG_NEWSETELEM, NLM_F_CREATE, set, elements);
+    }
+
+    /// `create element`; an error if one is there.
+    pub fn create_elements(&mut self, set: &str, elements: impl Iterator<Item = (IpAddr, Option<u64>)>) {
+        self.elements(NFT_MSG_NEWSETELEM, NLM_F_CREATE | NLM_F_EXCL, set, elements);
+    }
+
+    /// `delete element`; an error if one is not there.
+    pub fn delete_elements(&mut self, set: &str, elements: impl Iterator<Item = IpAddr>) {
+        self.elements(NFT_MSG_DELSETELEM, 0, set, elements.map(|addr| (addr, None)));
+    }
+
+    /// `destroy element`, whether they are there or not; Linux 6.3.
+    pub fn destroy_elements(&mut self, set: &str, elements: impl Iterator<Item = IpAddr>) {
+        self.elements(NFT_MSG_DESTROYSETELEM, 0, set, elements.map(|addr| (addr, None)));
+    }
+
+    /// One message, whose list of elements may have up to 65,535 bytes.
+    fn elements(
+        &mut self,
+        kind: u16,
+        flags: u16,
+        set: &str,
+        elements: impl Iterator<Item = (IpAddr, Option<u64>)>,
+    ) {
         let table = self.table.name;
         self.message(kind, flags, |w| {
             w.string(NFTA_SET_ELEM_LIST_TABLE, table);
             w.string(NFTA_SET_ELEM_LIST_SET, set);
             w.nest(NFTA_SET_ELEM_LIST_ELEMENTS, |w| {
-                w.nest(NFTA_LIST_ELEM, |w| {
-                    w.nest(NFTA_SET_ELEM_KEY, |w| match addr {
-                        IpAddr::V4(v4) => w.attr(NFTA_DATA_VALUE, &v4.octets()),
-                        IpAddr::V6(v6) => w.attr(NFTA_DATA_VALUE, &v6.octets()),
+                for (addr, timeout_ms) in elements {
+                    w.nest(NFTA_LIST_ELEM, |w| {
+                        write_key(w, addr);
+                        if let Some(ms) = timeout_ms {
+                            let ms = ms.clamp(1, TIMEOUT_MS_MAX); // 0 would be for ever
+                            w.attr(NFTA_SET_ELEM_TIMEOUT, &ms.to_be_bytes());
+                        }
                     });
-                    if let Some(ms) = timeout_ms {
-                        let ms = ms.clamp(1, TIMEOUT_MS_MAX); // 0 would be for ever
-                        w.attr(NFTA_SET_ELEM_TIMEOUT, &ms.to_be_bytes());
-                    }
-                });
+                }
             });
         });
     }
@@ -211,27 +259,12 @@ impl<'b> Batch<'b> {
     }
 }
 
-/// `list rules` of one table, a dump; how many there are is how many messages of
-/// [`RULE`] come back.
-#[must_use]
-pub fn ask_rules(buf: &mut [u8], seq: u32, table: Table) -> Option<&[u8]> {
-    let mut writer = Writer::new(buf);
-    let head = Head {
-        kind: NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETRULE,
-        flags: NLM_F_REQUEST | NLM_F_DUMP,
-        seq,
-        family: table.family,
-        resource: 0,
-    };
-    writer.message(head, |w| w.string(NFTA_RULE_TABLE, table.name));
-    writer.finish()
+fn write_key(w: &mut Writer<'_>, addr: IpAddr) {
+    w.nest(NFTA_SET_ELEM_KEY, |w| match addr {
+        IpAddr::V4(v4) => w.attr(NFTA_DATA_VALUE, &v4.octets()),
+        IpAddr::V6(v6) => w.attr(NFTA_DATA_VALUE, &v6.octets()),
+    });
 }
-
-/// The type of the messages that show a rule.
-pub const RULE: u16 = NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWRULE;
-
-/// The type of the message that ends every transaction's notifications.
-pub const GENERATION: u16 = NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN;
 
 /// A set of addresses whose elements time out.
 #[derive(Clone, Copy, Debug)]
@@ -242,6 +275,20 @@ pub struct Set<'a> {
     pub family: Family,
     /// How often the kernel walks it to free what has timed out.
     pub gc_interval_ms: u32,
+    /// What nft(8) shows beside it.
+    pub comment: Option<&'a str>,
+}
+
+impl Set<'_> {
+    /// What nft(8) shows as the type of the key, which the kernel does not interpret (nftables' datatype.h); and
+    /// the bytes of one.
+    #[must_use]
+    pub fn key(&self) -> (u32, u32) {
+        match self.family {
+            Family::V4 => (7, 4),
+            Family::V6 => (8, 16),
+        }
+    }
 }
 
 /// IPv4 or IPv6.
@@ -305,7 +352,12 @@ mod tests {
     #[test]
     fn an_element_with_a_time_is_one_transaction_of_120_bytes() {
         check(
-            |batch| batch.add_element("ban4", "203.0.113.7".parse().unwrap(), Some(3_600_000)),
+            |batch| {
+                batch.add_elements(
+                    "ban4",
+                    [("203.0.113.7".parse().unwrap(), Some(3_600_000))].into_iter(),
+                );
+            },
             &[
                 &head(20, 0x10, 1, 1, [0, 0, 0, 10]), // NFNL_MSG_BATCH_BEGIN, for subsystem 10
                 &head(80, 0x0a0c, 0x0405, 2, [1, 0, 0, 0]), // NEWSETELEM: REQUEST, ACK, CREATE; inet
@@ -343,8 +395,8 @@ mod tests {
         check(
             |batch| {
                 let addr = "2001:db8::".parse().unwrap();
-                batch.add_element("a6", addr, None);
-                batch.delete_element("a6", addr);
+                batch.add_elements("a6", [(addr, None)].into_iter());
+                batch.delete_elements("a6", [addr].into_iter());
             },
             &[
                 &head(20, 0x10, 1, 1, [0, 0, 0, 10]),
@@ -364,7 +416,7 @@ mod tests {
         for (ms, want) in [(0, 1), (1, 1), (u64::MAX, TIMEOUT_MS_MAX)] {
             let mut buf = [0; 200];
             let mut batch = Batch::new(&mut buf, 1, TABLE);
-            batch.add_element("s", "192.0.2.1".parse().unwrap(), Some(ms));
+            batch.add_elements("s", [("192.0.2.1".parse().unwrap(), Some(ms))].into_iter());
             let bytes = batch.finish().unwrap();
             let time = &bytes[bytes.len() - 28..bytes.len() - 20];
             assert_eq!(time, u64::to_be_bytes(want), "{ms}");
@@ -373,9 +425,14 @@ mod tests {
 
     #[test]
     fn the_largest_element_message_is_within_its_limit() {
-        let mut buf = [0; 400];
-        let mut batch = Batch::new(&mut buf, 1, TABLE);
-        batch.add_element(&"x".repeat(31), "2001:db8::".parse().unwrap(), Some(1));
-        assert!(batch.finish().unwrap().len() - 40 <= ELEMENT_MESSAGE_BYTES_MAX);
+        let length = |elements: usize| {
+            let mut buf = [0; 400];
+            let mut batch = Batch::new(&mut buf, 1, TABLE);
+            let element = ("2001:db8::".parse().unwrap(), Some(1));
+            batch.add_elements(&"x".repeat(31), std::iter::repeat_n(element, elements));
+            batch.finish().unwrap().len() - 40
+        };
+        assert!(length(0) <= ELEMENTS_MESSAGE_BYTES_MAX);
+        assert_eq!(length(5) - length(4), ELEMENT_BYTES_MAX);
     }
 }

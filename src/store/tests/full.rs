@@ -1,0 +1,275 @@
+//! A disk that is full, refuses, or is taken away.
+
+use std::io::ErrorKind;
+
+use super::*;
+use crate::store::disk::Name;
+
+/// Bans one more for ever, and ends the turn.
+fn turn(store: &mut Store<Memory>, truth: &mut Truth, number: u32, now: Moment) {
+    let ban = ban(number, None, now);
+    store.ban(&ban, now);
+    truth.bans.insert(ban.net, ban);
+    store.flush_urgent();
+    store.end_turn(now, truth);
+}
+
+/// Goes on until nothing waits; the time that took, in seconds.
+fn settle(store: &mut Store<Memory>, truth: &Truth, from: Moment) -> u64 {
+    let mut now = from;
+    for _ in 0..10_000 {
+        let Some(deadline) = store.next_deadline() else {
+            return now.mono.seconds_since(from.mono);
+        };
+        let step = deadline.millis_since(now.mono);
+        now.mono = Mono(now.mono.0 + step);
+        now.wall.0 += (step / 1000) as i64;
+        store.end_turn(now, truth);
+    }
+    panic!("it does not come to rest");
+}
+
+/// Bans while the disk does `harm`, mends it, and looks whether everything is there in the end.
+#[track_caller]
+fn check(harm: impl Fn(&Memory), mend: impl Fn(&Memory), wants: &str) {
+    let disk = Memory::new();
+    let (mut store, mut truth) = open(&disk, BOOT, at(1));
+    (0..300).for_each(|number| turn(&mut store, &mut truth, number, at(2)));
+    harm(&disk);
+    for second in 3..200 {
+        turn(&mut store, &mut truth, 300 + second, at(second.into()));
+    }
+    assert!(store.is_failing());
+    let lines = said(&mut store);
+    assert_eq!(lines.len(), 1, "told once: {lines:?}");
+    assert!(lines[0].contains(wants), "{lines:?}");
+    mend(&disk);
+    let seconds = settle(&mut store, &truth, at(200));
+    assert!(seconds <= 30, "{seconds}");
+    assert_eq!(said(&mut store), ["bans is written again and holds every ban"]);
+    assert_eq!(open(&disk, BOOT, at(300)).1.bans, truth.bans);
+    // And what comes after that is kept, too.
+    turn(&mut store, &mut truth, 9_999, at(400));
+    disk.restart(&mut none);
+    assert_eq!(open(&disk, BOOT, at(500)).1.bans, truth.bans);
+}
+
+#[test]
+fn what_could_not_be_written_is_written_when_it_can_be() {
+    let refuse = |error| move |disk: &Memory| disk.refuse(Some(error));
+    let allow = |disk: &Memory| disk.refuse(None);
+    check(refuse(ErrorKind::StorageFull), allow, "no storage space");
+    check(
+        refuse(ErrorKind::ReadOnlyFilesystem),
+        allow,
+        "read-only filesystem",
+    );
+    check(refuse(ErrorKind::Other), allow, "other error");
+    check(
+        |disk| disk.refuse_sync(Some(ErrorKind::Other)),
+        |disk| disk.refuse_sync(None),
+        "other error",
+    );
+}
+
+#[test]
+fn a_disk_that_fills_up_at_any_byte_loses_nothing() {
+    for room in (0..400).chain((400..60_000).step_by(997)) {
+        let disk = Memory::new();
+        let (mut store, mut truth) = open(&disk, BOOT, at(1));
+        (0..20).for_each(|number| turn(&mut store, &mut truth, number, at(2)));
+        let size = disk.bytes(Name::Live).unwrap().len() as u64;
+        disk.set_capacity(Some(size + room));
+        for number in 20..700 {
+            turn(&mut store, &mut truth, number, at(3));
+            // Most of them end at once, so that the file is worth being written anew.
+            let ban = truth.bans.remove(&net(number)).unwrap();
+            store.unban(&ban, at(3));
+        }
+        // Whatever is on the disk can be read.
+        let (_, back) = open(&Memory::with(&disk.bytes(Name::Live).unwrap()), BOOT, at(4));
+        assert!(
+            (0..20).all(|number| back.bans.contains_key(&net(number))),
+            "room {room}"
+        );
+        disk.set_capacity(None);
+        settle(&mut store, &truth, at(4));
+        assert!(!store.is_failing(), "room {room}");
+        assert_eq!(open(&disk, BOOT, at(100)).1.bans, truth.bans, "room {room}");
+    }
+}
+
+#[test]
+fn a_file_that_somebody_removed_is_written_again() {
+    let disk = Memory::new();
+    let (mut store, mut truth) = open(&disk, BOOT, at(1));
+    (0..30).for_each(|number| turn(&mut store, &mut truth, number, at(2)));
+    disk.lose(Name::Live);
+    turn(&mut store, &mut truth, 30, at(3));
+    settle(&mut store, &truth, at(3));
+    disk.restart(&mut none);
+    assert_eq!(open(&disk, BOOT, at(4)).1.bans, truth.bans);
+}
+
+#[test]
+fn nothing_is_written_while_nothing_changes() {
+    let disk = Memory::new();
+    let (mut store, truth) = open(&disk, BOOT, at(1));
+    assert_eq!((store.next_deadline(), disk.changes()), (None, 0));
+    (1..1_000).for_each(|second| store.end_turn(at(second), &truth));
+    assert_eq!((store.next_deadline(), disk.changes()), (None, 0));
+    // A ban, and peace again.
+    let mut truth = truth;
+    turn(&mut store, &mut truth, 1, at(1_000));
+    settle(&mut store, &truth, at(1_000));
+    let changes = disk.changes();
+    for minute in 0..10_000 {
+        store.end_turn(at(2_000 + 60 * minute), &truth);
+        assert_eq!(store.next_deadline(), None);
+    }
+    assert_eq!(disk.changes(), changes);
+}
+
+#[test]
+fn where_a_log_begins_is_on_the_medium_in_the_turn_in_which_it_is_opened() {
+    let disk = Memory::new();
+    let (mut store, mut truth) = open(&disk, BOOT, at(1));
+    truth.read_to(700);
+    store.positions_changed();
+    assert_eq!(store.next_deadline(), Some(Mono(0)));
+    store.end_turn(at(1), &truth);
+    assert_eq!(store.next_deadline(), None);
+    drop(store);
+    disk.restart(&mut none);
+    let (_, back) = open(&disk, BOOT, at(2));
+    assert_eq!(back.offset(), 700);
+}
+
+#[test]
+fn short_bans_and_failures_are_written_together_once_a_minute_and_not_synced() {
+    let disk = Memory::new();
+    let (mut store, mut truth) = open(&disk, BOOT, at(1));
+    let mut changes = Vec::new();
+    for second in 10..310 {
+        let now = at(second);
+        let short = ban(second as u32, Some(600), now);
+        store.ban(&short, now);
+        truth.bans.insert(short.net, short);
+        store.failure(&failed(1, now), now);
+        store.flush_urgent();
+        truth.read_to(second);
+        store.end_turn(now, &truth);
+        changes.push(disk.changes());
+    }
+    changes.dedup();
+    // The file and its head are made with the first group.
+    assert_eq!(changes, [0, 3, 4, 5, 6]);
+    assert_eq!(
+        store.next_deadline(),
+        Some(at(254 + 60).mono),
+        "a minute after the first that waits"
+    );
+    store.stop(at(310), &truth);
+    disk.restart(&mut none);
+    let (_, back) = open(&disk, BOOT, at(311));
+    assert_eq!((back.nets(), back.failures.len()), (truth.nets(), 300));
+}
+
+#[test]
+fn a_flood_of_failures_without_proof_is_not_all_written_and_that_is_told() {
+    let disk = Memory::new();
+    let (mut store, mut truth) = open(&disk, BOOT, at(1));
+    for number in 0..20_100 {
+        let mut failed = failed(number, at(2));
+        if number >= 20_000 {
+            failed.proof = Proof::Transport;
+        }
+        store.failure(&failed, at(2));
+        truth.failures.push(failed);
+    }
+    store.end_turn(at(70), &truth);
+    assert_eq!(
+        said(&mut store),
+        ["15904 failures came too fast to be kept in bans; after a restart they would not count"]
+    );
+    let (mut store, back) = open(&disk, BOOT, at(71));
+    assert_eq!((back.failures.len(), said(&mut store)), (4_196, vec![]));
+    assert!(back.failures.iter().any(|failed| failed.net == net(20_099)));
+}
+
+#[test]
+fn with_a_file_for_what_is_short_the_other_gets_only_what_must_last() {
+    let (long, short) = (Memory::new(), Memory::new());
+    let open = |now| {
+        let mut truth = Truth::default();
+        let store = Store::open(long.clone(), Some(short.clone()), BOOT, now, &mut |restored| {
+            truth.restore(restored);
+        });
+        (store, truth)
+    };
+    let (mut store, mut truth) = open(at(1));
+    for second in 10..200 {
+        let now = at(second);
+        let brief = ban(second as u32, Some(3_599), now);
+        store.ban(&brief, now);
+        truth.bans.insert(brief.net, brief);
+        store.failure(&failed(1_000, now), now);
+        truth.read_to(second);
+        store.end_turn(now, &truth);
+    }
+    assert_eq!(long.changes(), 0);
+    let lasting = ban(500, Some(3_600), at(200));
+    store.ban(&lasting, at(200));
+    truth.bans.insert(lasting.net, lasting);
+    store.flush_urgent();
+    long.restart(&mut none);
+    store.stop(at(200), &truth);
+    let (mut store, mut back) = open(at(201));
+    assert_eq!(
+        (back.nets(), back.failures.len(), back.offset()),
+        (truth.nets(), 190, 199)
+    );
+    // Each is taken out of the file that has it.
+    for number in [500, 100] {
+        let ban = back.bans.remove(&net(number)).unwrap();
+        store.unban(&ban, at(202));
+    }
+    store.end_turn(at(202), &back);
+    long.restart(&mut none);
+    short.restart(&mut none);
+    assert_eq!(open(at(203)).1.bans, back.bans);
+    // The short one was in memory, and is gone.
+    short.lose(Name::Live);
+    assert_eq!(open(at(204)).1, Truth::default());
+}
+
+#[test]
+fn the_history_outlives_what_is_written_anew() {
+    let disk = Memory::new();
+    let (mut store, mut truth) = open(&disk, BOOT, at(1));
+    truth.past.insert(net(1), (4, 500));
+    for number in 10..700 {
+        let ban = ban(number, None, at(2));
+        store.ban(&ban, at(2));
+        store.displaced(&ban, at(2));
+        truth.past.insert(ban.net, (1, 2_000));
+        store.end_turn(at(2), &truth);
+    }
+    let size = disk.bytes(Name::Live).unwrap().len();
+    truth.past.retain(|net, _| last_bits(*net) < 20);
+    (10..300).for_each(|number| turn(&mut store, &mut truth, number, at(63)));
+    (10..300).for_each(|number| store.unban(&truth.bans.remove(&net(number)).unwrap(), at(64)));
+    truth.past.retain(|net, _| last_bits(*net) < 10);
+    turn(&mut store, &mut truth, 5_000, at(65));
+    settle(&mut store, &truth, at(66));
+    assert!(disk.bytes(Name::Live).unwrap().len() < size / 2);
+    let (mut store, back) = open(&disk, BootId(2), at(1_000));
+    assert_eq!(back.past.into_iter().collect::<Vec<_>>(), [(net(1), (4, 500))]);
+    assert!(!store.may_purge(at(1_000)));
+    assert!(store.may_purge(at(4_600)));
+    assert!(!store.may_purge(Moment {
+        wall: Wall(1_000_000),
+        ..at(9_000)
+    }));
+    assert_eq!(said(&mut store), Vec::<String>::new());
+}

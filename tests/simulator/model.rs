@@ -1,0 +1,452 @@
+//! Who is banned, told by a model that is too simple to be wrong: lists of times, and every state that a crash may
+//! bring back.
+//!
+//! Times are milliseconds of a clock that nobody stops or sets.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipnet::IpNet;
+
+use super::logs::{Given, Written};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Jail {
+    pub(crate) name: &'static str,
+    /// A bit for each path that it reads.
+    pub(crate) paths: u32,
+    pub(crate) maxretry: usize,
+    pub(crate) findtime: i64,
+    /// In seconds; `None` is for ever.
+    pub(crate) bantime: Option<i64>,
+}
+
+/// Whom which jail banned, or counts.
+pub(crate) type Key = (String, IpNet);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Ban {
+    pub(crate) since: i64,
+    /// When it ends by the guard, and when it should.
+    pub(crate) end: Option<i64>,
+    pub(crate) truth: Option<i64>,
+    /// It has to be there after any crash.
+    pub(crate) durable: bool,
+}
+
+/// By so much may a ban's end be off.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Slack {
+    pub(crate) early: i64,
+    /// Time may have stood still while the machine was away.
+    pub(crate) stood_still: bool,
+}
+
+/// A state that a crash may bring back, until everything is on the disk after this time.
+#[derive(Clone, Copy, Debug)]
+struct Former {
+    ban: Ban,
+    until: i64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Snapshot {
+    turn: u64,
+    read: Vec<usize>,
+    failures: BTreeMap<Key, Vec<i64>>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Model {
+    pub(crate) jails: Vec<Jail>,
+    pub(crate) trusted: Vec<IpNet>,
+    pub(crate) bans: BTreeMap<Key, Ban>,
+    pub(crate) failures: BTreeMap<Key, Vec<i64>>,
+    /// How many lines of each path were given.
+    pub(crate) read: Vec<usize>,
+    pub(crate) slack: Slack,
+    former: BTreeMap<Key, Vec<Former>>,
+    snapshots: Vec<Snapshot>,
+    /// Who was unbanned once: the file says so, and a start believes it more than the kernel.
+    lifted: BTreeSet<Key>,
+    /// Jails that were gone for a while.
+    doubtful: BTreeSet<&'static str>,
+    /// How many lines of each path were read when it was truncated.
+    cuts: Vec<usize>,
+    /// In which turn somebody was last banned or unbanned.
+    touched: BTreeMap<Key, u64>,
+    turn: u64,
+}
+
+/// What a guard holds after a start.
+pub(crate) struct Started {
+    pub(crate) bans: BTreeMap<Key, Option<i64>>,
+    pub(crate) failures: BTreeMap<Key, Vec<i64>>,
+    /// How many lines of each path it takes for read, and whether it knows that.
+    pub(crate) read: Vec<(usize, bool)>,
+    /// What the kernel held before the start, and the guard could see.
+    pub(crate) held: BTreeMap<Key, Option<i64>>,
+    /// It is the same boot.
+    pub(crate) same_boot: bool,
+    /// The files for short bans and failures are gone with the boot.
+    pub(crate) short_gone: bool,
+}
+
+/// What is written at the latest after so many milliseconds.
+pub(crate) const FLUSH: i64 = 61_000;
+
+impl Model {
+    pub(crate) fn new(jails: Vec<Jail>, trusted: Vec<IpNet>, paths: usize) -> Model {
+        Model {
+            jails,
+            trusted,
+            read: vec![0; paths],
+            cuts: vec![0; paths],
+            ..Model::default()
+        }
+    }
+
+    pub(crate) fn is_trusted(&self, net: IpNet) -> bool {
+        self.trusted.iter().any(|trusted| trusted.contains(&net))
+    }
+
+    /// A line was given to the guard.
+    pub(crate) fn given(&mut self, given: Given, line: &Written, net: IpNet, now: i64, wall: i64) {
+        for jail in self.jails.clone() {
+            let key = (jail.name.to_owned(), net);
+            let old = given.backlog && wall - line.stamp > jail.findtime;
+            let reads = jail.paths & (1 << line.path) != 0;
+            if !reads || old || self.is_trusted(net) || self.bans.contains_key(&key) {
+                continue;
+            }
+            let failures = self.failures.entry(key.clone()).or_default();
+            failures.retain(|at| now <= at + jail.findtime * 1000);
+            failures.push(now);
+            if failures.len() >= jail.maxretry {
+                self.ban(key, jail.bantime, now);
+            }
+        }
+    }
+
+    pub(crate) fn ban(&mut self, key: Key, seconds: Option<i64>, now: i64) {
+        self.failures.remove(&key);
+        self.touched.insert(key.clone(), self.turn);
+        let end = seconds.map(|seconds| now + seconds * 1000);
+        let ban = Ban {
+            since: now,
+            end,
+            truth: end,
+            durable: false,
+        };
+        if let Some(before) = self.bans.insert(key.clone(), ban) {
+            self.may_return(key, before, now + FLUSH);
+        }
+    }
+
+    pub(crate) fn lift(&mut self, key: &Key, now: i64) {
+        if let Some(ban) = self.bans.remove(key) {
+            self.touched.insert(key.clone(), self.turn);
+            self.lifted.insert(key.clone());
+            self.may_return(key.clone(), ban, now);
+        }
+    }
+
+    fn may_return(&mut self, key: Key, ban: Ban, until: i64) {
+        let former = self.former.entry(key).or_default();
+        former.push(Former { ban, until });
+        if former.len() > 16 {
+            former.remove(0);
+        }
+    }
+
+    pub(crate) fn expire(&mut self, now: i64) {
+        let over: Vec<_> = self
+            .bans
+            .iter()
+            .filter(|(_, ban)| ban.end.is_some_and(|end| end <= now))
+            .collect();
+        for (key, ban) in over
+            .into_iter()
+            .map(|(key, ban)| (key.clone(), *ban))
+            .collect::<Vec<_>>()
+        {
+            self.bans.remove(&key);
+            // With a clock that stands still it may not be over.
+            self.may_return(key, ban, i64::MAX);
+        }
+    }
+
+    /// The wall clock was set, and the guard corrects what it knows of before the boot.
+    pub(crate) fn corrected(
+        &mut self,
+        bans: &BTreeMap<Key, Option<i64>>,
+        failures: BTreeMap<Key, Vec<i64>>,
+        now: i64,
+    ) {
+        for (key, ban) in self.bans.clone() {
+            match bans.get(&key) {
+                Some(end) => {
+                    assert!(
+                        self.fits(&ban, *end, now),
+                        "{key:?} ends {end:?} when the clock was set: {ban:?}"
+                    );
+                    self.bans.insert(key, Ban { end: *end, ..ban });
+                }
+                None => {
+                    let over = ban.truth.is_some_and(|truth| truth - self.slack.early <= now);
+                    assert!(over, "{key:?} is over when the clock was set: {ban:?}");
+                    self.bans.remove(&key);
+                }
+            }
+        }
+        self.failures = failures;
+    }
+
+    /// A log was truncated: what was in it is gone.
+    pub(crate) fn cut(&mut self, path: usize) {
+        self.cuts[path] = self.read[path];
+    }
+
+    /// Another configuration is in force.
+    pub(crate) fn reload(&mut self, jails: Vec<Jail>) {
+        let names = |jails: &[Jail]| jails.iter().map(|jail| jail.name).collect::<Vec<_>>();
+        for gone in names(&self.jails)
+            .into_iter()
+            .filter(|name| !names(&jails).contains(name))
+        {
+            self.failures.retain(|(name, _), _| name != gone);
+            // The disk may still have its failures when it comes back.
+            self.doubtful.insert(gone);
+        }
+        let gone: Vec<Key> = self
+            .bans
+            .keys()
+            .filter(|(name, _)| jails.iter().all(|jail| jail.name != *name))
+            .cloned()
+            .collect();
+        for key in gone {
+            // If the jail comes back before they end, a restart brings them back.
+            self.lift(&key, i64::MAX);
+        }
+        self.jails = jails;
+    }
+
+    /// A turn is over. `healthy`: what the guard wants on the disk is there.
+    pub(crate) fn end_turn(&mut self, now: i64, healthy: bool) {
+        self.expire(now);
+        if healthy {
+            for ban in self.bans.values_mut() {
+                ban.durable |= ban.end.is_none_or(|end| end - ban.since >= 3_600_000);
+            }
+        }
+        for former in self.former.values_mut() {
+            for one in former.iter_mut().filter(|_| !healthy) {
+                one.until = one.until.max(now + FLUSH);
+            }
+            former.retain(|one| one.until >= now);
+        }
+        self.former.retain(|_, former| !former.is_empty());
+        self.take_snapshot();
+        self.turn += 1;
+    }
+
+    fn take_snapshot(&mut self) {
+        self.failures.retain(|_, times| !times.is_empty());
+        let last = self.snapshots.last();
+        if last.is_none_or(|last| last.read != self.read || last.failures != self.failures) {
+            self.snapshots.push(Snapshot {
+                turn: self.turn,
+                read: self.read.clone(),
+                failures: self.failures.clone(),
+            });
+        } else if let Some(last) = self.snapshots.last_mut() {
+            last.turn = self.turn;
+        }
+    }
+
+    /// The guard has stopped, and everything is on the disk.
+    pub(crate) fn stopped(&mut self) {
+        self.bans.values_mut().for_each(|ban| ban.durable = true);
+        self.former.retain(|_, former| {
+            former.retain(|one| one.until == i64::MAX);
+            !former.is_empty()
+        });
+        let last = self.snapshots.pop();
+        self.snapshots = last.into_iter().collect();
+    }
+
+    /// It was killed in the middle of a turn: what that changed may be on the disk or not.
+    pub(crate) fn killed(&mut self, before: &Model) {
+        for (key, ban) in &mut self.bans {
+            if before.bans.get(key).is_none_or(|before| before.end != ban.end) {
+                ban.durable = false;
+            }
+        }
+        for (key, ban) in &before.bans {
+            let after = self.bans.get(key);
+            if after.is_none_or(|after| after.end != ban.end) {
+                self.may_return(key.clone(), *ban, i64::MAX);
+            }
+        }
+        for (key, former) in &before.former {
+            self.former.entry(key.clone()).or_default().extend(former);
+        }
+        for (key, turn) in &mut self.touched {
+            if before.touched.get(key) != Some(turn) {
+                *turn = u64::MAX;
+            }
+        }
+    }
+
+    /// A guard has started: compares what it knows with what it has to know, and then believes it.
+    pub(crate) fn started(&mut self, started: Started, now: i64) -> Result<(), String> {
+        let mut bans = BTreeMap::new();
+        for (key, end) in &started.bans {
+            let ban = self.find(key, *end, &started, now)?;
+            bans.insert(key.clone(), Ban { end: *end, ..ban });
+        }
+        for (key, ban) in &self.bans {
+            let over = ban.truth.is_some_and(|end| end - self.slack.early <= now);
+            let configured = self.jails.iter().any(|jail| jail.name == key.0);
+            let durable = ban.durable && (is_long(ban) || !started.short_gone);
+            let must = durable
+                || (started.same_boot && started.held.contains_key(key) && !self.lifted.contains(key));
+            if must && !over && configured && !bans.contains_key(key) {
+                return Err(format!("lost at a start: {key:?} {ban:?}"));
+            }
+        }
+        let snapshot = self.find_snapshot(&started, now)?;
+        for key in started.bans.keys().chain(self.bans.keys()) {
+            if self.bans.get(key).map(|ban| ban.end) != started.bans.get(key).copied() {
+                // Which of the states it was is known; the disk may still have it so that another one comes.
+                if let Some(ban) = self.bans.get(key) {
+                    self.former.entry(key.clone()).or_default().push(Former {
+                        ban: *ban,
+                        until: i64::MAX,
+                    });
+                }
+            }
+        }
+        self.bans = bans;
+        self.failures = started.failures;
+        self.read = started.read.iter().map(|(read, _)| *read).collect();
+        self.snapshots = snapshot.into_iter().collect();
+        self.take_snapshot();
+        Ok(())
+    }
+
+    /// The state of which this ban is what is left.
+    fn find(&self, key: &Key, end: Option<i64>, started: &Started, now: i64) -> Result<Ban, String> {
+        let former = self
+            .former
+            .get(key)
+            .into_iter()
+            .flatten()
+            .map(|former| &former.ban);
+        let mut candidates = self.bans.get(key).into_iter().chain(former);
+        if let Some(ban) = candidates.find(|ban| self.fits(ban, end, now)) {
+            return Ok(*ban);
+        }
+        if started.held.get(key) == Some(&end) && !self.bans.contains_key(key) {
+            // Somebody put it into the kernel.
+            return Ok(Ban {
+                since: now,
+                end,
+                truth: end,
+                durable: false,
+            });
+        }
+        let known = (self.bans.get(key), self.former.get(key));
+        Err(format!(
+            "invented, or with another end, at a start: {key:?} until {end:?}, at {now}, {:?}; known {known:?}",
+            self.slack
+        ))
+    }
+
+    /// Whether the end of this ban may be told so.
+    pub(crate) fn fits(&self, ban: &Ban, end: Option<i64>, now: i64) -> bool {
+        match (ban.truth, end) {
+            (None, None) => true,
+            (Some(truth), Some(end)) => {
+                let late = if self.slack.stood_still {
+                    now - ban.since
+                } else {
+                    0
+                };
+                (truth - self.slack.early..=truth + self.slack.early + late).contains(&end)
+            }
+            (None, Some(_)) | (Some(_), None) => false,
+        }
+    }
+
+    fn find_snapshot(&self, started: &Started, now: i64) -> Result<Option<Snapshot>, String> {
+        if started.read.iter().any(|(_, known)| !known) {
+            let counts = started.failures.values().map(Vec::len).sum::<usize>();
+            return if counts == 0 {
+                Ok(None)
+            } else {
+                Err("failures without a position".to_owned())
+            };
+        }
+        let read: Vec<usize> = started.read.iter().map(|(read, _)| *read).collect();
+        let mut why = format!("positions that never were: {read:?}, now {:?}", self.read);
+        let is_there = |path: usize, before: usize| {
+            before == read[path] || (read[path] == self.cuts[path] && before < read[path])
+        };
+        let fits = |snapshot: &&Snapshot| {
+            snapshot
+                .read
+                .iter()
+                .enumerate()
+                .all(|(path, read)| is_there(path, *read))
+        };
+        for snapshot in self.snapshots.iter().rev().filter(fits) {
+            match self.is_from(started, snapshot, now) {
+                Ok(()) => return Ok(Some(snapshot.clone())),
+                Err(error) => why = error,
+            }
+        }
+        Err(why)
+    }
+
+    fn is_from(&self, started: &Started, snapshot: &Snapshot, now: i64) -> Result<(), String> {
+        let keys: BTreeSet<&Key> = snapshot.failures.keys().chain(started.failures.keys()).collect();
+        for key in keys {
+            let Some(jail) = self.jails.iter().find(|jail| jail.name == key.0) else {
+                continue;
+            };
+            if self.doubtful.contains(jail.name) {
+                continue;
+            }
+            let none = Vec::new();
+            let kept = started.failures.get(key).unwrap_or(&none);
+            let before = snapshot.failures.get(key).unwrap_or(&none);
+            let counts = |slack: i64| {
+                before
+                    .iter()
+                    .filter(|at| **at + jail.findtime * 1000 >= now + slack)
+                    .count()
+            };
+            let touched = self.touched.get(key).is_some_and(|turn| *turn > snapshot.turn);
+            let fits = if started.bans.contains_key(key) {
+                kept.is_empty()
+            } else if touched {
+                kept.len() <= before.len()
+            } else if started.same_boot && self.slack.early == 0 {
+                kept.len() == counts(0) && before.ends_with(kept)
+            } else {
+                (counts(self.slack.early)..=before.len()).contains(&kept.len())
+            };
+            if !fits {
+                return Err(format!(
+                    "failures of {key:?} after a start at {now}: {kept:?}, before: {before:?}, touched {touched}, {:?}",
+                    self.slack
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_long(ban: &Ban) -> bool {
+    ban.truth.is_none_or(|end| end - ban.since >= 3_600_000)
+}
