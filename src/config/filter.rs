@@ -207,7 +207,7 @@ fn overlay(ini: &mut Ini, jails: &Ini, value: &Value, given: &[(&str, &str)]) {
             place: value.wrong(line, "").place,
         });
         Entry {
-            key: option.to_lowercase(),
+            key: option.to_ascii_lowercase(),
             place: value.wrong(option, "").place,
             lines: lines.collect(),
         }

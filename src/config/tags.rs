@@ -63,9 +63,9 @@ fn by_tag(ini: &Ini, name: &str) -> Result<Option<Value>, Wrong> {
         return Ok(None);
     }
     match name.split_once('/') {
-        None => by_name(ini, &name.to_lowercase()),
+        None => by_name(ini, &name.to_ascii_lowercase()),
         Some(("known" | "", _)) => Ok(None),
-        Some((section, key)) => ini.resolve(section, &key.to_lowercase()),
+        Some((section, key)) => ini.resolve(section, &key.to_ascii_lowercase()),
     }
 }
 
