@@ -8,6 +8,11 @@ use std::path::Path;
 use std::rc::Rc;
 
 use ipnet::IpNet;
+use sipguard::action::job::Now;
+use sipguard::action::mail::{About, Sheet, send};
+use sipguard::action::message::{self, Message, decode, decode_report, encode};
+use sipguard::action::script::{Script, Values};
+use sipguard::action::{Letter, Mailer, text};
 use sipguard::control::Request;
 use sipguard::control::client::Client;
 use sipguard::filter::asterisk::Asterisk;
@@ -25,7 +30,7 @@ use sipguard::tail::Position;
 use sipguard::time::{Mono, Wall};
 use sipguard::wire::{ipset, nft, nlmsg};
 use sipguard::zone::Zone;
-use sipguard::{addr, advice, config};
+use sipguard::{addr, advice, config, limits};
 
 /// Log text: no filter panics; an address that comes out stands in the line, is one that a remote host can have,
 /// and does not depend on what follows the line.
@@ -189,10 +194,14 @@ fn stands_in(line: &[u8], address: IpAddr) -> bool {
     })
 }
 
-/// A configuration: settings or an error, and what is shown of it is printable.
+/// A configuration, and behind a NUL its `action.d/mine.conf`: settings or an error, and what is shown of it is
+/// printable.
 pub fn config(bytes: &[u8]) {
+    let mut files = bytes.splitn(2, |&byte| byte == 0);
+    let (jails, action) = (files.next().unwrap_or_default(), files.next().unwrap_or_default());
     let read = &mut |path: &Path| match path.to_str() {
-        Some("/etc/sipguard/jail.local") => Ok(bytes.to_vec()),
+        Some("/etc/sipguard/jail.local") => Ok(jails.to_vec()),
+        Some("/etc/sipguard/action.d/mine.conf") => Ok(action.to_vec()),
         _ => Err(io::ErrorKind::NotFound.into()),
     };
     let shown = match config::load(Path::new("/etc/sipguard/jail.local"), read) {
@@ -253,6 +262,100 @@ pub fn netlink(bytes: &[u8]) {
         assert!(nft::elements(&message).count() <= bytes.len());
         for kind in 0..64 {
             let _ = message.attrs().get(kind);
+        }
+    }
+}
+
+/// What the guard and its child say to each other: read without panic, and what is read is written the same; a
+/// command of an action: its values become words or variables, and no part of a script.
+pub fn message(bytes: &[u8]) {
+    let _ = decode_report(bytes);
+    if let Some((number, message)) = decode(bytes) {
+        let lines = lines_of(&message);
+        let (mut once, mut twice) = (Vec::new(), Vec::new());
+        encode(&mut once, number, &message, lines);
+        assert!(once.len() <= limits::MESSAGE_BYTES_MAX);
+        let (number, again) = decode(&once).unwrap();
+        let lines = lines_of(&again);
+        encode(&mut twice, number, &again, lines);
+        assert_eq!(once, twice);
+    }
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let Ok(script) = Script::new(text) else { return };
+    const HOSTILE: &str = "\u{1}hostile'\"`$(;";
+    let values = Values {
+        net: None,
+        failures: 1,
+        bantime: None,
+        time: 0,
+        matches: HOSTILE,
+        restored: false,
+        hostname: "pbx",
+    };
+    for number in 0..script.len() {
+        let (words, variables) = script.run(number, &values).unwrap();
+        let shell = words.first().is_some_and(|word| word == "/bin/sh") && words.get(3).is_some();
+        if shell && !variables.is_empty() {
+            assert!(!words.iter().any(|word| word.contains(HOSTILE)), "{words:?}");
+        }
+    }
+    let shown: String = script.lines().collect();
+    assert!(shown.chars().all(|char| (' '..='~').contains(&char)), "{shown:?}");
+}
+
+fn lines_of<'m>(message: &Message<'m>) -> message::Lines<'m> {
+    if let Message::Ban(_, lines) = message {
+        *lines
+    } else {
+        message::Lines::default()
+    }
+}
+
+/// Text that a whois server answers, and lines: in a mail they can neither act on a terminal nor begin a line.
+pub fn mail(bytes: &[u8]) {
+    let mut answer = String::new();
+    text::push_answer(&mut answer, bytes);
+    text::push_lines(&mut answer, bytes.split(|&byte| byte == b'\n'));
+    for line in answer.lines() {
+        assert!(line.starts_with("  ") && line.len() < 998, "{line:?}");
+        assert!(!line.contains(char::is_control), "{line:?}");
+    }
+    let name = String::from_utf8_lossy(bytes).into_owned();
+    for by in [Mailer::Sendmail, Mailer::Mail] {
+        let letter = Letter {
+            by,
+            dest: vec!["root@localhost".into()],
+            sender: "root@localhost".into(),
+            sendername: name.clone(),
+            name: name.clone(),
+            whois: false,
+            lines: false,
+            buffered: None,
+        };
+        let sheet = Sheet {
+            hostname: &text::name(&name),
+            id: "1",
+            now: Now::default(),
+        };
+        let program = send(&letter, &About::Started, &sheet);
+        let mail = String::from_utf8(program.input).unwrap();
+        assert!(
+            !mail.contains(|char: char| char.is_control() && char != '\n'),
+            "{mail:?}"
+        );
+        if by == Mailer::Sendmail {
+            let (head, _) = mail.split_once("\n\n").unwrap();
+            let names = head.lines().filter(|line| !line.starts_with(' ')).count();
+            assert_eq!(names, 9, "{head}");
+        } else {
+            assert!(
+                !program
+                    .words
+                    .iter()
+                    .any(|word| word.contains(|char: char| char.is_control() && char != '\n'))
+            );
         }
     }
 }

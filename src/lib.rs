@@ -3,12 +3,13 @@
 //! It reads Asterisk's log, counts failures per source, and writes bans straight into the
 //! kernel over netlink. ARCHITECTURE.md has the picture; in short:
 //!
-//! * the **pure core** takes bytes, events and a `now`, and returns values: [`addr`], [`advice`],
+//! * the **pure core** takes bytes, events and a `now`, and returns values: [`action`], [`addr`], [`advice`],
 //!   [`config`], [`escape`], [`filter`], [`glob`], [`guard`], [`limits`], [`lines`], [`replay`], [`time`],
 //!   [`wire`], [`zone`];
-//! * the **rim** touches the system and holds no policy: [`control`], [`daemon`], [`firewall`], [`power`],
-//!   [`store`], [`sys`], [`tail`].
+//! * the **rim** touches the system and holds no policy: [`control`], [`daemon`], [`firewall`], [`notify`],
+//!   [`power`], [`store`], [`sys`], [`tail`].
 
+pub mod action;
 pub mod addr;
 pub mod advice;
 pub mod cli;
@@ -22,6 +23,7 @@ pub mod glob;
 pub mod guard;
 pub mod limits;
 pub mod lines;
+pub mod notify;
 pub mod power;
 pub mod replay;
 pub mod store;

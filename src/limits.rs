@@ -325,10 +325,10 @@ pub const ACCEPTS_PER_TURN: usize = 32;
 /// How long no client is accepted when descriptors or memory for one are lacking, in seconds.
 pub const ACCEPT_RETRY_SECONDS: u64 = 1;
 
-/// Descriptors that the loop waits for: signals, logs, the kernel, the control socket and its clients, and some
-/// that are still to come.
+/// Descriptors that the loop waits for: signals, logs, the kernel, the clock, the control socket and its clients, and
+/// two children.
 pub const DESCRIPTORS_MAX: usize = 16;
-const _: () = assert!(CLIENTS_MAX + 4 <= DESCRIPTORS_MAX);
+const _: () = assert!(CLIENTS_MAX + 7 <= DESCRIPTORS_MAX);
 
 /// Longest answer that a client of ours reads: the largest table, listed as JSON.
 pub const CLIENT_ANSWER_BYTES_MAX: u64 = 256 * MAXBANS_MAX as u64;
@@ -389,3 +389,64 @@ pub const CLOCK_SETTLE_SECONDS: u64 = 3_600;
 
 /// Earlier bans are not forgotten in the first hour after a start: the wall clock may still be wrong.
 pub const HISTORY_REST_SECONDS: u64 = 3_600;
+/// Actions of one jail, the kernel's apart. fail2ban's longest shorthand has three.
+pub const ACTIONS_MAX: usize = 16;
+
+/// Bytes of one command of an action after its tags are replaced. fail2ban's longest, a report by mail, has 4,000.
+pub const SCRIPT_BYTES_MAX: usize = 32 * 1024;
+
+/// Recent failure lines kept for mails and commands, in bytes of text: enough for some hundred lines of Asterisk's.
+pub const RECENT_BYTES: usize = 64 * 1024;
+
+/// How many lines these bytes are divided into at most; every new line looks at the index once.
+pub const RECENT_LINES_MAX: usize = 512;
+
+/// So much of a line is kept: the address, what was tried and by whom stand at its beginning.
+pub const RECENT_LINE_BYTES_MAX: usize = 512;
+const _: () = assert!(RECENT_LINE_BYTES_MAX * 4 <= RECENT_BYTES);
+
+/// Bytes of lines that go with one ban; the newest are kept.
+pub const MATCHES_BYTES_MAX: usize = 8 * 1024;
+
+/// Bytes of one message to the child: its fixed part, and lines.
+pub const MESSAGE_BYTES_MAX: usize = MATCHES_BYTES_MAX + 128;
+
+/// Notices that wait until the child takes them; more are counted and told as a number.
+pub const NOTICES_WAITING_MAX: usize = 256;
+
+/// Messages that the child has and has not finished: what is lost if it dies.
+pub const NOTICES_UNDERWAY_MAX: usize = 32;
+
+/// The same for one jail, so that a command that hangs delays the notices of its own jail only.
+pub const NOTICES_UNDERWAY_PER_JAIL_MAX: usize = 8;
+
+/// How long a command of an action may take, in seconds, if the action has no `timeout`.
+pub const COMMAND_SECONDS: u64 = 30;
+
+/// Largest `timeout` of an action, in seconds: fail2ban's default.
+pub const COMMAND_SECONDS_MAX: u64 = 60;
+
+/// How long whois may take, in seconds.
+pub const WHOIS_SECONDS: u64 = 20;
+
+/// So much of whois' answer is read, in bytes. The longest of the registries' have some 8,000.
+pub const WHOIS_BYTES_MAX: usize = 16 * 1024;
+
+/// So much of what a command says gets into our log, in bytes.
+pub const COMMAND_OUTPUT_BYTES_MAX: usize = 1_024;
+
+/// Mails of one action in a minute; further bans of that minute come in one mail.
+pub const MAILS_PER_MINUTE: usize = 10;
+
+/// Bans listed in such a mail; more are counted.
+pub const DIGEST_BANS_MAX: usize = 1_000;
+
+/// Longest line in a mail, in characters (RFC 5322 allows 998 bytes).
+pub const MAIL_LINE_CHARACTERS_MAX: usize = 200;
+const _: () = assert!(MAIL_LINE_CHARACTERS_MAX * 4 < 998);
+
+/// How long the actions may take to stop when the guard does, in seconds.
+pub const ACTIONS_STOP_SECONDS: u64 = 10;
+
+/// Longest pause before a child that dies again and again is started again, in seconds.
+pub const CHILD_PAUSE_SECONDS_MAX: u64 = 60;

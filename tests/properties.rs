@@ -164,7 +164,14 @@ fn filters_of_the_users_own() {
 
 #[test]
 fn configurations() {
-    let seeds = [files("tests/data/article"), files("tests/data/howto")].concat();
+    let action = b"[asterisk]\nenabled = true\naction = mine[name=x, a?family=inet6=\"b\"]\n  mail-whois[dest=a@b]\n\0";
+    let action = [action.to_vec(), files("tests/data/article/action.d").concat()].concat();
+    let seeds = [
+        files("tests/data/article"),
+        files("tests/data/howto"),
+        vec![action],
+    ]
+    .concat();
     check("config", &seeds, properties::config);
 }
 
@@ -183,6 +190,27 @@ fn netlink_messages() {
     ];
     error.extend([0; 16]);
     check("netlink", &[error], properties::netlink);
+}
+
+#[test]
+fn messages_and_commands() {
+    let mut ban = vec![2, 1, 0, 0, 9, 0, 0, 0, 5, 0, 0, 0, 4, 32, 0, 0];
+    ban.extend([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 1]);
+    ban.extend([0; 16]);
+    ban.extend([3, 0, b'a', b'b', b'c']);
+    let commands: [&[u8]; 3] = [
+        b"iptables -I f 1 -s <ip> -j 'D R'\n iptables -X \"f\"",
+        b"printf %b \"<matches> $(echo '<ip>')\" | mail -s \"<fq-hostname>\" root && echo `<matches>` # don't",
+        b"if [ -f /x ]; then\necho <failures> >> /x; fi",
+    ];
+    let seeds: Vec<Vec<u8>> = commands.map(<[u8]>::to_vec).into_iter().chain([ban]).collect();
+    check("message", &seeds, properties::message);
+}
+
+#[test]
+fn mails() {
+    let answer = "inetnum: 192.0.2.0\r\n~!x\n.\nFrom me\n\u{1b}[2J \u{202e}電話\n\nBcc: a\n";
+    check("mail", &[answer.as_bytes().to_vec()], properties::mail);
 }
 
 #[test]

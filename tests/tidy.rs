@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Files and folders of `src/` that touch the system. Everything else is pure.
-const RIM: [&str; 10] = [
-    "main.rs", "cli", "control", "daemon", "firewall", "power", "store", "sys", "tail", "lib.rs",
+const RIM: [&str; 11] = [
+    "main.rs", "cli", "control", "daemon", "firewall", "notify", "power", "store", "sys", "tail", "lib.rs",
 ];
 /// The pure files inside a folder of the rim.
 const PURE_INSIDE_RIM: [&str; 19] = [

@@ -33,6 +33,9 @@ impl Check {
         for warning in warnings {
             say(&format!("warning: {warning}"))?;
         }
+        for absent in daemon::absent(&config) {
+            say(&format!("warning: {absent}"))?;
+        }
         say("")?;
         for line in offer(&Firewall::probe()) {
             say(&line)?;

@@ -19,8 +19,8 @@ use std::process::ExitCode;
 
 use argh::{EarlyExit, FromArgs};
 
-use crate::config;
 use crate::sys::Fault;
+use crate::{config, notify};
 
 /// Keeps SIP attackers off the box that people's phones depend on.
 #[derive(FromArgs)]
@@ -100,6 +100,10 @@ const STDIN: &str = "\0-";
 /// Does what the words say. Exit codes: 0 done, 1 not done, 2 wrong usage or configuration.
 #[must_use]
 pub fn main(words: &[OsString]) -> ExitCode {
+    // Not a command for people: what the guard starts itself as.
+    if words.get(1).is_some_and(|word| word == notify::WORD) {
+        return notify::main(words.get(2..).unwrap_or_default());
+    }
     let all: Option<Vec<Cow<'_, str>>> = words.iter().skip(1).map(|word| spelled(word, words)).collect();
     let parsed = match &all {
         Some(all) => Arguments::from_args(&["sipguard"], &all.iter().map(|word| &**word).collect::<Vec<_>>()),

@@ -1,25 +1,61 @@
-//! `action`: a list of `name[key=value, key="value, with comma"]`, and what of it the kernel is to do.
+//! `action`: a list of `name[key=value, key="value, with comma"]`: what of it the kernel is to do, and what else is.
 
 use super::ini::Wrong;
 use super::interpolate::Value;
 use super::options::word;
 use super::reading::{Reading, shown};
-use super::{Block, Protocol, options, ports};
-use crate::limits::PORTS_MAX;
+use super::{Block, Protocol, command, letter, options, ports};
+use crate::action::Action;
+use crate::limits::{ACTIONS_MAX, PORTS_MAX};
 
-/// Actions whose names begin so mean "the kernel"; we do by netlink what they do by programs.
+/// Actions whose names begin so mean "the kernel": we do by netlink what they do by programs; unless a user wrote
+/// one of a name of his own.
 const KERNEL: [&str; 5] = ["iptables", "nftables", "ipset", "firewallcmd", "ufw"];
+
+/// What of these fail2ban brings; a file of such a name is not looked at.
+const BROUGHT: [&str; 21] = [
+    "iptables",
+    "iptables-allports",
+    "iptables-ipset",
+    "iptables-ipset-proto4",
+    "iptables-ipset-proto6",
+    "iptables-ipset-proto6-allports",
+    "iptables-multiport",
+    "iptables-multiport-log",
+    "iptables-new",
+    "iptables-xt_recent-echo",
+    "nftables",
+    "nftables-allports",
+    "nftables-multiport",
+    "firewallcmd-allports",
+    "firewallcmd-ipset",
+    "firewallcmd-multiport",
+    "firewallcmd-new",
+    "firewallcmd-rich-logging",
+    "firewallcmd-rich-rules",
+    "ufw",
+    "ipset",
+];
+
+/// What the actions of a jail do.
+#[derive(Default)]
+pub(super) struct Actions {
+    /// In the kernel, together.
+    pub(super) blocks: Vec<Block>,
+    /// Beside it.
+    pub(super) others: Vec<Action>,
+}
 
 /// One action of the list. The parts are slices of the value.
 #[derive(Debug, PartialEq, Eq)]
-struct Call<'v> {
-    name: &'v str,
-    options: Vec<(&'v str, &'v str)>,
+pub(super) struct Call<'v> {
+    pub(super) name: &'v str,
+    pub(super) options: Vec<(&'v str, &'v str)>,
 }
 
 impl<'v> Call<'v> {
     /// The value of an option; of several of the same name the last counts, as in fail2ban.
-    fn option(&self, name: &str) -> Option<&'v str> {
+    pub(super) fn option(&self, name: &str) -> Option<&'v str> {
         let mut options = self.options.iter().rev();
         options.find_map(|&(key, value)| (key == name).then_some(value))
     }
@@ -34,43 +70,91 @@ impl<'v> Call<'v> {
     }
 }
 
-/// What the actions of a jail block in the kernel, together. Others are warned of.
-pub(super) fn blocks(reading: &mut Reading<'_>, section: &str) -> Vec<Block> {
+/// What the actions of a jail do; `bantime` is the jail's.
+pub(super) fn actions(reading: &mut Reading<'_>, section: &str, bantime: Option<u64>) -> Actions {
     let Some(value) = reading.value(section, "action") else {
-        return Vec::new();
+        return Actions::default();
     };
     let calls = match calls(&value) {
         Ok(calls) => calls,
         Err(wrong) => {
             reading.wrong(wrong);
-            return Vec::new();
+            return Actions::default();
         }
     };
-    let mut blocks = Vec::new();
+    let mut actions = Actions::default();
     for call in &calls {
-        if !call.is_kernel() {
-            let what = format!("action {} is not yet in force", shown(call.name));
-            reading.warn(Some(value.wrong(call.name, "").place), what);
-        } else if let Some(block) = block(reading, section, &value, call) {
-            blocks.push(block);
+        if letter::is_mail(call.name) {
+            command::warn_of_file(reading, &value, call.name);
+            actions
+                .others
+                .extend(letter::letter(reading, section, &value, call));
+            continue;
+        }
+        let brought = call.is_kernel() && BROUGHT.contains(&call.name);
+        if brought {
+            command::warn_of_file(reading, &value, call.name);
+        }
+        let action = if brought {
+            None
+        } else {
+            command::file(reading, section, &value, call)
+        };
+        match action {
+            Some(action) => actions.others.extend(action),
+            None if call.is_kernel() => {
+                warn_of_options(reading, &value, call, bantime);
+                actions.blocks.extend(block(reading, section, &value, call));
+            }
+            None => command::warn_of_absent(reading, &value, call.name),
         }
     }
-    let blocks = ports::together(&blocks);
+    let blocks = ports::together(&actions.blocks);
     if let Some(block) = blocks.iter().find(|block| block.ports.len() > PORTS_MAX) {
         let what = format!("port: {} ranges; {PORTS_MAX} are the limit", block.ports.len());
         reading.wrong(value.wrong(value.text(), what));
     }
-    blocks
+    if actions.others.len() > ACTIONS_MAX {
+        let what = format!(
+            "action: {} actions; {ACTIONS_MAX} are the limit",
+            actions.others.len()
+        );
+        reading.wrong(value.wrong(value.text(), what));
+    }
+    Actions { blocks, ..actions }
 }
 
-fn block(reading: &mut Reading<'_>, section: &str, value: &Value, call: &Call<'_>) -> Option<Block> {
+/// Says which options of a firewall action do not do what they do in fail2ban.
+fn warn_of_options(reading: &mut Reading<'_>, value: &Value, call: &Call<'_>, bantime: Option<u64>) {
+    let mut warn = |option: &str, what: String| {
+        reading.warn(Some(value.wrong(option, "").place), what);
+    };
     if let Some(kind) = call
         .option("blocktype")
         .filter(|kind| !kind.eq_ignore_ascii_case("drop"))
     {
-        let what = "blocktype other than DROP is not yet in force: packets are dropped".to_owned();
-        reading.warn(Some(value.wrong(kind, "").place), what);
+        let what = "packets are dropped and not answered: the answer to a forged one would hit somebody else";
+        warn(kind, format!("blocktype {}: {what}", shown(kind)));
     }
+    // They all come behind prerouting, where our rules stand.
+    let covered = ["INPUT", "FORWARD", "DOCKER-USER"];
+    if let Some(chain) = call.option("chain").filter(|chain| !covered.contains(chain)) {
+        let what = "what is banned is dropped before every chain, also before this one";
+        warn(chain, format!("chain {}: {what}", shown(chain)));
+    }
+    if let Some(text) = call.option("bantime") {
+        let same = match bantime {
+            None => ["-1", "0"].contains(&text),
+            Some(seconds) => super::value::seconds(text) == Some(seconds),
+        };
+        if !same {
+            let what = "a ban lasts in the kernel as long as the jail's bantime says";
+            warn(text, format!("option bantime {}: {what}", shown(text)));
+        }
+    }
+}
+
+fn block(reading: &mut Reading<'_>, section: &str, value: &Value, call: &Call<'_>) -> Option<Block> {
     let protocol = match call.option("protocol") {
         // ufw's rule has no protocol, whatever it is told.
         _ if call.name == "ufw" => Ok(Protocol::All),

@@ -38,8 +38,12 @@ fn keys_of_jail(old: &Jail, new: &Jail) -> Vec<&'static str> {
         escalation,
         ignoreip,
         blocks,
+        actions,
+        maxmatches,
         origins: _,
     } = new;
+    // What nobody wrote is what `maxretry` is.
+    let follows = (*maxmatches, old.maxmatches) == (*maxretry, old.maxretry);
     differing(&[
         ("filter", *filter != old.filter),
         ("failregex", *own != old.own),
@@ -49,7 +53,8 @@ fn keys_of_jail(old: &Jail, new: &Jail) -> Vec<&'static str> {
         ("bantime", *bantime != old.bantime),
         ("bantime.increment", *escalation != old.escalation),
         ("ignoreip", *ignoreip != old.ignoreip),
-        ("action", *blocks != old.blocks),
+        ("action", (blocks, actions) != (&old.blocks, &old.actions)),
+        ("maxmatches", *maxmatches != old.maxmatches && !follows),
     ])
 }
 
@@ -67,6 +72,7 @@ fn keys_of_all(old: &Config, new: &Config) -> Vec<&'static str> {
         socket,
         user,
         readlogs,
+        notifyuser,
         origins: _,
     } = new;
     differing(&[
@@ -80,6 +86,10 @@ fn keys_of_all(old: &Config, new: &Config) -> Vec<&'static str> {
         ("onstop", *onstop != old.onstop),
         ("user (in force after a restart)", *user != old.user),
         ("readlogs (in force after a restart)", *readlogs != old.readlogs),
+        (
+            "notifyuser (in force after a restart)",
+            *notifyuser != old.notifyuser,
+        ),
         ("socket (in force after a restart)", *socket != old.socket),
     ])
 }

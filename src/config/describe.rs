@@ -3,6 +3,7 @@
 use core::fmt;
 
 use super::{Block, Config, FilterName, Jail, OnStop, Origins, Protocol};
+use crate::action::{Commands, Does, Letter, Role};
 use crate::escape::Escaped;
 use crate::filter::sshd;
 use crate::guard::Escalation;
@@ -20,7 +21,7 @@ impl fmt::Display for Description<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let config = self.0;
         for jail in &config.jails {
-            write_jail(f, jail)?;
+            write_jail(f, jail, &config.notifyuser)?;
         }
         write!(f, "all jails")?;
         let origins = &config.origins;
@@ -83,7 +84,7 @@ impl fmt::Display for Growing<'_> {
     }
 }
 
-fn write_jail(f: &mut fmt::Formatter<'_>, jail: &Jail) -> fmt::Result {
+fn write_jail(f: &mut fmt::Formatter<'_>, jail: &Jail, notifyuser: &str) -> fmt::Result {
     let origins = &jail.origins;
     write!(f, "jail {}", jail.name)?;
     line(f, origins, "filter", &jail.filter)?;
@@ -126,13 +127,88 @@ fn write_jail(f: &mut fmt::Formatter<'_>, jail: &Jail) -> fmt::Result {
     for net in &jail.ignoreip {
         line(f, origins, "ignoreip", net)?;
     }
-    if jail.blocks.is_empty() {
+    let runs = jail.actions.iter().any(|action| action.role() == Role::Commands);
+    if jail.blocks.is_empty() && !runs {
         line(f, origins, "action", &"blocks nothing")?;
     }
     for block in &jail.blocks {
         line(f, origins, "action", block)?;
     }
+    write_actions(f, jail, notifyuser)?;
     f.write_str("\n\n")
+}
+
+/// What the jail's actions do beside the kernel.
+fn write_actions(f: &mut fmt::Formatter<'_>, jail: &Jail, notifyuser: &str) -> fmt::Result {
+    let origins = &jail.origins;
+    for action in &jail.actions {
+        match &action.does {
+            Does::Mail(letter) => {
+                line(f, origins, "action", &format_args!("{letter}, as {notifyuser}"))?;
+                if letter.lines {
+                    line(
+                        f,
+                        origins,
+                        "maxmatches",
+                        &format_args!("{} lines", jail.maxmatches),
+                    )?;
+                }
+            }
+            Does::Run(commands) => {
+                let name = Escaped(action.name.as_bytes());
+                line(
+                    f,
+                    origins,
+                    "action",
+                    &format_args!("runs {name} as root, each at most {} s:", commands.timeout),
+                )?;
+                write_commands(f, commands)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The commands of an action, a line each; IPv6's only where they differ.
+fn write_commands(f: &mut fmt::Formatter<'_>, commands: &Commands) -> fmt::Result {
+    let [four, six] = &commands.families;
+    for (key, script) in four.each() {
+        for command in script.lines() {
+            write!(f, "\n    {key:<9} {command}")?;
+        }
+    }
+    for (key, script) in six
+        .each()
+        .filter(|&of_six| !four.each().any(|of_four| of_four == of_six))
+    {
+        let key = format!("{key} v6");
+        for command in script.lines() {
+            write!(f, "\n    {key:<9} {command}")?;
+        }
+    }
+    Ok(())
+}
+
+impl fmt::Display for Letter {
+    /// `mails root@example.org from Fail2Ban <root@localhost>, with whois and log lines`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let dest = self.dest.join(" ");
+        let (name, sender) = (
+            Escaped(self.sendername.as_bytes()),
+            Escaped(self.sender.as_bytes()),
+        );
+        write!(f, "mails {} from {name} <{sender}>", Escaped(dest.as_bytes()))?;
+        match (self.whois, self.lines) {
+            (true, true) => f.write_str(", with whois and log lines")?,
+            (true, false) => f.write_str(", with whois")?,
+            (false, true) => f.write_str(", with log lines")?,
+            (false, false) => {}
+        }
+        match self.buffered {
+            Some(count) => write!(f, ", {count} bans in one"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// `  findtime    within 10m                          /etc/sipguard/jail.local:7`

@@ -2,10 +2,10 @@
 //!
 //! It is looked for beside the jail's file and then in fail2ban's folder. `NAME.local` overrides `NAME.conf`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::include::{self, Opened, Read};
-use super::ini::{DEFAULT, Entry, Ini, Line, Wrong};
+use super::ini::{DEFAULT, Entry, Ini, Wrong};
 use super::interpolate::Value;
 use super::reading::{Reading, shown};
 use super::{FilterName, options, settings, tags};
@@ -119,7 +119,7 @@ fn sshd_mode(
 /// Says that a file of the name of a built-in filter is not read. The files that fail2ban brings are meant
 /// for it.
 fn warn_of_file(reading: &mut Reading<'_>, value: &Value, name: &str) {
-    let folder = beside(reading.ini);
+    let folder = include::beside(reading.ini, "filter.d");
     let brought = folder == Path::new(FAIL2BAN);
     for extension in ["conf", "local"] {
         let path = folder.join(format!("{name}.{extension}"));
@@ -134,14 +134,6 @@ fn warn_of_file(reading: &mut Reading<'_>, value: &Value, name: &str) {
     }
 }
 
-/// `filter.d` beside the main file.
-fn beside(ini: &Ini) -> PathBuf {
-    Path::new(ini.main_name())
-        .parent()
-        .unwrap_or(Path::new(""))
-        .join("filter.d")
-}
-
 fn file(
     reading: &mut Reading<'_>,
     section: &str,
@@ -149,7 +141,7 @@ fn file(
     name: &str,
     given: &[(&str, &str)],
 ) -> Option<Named> {
-    let folder = beside(reading.ini);
+    let folder = include::beside(reading.ini, "filter.d");
     let opened = find(&folder, name, &mut *reading.read);
     match opened {
         Ok(Some((mut ini, absent))) => {
@@ -189,30 +181,15 @@ fn file(
 }
 
 fn find(folder: &Path, name: &str, read: Read<'_>) -> Result<Option<Opened>, super::Error> {
-    let second = Path::new(FAIL2BAN);
-    for folder in [folder, second] {
-        let found = include::open_pair(&folder.join(name), second, built_in, &mut *read)?;
-        if found.is_some() {
-            return Ok(found);
-        }
-    }
-    Ok(None)
+    include::find(folder, Path::new(FAIL2BAN), name, built_in, read)
 }
 
 /// Puts the options of `filter = NAME[…]` above what the files say.
 fn overlay(ini: &mut Ini, jails: &Ini, value: &Value, given: &[(&str, &str)]) {
-    let entry = |&(option, text): &(&str, &str)| {
-        let lines = text.split('\n').map(|line| Line {
-            text: line.trim().to_owned(),
-            place: value.wrong(line, "").place,
-        });
-        Entry {
-            key: option.to_ascii_lowercase(),
-            place: value.wrong(option, "").place,
-            lines: lines.collect(),
-        }
-    };
     // Of an option that comes twice the last counts.
-    let entries: Vec<Entry> = given.iter().rev().map(entry).collect();
+    let given = given.iter().rev();
+    let entries: Vec<Entry> = given
+        .map(|(option, text)| options::entry(value, option, text))
+        .collect();
     ini.overlay(jails, value.place(), &[tags::DEFINITION, tags::INIT], &entries);
 }

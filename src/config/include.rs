@@ -48,6 +48,31 @@ pub(super) fn open_pair(
     Ok(found.then_some((includes.ini, includes.absent)))
 }
 
+/// A folder beside the main file.
+pub(super) fn beside(ini: &Ini, folder: &str) -> PathBuf {
+    Path::new(ini.main_name())
+        .parent()
+        .unwrap_or(Path::new(""))
+        .join(folder)
+}
+
+/// [`open_pair`] in the first of two folders that has it.
+pub(super) fn find(
+    folder: &Path,
+    second: &Path,
+    name: &str,
+    base: Base,
+    read: Read<'_>,
+) -> Result<Option<Opened>, Error> {
+    for folder in [folder, second] {
+        let found = open_pair(&folder.join(name), second, base, &mut *read)?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
 /// The files, while they are being opened.
 struct Includes<'r> {
     ini: Ini,

@@ -20,6 +20,15 @@ pub struct Value {
 }
 
 impl Value {
+    /// A value that stands in no file.
+    pub(super) fn built_in(text: &str) -> Value {
+        Value {
+            text: text.to_owned(),
+            marks: Vec::new(),
+            place: Place::BUILT_IN,
+        }
+    }
+
     /// The text; lines are separated by newlines.
     #[must_use]
     pub fn text(&self) -> &str {

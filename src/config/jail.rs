@@ -2,11 +2,13 @@
 
 use ipnet::IpNet;
 
+use super::action::{self, Actions};
 use super::filter::{self, Named};
-use super::ini::Place;
+use super::ini::{DEFAULT, Place};
 use super::reading::{Reading, shown};
 use super::value::{Ignored, ignored};
-use super::{FilterName, Jail, action, escalation, expressions};
+use super::{FilterName, Jail, escalation, expressions};
+use crate::action::Role;
 use crate::limits::{FILES_MAX, IGNOREIP_MAX, JAIL_NAME_BYTES_MAX};
 
 /// Reads an enabled jail; `None` after a mistake, or if we have no such filter.
@@ -19,8 +21,17 @@ pub(super) fn jail(reading: &mut Reading<'_>, name: &str, place: Option<Place>) 
     let bantime = reading.seconds(name, "bantime");
     let escalation = escalation::escalation(reading, name);
     let ignoreip = ignoreip(reading, name);
-    let blocks = action::blocks(reading, name);
-    if blocks.is_empty() {
+    let own = [name, DEFAULT]
+        .iter()
+        .any(|section| reading.ini.is_written(section, "maxmatches"));
+    let maxmatches = if own {
+        reading.number(name, "maxmatches")
+    } else {
+        maxretry
+    };
+    let Actions { blocks, others } = action::actions(reading, name, bantime.flatten());
+    let runs = others.iter().any(|action| action.role() == Role::Commands);
+    if blocks.is_empty() && !runs {
         let what = format!("[{name}] has no firewall action: it bans, but nothing is blocked");
         reading.warn(place, what);
     }
@@ -39,6 +50,8 @@ pub(super) fn jail(reading: &mut Reading<'_>, name: &str, place: Option<Place>) 
         escalation,
         ignoreip,
         blocks,
+        actions: others,
+        maxmatches: maxmatches?,
         origins,
     })
 }

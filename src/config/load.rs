@@ -115,6 +115,7 @@ impl<'i> Reading<'i> {
         let maxbans = self.number(DEFINITION, "maxbans").unwrap_or_default();
         let ipv6prefix = self.number(DEFINITION, "ipv6prefix").unwrap_or_default();
         let dbfile = self.dbfile();
+        let notifyuser = self.notifyuser().unwrap_or_default();
         let dbshort = self.dbshort();
         let dbpurgeage = self.seconds(DEFINITION, "dbpurgeage").unwrap_or_default();
         let onstop = match self.word(DEFINITION, "onstop") {
@@ -135,6 +136,7 @@ impl<'i> Reading<'i> {
             maxbans,
             ipv6prefix: u8::try_from(ipv6prefix).unwrap_or(128),
             dbfile,
+            notifyuser,
             dbshort,
             dbpurgeage,
             onstop,
@@ -211,6 +213,17 @@ impl<'i> Reading<'i> {
             );
             self.wrong(value.wrong(value.text(), what));
         }
+    }
+
+    fn notifyuser(&mut self) -> Option<String> {
+        let value = self.value(DEFINITION, "notifyuser")?;
+        let name = value.text().trim();
+        let sound = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        if name.is_empty() || name.starts_with('-') || !name.bytes().all(sound) {
+            let what = format!("notifyuser: \"{}\" is not a user's name", shown(name));
+            self.wrong(value.wrong(value.text(), what));
+        }
+        Some(name.to_owned())
     }
 
     fn jails(&mut self, config: &mut Config, enabled: Vec<Enabled<'_>>) {

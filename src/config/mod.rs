@@ -3,8 +3,8 @@
 //! Pure: files are read by the caller, and what is here turns text into settings or into an error that
 //! names file, line and key. From the text inwards: `parse` is the grammar, [`ini`] and `include` the files
 //! in layers, [`interpolate`] resolves `%(name)s`, `settings` is the table of keys, `value` and `ports`
-//! read one value and `reading` says what is wrong with it, `action` is the list of actions, `filter` finds
-//! a filter, `tags` its values and `expressions` reads them, `options` are those of either, `jail` puts a
+//! read one value and `reading` says what is wrong with it, `action` is the list of actions, `letter` those that
+//! mail and `command` those of `action.d`, `filter` finds a filter, `tags` the values of either and `expressions` reads them, `options` are those of either, `jail` puts a
 //! jail together, `load` the whole, and [`mod@describe`] shows what came out.
 #![forbid(unsafe_code)]
 #![deny(
@@ -20,12 +20,14 @@ use std::rc::Rc;
 
 use ipnet::IpNet;
 
+use crate::action::Action;
 use crate::filter::custom::Definition;
 use crate::filter::sshd;
 use crate::guard::Escalation;
 
 mod action;
 mod changes;
+mod command;
 pub mod describe;
 pub mod error;
 mod escalation;
@@ -35,6 +37,7 @@ mod include;
 pub mod ini;
 pub mod interpolate;
 mod jail;
+mod letter;
 mod load;
 mod options;
 mod parse;
@@ -66,6 +69,8 @@ pub struct Config {
     pub ipv6prefix: u8,
     /// `dbfile`: where bans survive a reboot; `None` is fail2ban's `None` or `:memory:`.
     pub dbfile: Option<String>,
+    /// `notifyuser`: as whom mails are sent.
+    pub notifyuser: String,
     /// `dbshort`: where short bans and the places in the logs are kept, if not in `dbfile`: in memory (tmpfs) they
     /// cost a router's flash nothing.
     pub dbshort: Option<String>,
@@ -110,6 +115,10 @@ pub struct Jail {
     /// What its firewall actions block; empty if the jail has no firewall action. At most one block for
     /// each protocol, its ports sorted and merged, at most [`crate::limits::PORTS_MAX`] ranges in each.
     pub blocks: Vec<Block>,
+    /// What else its actions do, in their order.
+    pub actions: Vec<Action>,
+    /// `maxmatches`: so many lines of a source are shown in a mail or given to a command.
+    pub maxmatches: u32,
     /// Where these settings are written.
     pub origins: Origins,
 }
@@ -281,6 +290,8 @@ impl Config {
                 protocol: Protocol::TcpUdp,
                 ports: vec![(5060, 5061)],
             }],
+            actions: Vec::new(),
+            maxmatches: 5,
             origins: Origins::default(),
         };
         Config {
@@ -290,6 +301,7 @@ impl Config {
             maxbans: crate::limits::MAXBANS_DEFAULT,
             ipv6prefix: 64,
             dbfile: Some(DBFILE_DEFAULT.to_owned()),
+            notifyuser: "nobody".to_owned(),
             dbshort: None,
             dbpurgeage: Some(86_400),
             onstop: OnStop::Keep,

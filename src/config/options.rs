@@ -1,6 +1,6 @@
 //! `[key=value, key="value, with comma"]`: the options of an action or a filter.
 
-use super::ini::Wrong;
+use super::ini::{Entry, Line, Wrong};
 use super::interpolate::Value;
 use super::reading::shown;
 
@@ -52,6 +52,19 @@ pub(super) fn list<'v>(
         }
         options.push((key, text));
         rest = after;
+    }
+}
+
+/// An option as a file would have it; `option` and `text` are slices of the value.
+pub(super) fn entry(value: &Value, option: &str, text: &str) -> Entry {
+    let lines = text.split('\n').map(|line| Line {
+        text: line.trim().to_owned(),
+        place: value.wrong(line, "").place,
+    });
+    Entry {
+        key: option.to_ascii_lowercase(),
+        place: value.wrong(option, "").place,
+        lines: lines.collect(),
     }
 }
 

@@ -132,6 +132,13 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
     jail("action_blocklist_de", "blocklist_de", Definition),
     jail("action_abuseipdb", "abuseipdb", Definition),
+    // Mail. Empty: as an action of fail2ban's has it.
+    jail("mta", "sendmail", Definition),
+    jail("destmail", "", ByItself),
+    jail("destemail", "", ByItself),
+    jail("sender", "", ByItself),
+    jail("sendername", "", ByItself),
+    jail("maxmatches", "%(maxretry)s", Number(0, MAXRETRY_MAX)),
     // The program.
     program("ring", Some("4096"), Number(RING_MIN, RING_MAX)),
     program("maxbans", Some("131072"), Number(1, MAXBANS_MAX)),
@@ -140,6 +147,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     program("user", Some(""), ByItself),
     program("readlogs", Some("auto"), Word(&["auto", "groups", "capability"])),
     program("dbfile", Some(super::DBFILE_DEFAULT), ByItself),
+    program("notifyuser", Some("nobody"), ByItself),
     program("dbshort", None, ByItself),
     program("dbpurgeage", Some("1d"), SecondsOrForEver(SPAN_SECONDS_MAX)),
     program("onstop", Some("keep"), Word(&["keep", "remove"])),
@@ -164,7 +172,6 @@ pub(super) const SETTINGS: &[Setting] = &[
     not_yet("ignorecommand", &[""]),
     not_yet("ignorecache", &[""]),
     not_yet("ignoreself", YES),
-    not_yet("maxmatches", &["%(maxretry)s"]),
     not_yet("maxlines", &[]),
     // We follow files, with inotify; every one of these words asks for no more.
     not_yet("backend", &["auto", "pyinotify", "gamin", "polling"]),
@@ -177,19 +184,10 @@ pub(super) const SETTINGS: &[Setting] = &[
     not_yet("journalmatch", &[]),
     not_yet("systemd_if_nologs", &[]),
     not_yet("skip_if_nologs", &[]),
-    not_yet("destmail", &[]),
-    not_yet("destemail", &[]),
-    not_yet("sender", &[]),
-    not_yet("sendername", &[]),
     not_yet("blocktype", &["DROP", "drop"]),
     not_yet("returntype", &["RETURN"]),
     not_yet("tcpport", &[]),
     not_yet("udpport", &[]),
-    // These have a default because others refer to them.
-    Setting {
-        default: Some("sendmail"),
-        ..not_yet("mta", &["sendmail"])
-    },
     jail("name", "%(__name__)s", Definition),
     jail("fail2ban_agent", "sipguard", Definition),
     jail("fail2ban_version", "", Definition),

@@ -13,6 +13,7 @@ use crate::filter::{Context, Filter, Lens, Reading, Trail};
 use crate::firewall::JailRule;
 use crate::guard::{JailId, Policy, Trust};
 use crate::limits::{CONFIG_BYTES_MAX, FILES_MAX, JAILS_MAX};
+use crate::notify::record::Record;
 use crate::sys::file;
 use crate::tail::Line;
 
@@ -24,9 +25,14 @@ const DEFAULT_PATH: &str = "/etc/sipguard/jail.local";
 /// # Errors
 /// The first mistake in the file, or that a file which was asked for cannot be read.
 pub fn load(path: Option<&Path>) -> Result<(Config, Vec<Warning>), config::Error> {
+    load_recorded(path).map(|(config, warnings, _)| (config, warnings))
+}
+
+/// The same, with the files as they were read.
+pub(super) fn load_recorded(path: Option<&Path>) -> Result<(Config, Vec<Warning>, Record), config::Error> {
     match config_file(path) {
-        Some(path) => config::load(path, &mut read_bounded),
-        None => Ok((Config::built_in(), Vec::new())),
+        Some(path) => Record::load(path, &mut read_bounded),
+        None => Ok((Config::built_in(), Vec::new(), Record::default())),
     }
 }
 
@@ -37,7 +43,7 @@ pub fn config_file(path: Option<&Path>) -> Option<&Path> {
 }
 
 /// One byte more than a file may have, so that one that is too long is found out.
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+pub(crate) fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     file::read(path, CONFIG_BYTES_MAX + 1).map(|(text, _)| text)
 }
 

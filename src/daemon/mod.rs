@@ -3,6 +3,7 @@
 
 mod by_hand;
 mod jails;
+mod notices;
 mod report;
 mod requests;
 mod state;
@@ -19,6 +20,7 @@ use crate::cli::Failed;
 use crate::config::{self, Config, Warning};
 use crate::firewall::Firewall;
 use crate::guard::{Guard, Seed, Settings, Trust};
+use crate::notify::record::Record;
 use crate::power::{Plan, Powers, Writable};
 use crate::sys::clock_set::ClockSet;
 use crate::sys::poll::{Interest, Place, Waiting};
@@ -26,11 +28,14 @@ use crate::sys::signals::{Request, Signals};
 use crate::sys::{Fault, caps, clock, own};
 use crate::tail::{Start, Tail, What};
 use crate::time::Mono;
+use notices::Notices;
 use report::Count;
 use requests::Control;
 
 pub(crate) use jails::lens;
+pub(crate) use jails::read_bounded;
 pub use jails::{config_file, load};
+pub(crate) use notices::absent;
 
 // What of the loop runs without a system, for the simulator in tests/.
 #[doc(hidden)]
@@ -67,7 +72,13 @@ impl Daemon {
     /// # Errors
     /// A wrong configuration, or a machine that refuses what a guard needs.
     pub fn start(path: Option<PathBuf>, dry_run: bool) -> Result<Daemon, Failed> {
-        let (config, _) = load_and_warn(path.as_deref())?;
+        let (config, _, record) = load_and_warn(path.as_deref())?;
+        // First of all: the children are started while we have the power to.
+        let notices = match config_file(path.as_deref()) {
+            Some(file) if !dry_run => Notices::start(&config, file, &record)?,
+            Some(_) | None => Notices::default(),
+        };
+        drop(record);
         let signals = Signals::new().map_err(|source| Fault::new("cannot take signals", source))?;
         let now = clock::boottime().map_err(|source| Fault::new("cannot read the clock", source))?;
         // A dry run beside a running guard is no second one.
@@ -100,9 +111,11 @@ impl Daemon {
             clock::zone(),
             Box::new(own::addresses),
         );
+        watch.set_notices(notices);
         report::started(&config, &watch);
         watch.begin_turn(now, utc);
         watch.take_up();
+        watch.notices_mut().begin();
         let powers = give_up(&config, path.as_deref(), &made, !dry_run);
         Ok(Daemon {
             path,
@@ -144,6 +157,8 @@ impl Daemon {
             let kernel = kernel.map(|events| waiting.add(events, Interest::Read));
             let clock = self.clock_set.as_ref();
             let clock = clock.map(|set| waiting.add(set.as_fd(), Interest::Read));
+            let children = self.watch.notices().fds();
+            let children = children.map(|fd| fd.map(|fd| waiting.add(fd, Interest::Read)));
             let control = self.control.as_ref();
             let clients = control.and_then(|control| control.enroll(&mut waiting));
             let ready = waiting.wait(timeout)?;
@@ -153,6 +168,9 @@ impl Daemon {
             }
             if ready.has(logs) || self.tail.next_deadline().is_some_and(|deadline| deadline <= now) {
                 self.tail.wake(now);
+            }
+            if children.iter().flatten().any(|place| ready.has(*place)) {
+                self.watch.notices_mut().listen();
             }
             // A log that was opened is in the state file before it is read on.
             self.tell_of_files();
@@ -234,7 +252,7 @@ impl Daemon {
     }
 
     fn try_reload(&mut self, now: Mono) -> Result<(Vec<String>, Vec<Warning>), Failed> {
-        let (config, warnings) = load_and_warn(self.path.as_deref())?;
+        let (config, warnings, _) = load_and_warn(self.path.as_deref())?;
         let mut changes = config::changes(&self.config, &config);
         let jails = Jails::new(&config);
         let guard = new_guard(&config)?;
@@ -251,6 +269,7 @@ impl Daemon {
             return Err(fault.into());
         }
         unfollow(&mut self.tail, self.watch.jails(), &jails, now);
+        self.watch.notices_mut().reload(&config);
         let ended = self.watch.replace(jails, guard, now);
         if ended > 0 {
             changes.push(format!("bans that ended: {ended}"));
@@ -279,12 +298,12 @@ fn unfollow(tail: &mut Tail, jails: &Jails, others: &Jails, now: Mono) {
     }
 }
 
-fn load_and_warn(path: Option<&Path>) -> Result<(Config, Vec<Warning>), config::Error> {
-    let (config, warnings) = load(path)?;
+fn load_and_warn(path: Option<&Path>) -> Result<(Config, Vec<Warning>, Record), config::Error> {
+    let (config, warnings, record) = jails::load_recorded(path)?;
     for warning in &warnings {
         warn!(target: TARGET, "{warning}");
     }
-    Ok((config, warnings))
+    Ok((config, warnings, record))
 }
 
 /// Where the control socket stands.

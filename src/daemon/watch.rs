@@ -12,6 +12,7 @@ use log::{debug, error, info, warn};
 
 use super::TARGET;
 use super::jails::{JailBits, Jails};
+use super::notices::Notices;
 use super::report::{self, Count, Net};
 use super::state::State;
 use crate::config::{Config, OnStop};
@@ -63,6 +64,7 @@ pub struct Watch<K = Firewall, D = Directory> {
     pub(super) now: Mono,
     utc: Wall,
     zone: Zone,
+    notices: Notices,
     context: Context,
     suspicious: Telling,
     refused: Telling,
@@ -141,6 +143,7 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
             now: Mono(0),
             utc: Wall(0),
             zone,
+            notices: Notices::default(),
             context: Context::default(),
             suspicious: Telling::default(),
             refused: Telling::default(),
@@ -155,6 +158,19 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
     /// The jails of the configuration in force.
     pub fn jails(&self) -> &Jails {
         &self.jails
+    }
+
+    /// Whom to tell of bans and their ends, beside the kernel; nobody before that.
+    pub(super) fn set_notices(&mut self, notices: Notices) {
+        self.notices = notices;
+    }
+
+    pub(super) fn notices(&self) -> &Notices {
+        &self.notices
+    }
+
+    pub(super) fn notices_mut(&mut self) -> &mut Notices {
+        &mut self.notices
     }
 
     pub(super) fn firewall(&self) -> Option<&K> {
@@ -187,6 +203,12 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
     /// Notes a ban that a person asked for.
     pub(super) fn note_ban(&mut self, net: IpNet, jail: JailId, displaced: Option<&Ban>) {
         let made = self.guard.standing(net, jail).map(|(ban, _)| *ban);
+        if let Some(displaced) = displaced {
+            self.notices.unbanned(displaced);
+        }
+        if let Some(ban) = &made {
+            self.notices.banned_by_hand(ban);
+        }
         if let (Some(state), Some(ban)) = (&mut self.state, made) {
             let bans = [(&ban, displaced)].into_iter();
             state.bans(bans, &self.guard, &self.jails, (self.now, self.utc));
@@ -199,6 +221,7 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
         if let Some(state) = &mut self.state {
             state.unban(&ban, &self.guard, &self.jails, (self.now, self.utc));
         }
+        self.notices.unbanned(&ban);
         Some(ban)
     }
 
@@ -299,6 +322,7 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
     /// A turn begins at this time.
     pub fn begin_turn(&mut self, now: Mono, utc: Wall) {
         (self.now, self.utc) = (now, utc);
+        self.notices.begin_turn(now, utc);
         let utc_offset_s = self.zone.offset(utc);
         self.context = Context {
             today: Wall(utc.0.saturating_add(i64::from(utc_offset_s))),
@@ -336,11 +360,13 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
     pub(super) fn end_turn(&mut self) {
         while let Some(ban) = self.guard.expire(self.now) {
             report::unbanned(&ban, self.jails.name(ban.jail), self.now);
+            self.notices.unbanned(&ban);
         }
         self.settle();
         if self.own_at.is_some_and(|at| at <= self.now) {
             self.look_at_own();
         }
+        self.notices.flush(&self.guard);
     }
 
     /// Lifts bans of what has become one of our own addresses, gateways or resolvers since the start: a router
@@ -357,12 +383,15 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
                 state.unban(&ban, &self.guard, &self.jails, (self.now, self.utc));
             }
             report::not_to_be_banned(&ban, self.jails.name(ban.jail));
+            self.notices.unbanned(&ban);
         }
     }
 
     /// The end: our objects stay in the kernel, with the bans in them, or go.
     pub fn stop(&mut self, onstop: OnStop) -> Result<(), Fault> {
         let bans = Count(self.guard.ban_count().into(), "ban");
+        // What an action leaves behind when this fails, it would leave behind in any case.
+        let _ = self.notices.stop(&self.guard);
         match (self.firewall.as_mut(), onstop) {
             (Some(firewall), OnStop::Remove) => {
                 firewall.teardown()?;
@@ -381,6 +410,9 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
                 continue;
             }
             let outcome = self.guard.observe(jail, source, failure, self.now);
+            if matches!(outcome, Outcome::Counted(_) | Outcome::Joined | Outcome::Ban(_)) {
+                self.notices.line(jail, failure.addr, line.bytes);
+            }
             debug!(target: TARGET, "{} {} {outcome:?} jail={}", failure.addr, failure.kind, self.jails.name(jail));
             if let Some(state) = &mut self.state {
                 state.failures_changed(self.now, self.utc);

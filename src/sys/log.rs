@@ -12,6 +12,7 @@ use core::fmt::{self, Write as _};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _};
 use std::os::unix::net::UnixDatagram;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -30,6 +31,28 @@ pub enum Destination {
     /// The system's log.
     Syslog,
 }
+
+impl Destination {
+    /// Where the process that started us logs to.
+    #[must_use]
+    pub fn inherited() -> Destination {
+        if std::env::var_os(VARIABLE).is_some() {
+            Destination::Syslog
+        } else {
+            Destination::Stderr
+        }
+    }
+}
+
+/// What a child has in its environment, to log to syslog as we do.
+#[must_use]
+pub fn heritage() -> Option<(&'static str, &'static str)> {
+    TO_SYSLOG.load(Ordering::Relaxed).then_some((VARIABLE, "1"))
+}
+
+const VARIABLE: &str = "SIPGUARD_SYSLOG";
+/// Whether this process logs to syslog.
+static TO_SYSLOG: AtomicBool = AtomicBool::new(false);
 
 /// Where syslogd, logd and journald listen.
 const SYSLOG: &str = "/dev/log";
@@ -77,6 +100,7 @@ pub fn start(level: LevelFilter, destination: Destination) -> bool {
         Destination::Syslog => match Syslog::open(SYSLOG) {
             Ok(syslog) => {
                 let form = Form::Syslog(std::process::id());
+                TO_SYSLOG.store(true, Ordering::Relaxed);
                 (lines(syslog, form), form)
             }
             Err(_) => stderr(Form::Words),

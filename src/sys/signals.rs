@@ -56,6 +56,43 @@ impl Signals {
     }
 }
 
+/// The ends of our children as a descriptor, for processes that do nothing but look after some.
+pub struct Children(SignalFd);
+
+impl Children {
+    /// Blocks what asks the guard to stop or to read again, too: it tells us itself, and what a terminal or a
+    /// supervisor sends to all of its processes must not end us before it has.
+    pub fn new() -> io::Result<Children> {
+        let mut set = SigSet::empty();
+        for signal in [
+            Signal::SIGTERM,
+            Signal::SIGINT,
+            Signal::SIGHUP,
+            Signal::SIGPIPE,
+            Signal::SIGCHLD,
+        ] {
+            set.add(signal);
+        }
+        set.thread_block()?;
+        let mut set = SigSet::empty();
+        set.add(Signal::SIGCHLD);
+        let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
+        Ok(Children(SignalFd::with_flags(&set, flags)?))
+    }
+
+    /// Takes what has been heard: some child, or several, ended.
+    pub fn take(&self) -> io::Result<()> {
+        while self.0.read_signal()?.is_some() {}
+        Ok(())
+    }
+}
+
+impl AsFd for Children {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()

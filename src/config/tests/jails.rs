@@ -102,35 +102,6 @@ fn what_the_kernel_blocks() {
 
 #[test]
 fn what_is_accepted_and_not_in_force_is_said() {
-    let mail = |name: &str| format!("{SIP}\naction {name} is not yet in force");
-    check("asterisk", "action = %(action_mw)s", &mail("sendmail-whois"));
-    check(
-        "asterisk",
-        "action = %(action_mwl)s",
-        &mail("sendmail-whois-lines"),
-    );
-    check(
-        "asterisk",
-        "action = %(action_)s\n  smtp.py[host=mail, sendername=\"a, b\"]",
-        &mail("smtp.py"),
-    );
-    check(
-        "asterisk",
-        "action = %(action_abuseipdb)s[abuseipdb_category=\"18\"]\n  iptables[protocol=\"tcp,udp\"]",
-        &mail("abuseipdb"),
-    );
-    check(
-        "asterisk",
-        "banaction = shorewall",
-        "\n[asterisk] has no firewall action: it bans, but nothing is blocked\naction shorewall is \
-         not yet in force",
-    );
-    check(
-        "asterisk",
-        "banaction = iptables[blocktype=REJECT]",
-        &format!("{SIP}\nblocktype other than DROP is not yet in force: packets are dropped"),
-    );
-    check("asterisk", "banaction = iptables[blocktype=DROP]", SIP);
     check(
         "asterisk",
         "backend = auto\nignoreself = true\nusedns = no\nchain = FORWARD\nbantime.increment = false",

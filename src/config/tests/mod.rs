@@ -2,6 +2,7 @@
 
 use super::*;
 
+mod actions;
 mod filters;
 mod grammar;
 mod jails;

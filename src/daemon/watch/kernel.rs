@@ -279,6 +279,7 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
             state.bans(bans, &self.guard, &self.jails, (now, utc));
         }
         for verdict in self.fresh.drain(..) {
+            self.notices.banned(&verdict);
             let jail = self.jails.name(verdict.ban.jail);
             info!(target: TARGET, "{word} {}",
                 Banned {

@@ -1,23 +1,13 @@
-//! Scanning: lines per CPU-second, beside ripgrep's on the same file.
+//! Scanning: lines per CPU-second, of the same file.
 //!
 //! ripgrep counts the lines (`rg -c`, one thread) that match patterns for the same messages; that it finds as many
 //! as we do is checked. `strict` patterns mean what the filter means, `loose` ones leave the header out. `scan` goes
 //! through the lines with the filter, as the command does, and counts what it finds, as `rg -c` does. `test` is
 //! the whole command: it also joins lines to attempts, counts sources, and asks the guard about every failure.
 //! The best of several turns counts, because what disturbs a turn only makes it slower.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stdout,
-    missing_docs
-)]
-
-#[path = "../tests/support/generated.rs"]
-mod generated;
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Read as _};
+use std::io::{BufRead as _, BufReader, BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -28,9 +18,13 @@ use sipguard::limits::REPLAY_FILE_BUFFER_BYTES;
 use sipguard::lines::Splitter;
 use sipguard::time::Wall;
 
-use generated::{Plan, Written, write_log};
+use crate::generated::{Plan, Written, write_log};
+use crate::subjects::sipguard;
 
-const TURNS: usize = 7;
+const TURNS: usize = 5;
+
+/// Programs that take seconds for each megabyte get so many lines.
+const SHORT_LINES: usize = 20_000;
 
 /// What the filter finds in the generated logs, as strict as it is: with the header, and up to the end of the line.
 const STRICT: [&str; 4] = [
@@ -49,18 +43,92 @@ const LOOSE: [&str; 4] = [
     r#"SecurityEvent="(?:InvalidPassword|InvalidAccountID|ChallengeResponseFailed|FailedACL)",.*RemoteAddress="IPV[46]/(?:UDP|TCP|TLS|WS|WSS)/[0-9a-fA-F.:]+/\d+""#,
 ];
 
-fn main() {
+/// Who went through the lines, at which share of attacks, and how fast: lines per CPU-second.
+pub(crate) struct Speed {
+    pub(crate) who: &'static str,
+    pub(crate) measure: String,
+    pub(crate) lines_per_second: Option<f64>,
+}
+
+type Run = fn(&Path, &Written) -> Option<f64>;
+
+/// Who reads the whole file, and who but its beginning.
+const FAST: [(&str, Run); 6] = [
+    ("sipguard, its scan", |path, written| {
+        Some(run_scan(path, written))
+    }),
+    ("sipguard test", |path, _| Some(run_test(path))),
+    ("rg -c, strict", |path, written| {
+        Some(run_ripgrep(path, &STRICT, written))
+    }),
+    ("rg -c, loose", |path, written| {
+        Some(run_ripgrep(path, &LOOSE, written))
+    }),
+    ("wc -l", |path, _| cpu_of(Command::new("wc").arg("-l").arg(path))),
+    ("sshg-parser", |path, _| {
+        cpu_of(Command::new("/usr/libexec/sshguard/sshg-parser").stdin(File::open(path).unwrap()))
+    }),
+];
+const SLOW: [(&str, Run); 3] = [
+    ("grep -cE, strict", |path, _| {
+        // What grep has no class for.
+        let patterns = STRICT.map(|pattern| pattern.replace(r"\d", "[0-9]").replace("(?:", "("));
+        cpu_of(
+            Command::new("grep")
+                .args(["-cE", &patterns.join("|")])
+                .arg(path)
+                .env("LC_ALL", "C"),
+        )
+    }),
+    ("fail2ban-regex", |path, _| {
+        cpu_of(
+            Command::new("fail2ban-regex")
+                .arg(path)
+                .arg("/etc/fail2ban/filter.d/asterisk.conf"),
+        )
+    }),
+    ("fail2ban-rs dry-run", |path, _| {
+        let config = path.with_extension("toml");
+        fs::write(&config, FAIL2BAN_RS).unwrap();
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers/bin/fail2ban-rs");
+        cpu_of(
+            Command::new(program)
+                .arg("-c")
+                .arg(&config)
+                .arg("dry-run")
+                .arg(path),
+        )
+    }),
+];
+
+/// Its own filter, with the messages that it lacks.
+const FAIL2BAN_RS: &str = r#"
+[global]
+[jail.asterisk]
+enabled = true
+log_path = "/var/log/asterisk/messages"
+date_format = "syslog"
+filter = ["NOTICE.* chan_sip\\.c: Registration from '.*' failed for '<HOST>:\\d+' - Wrong password",
+          "NOTICE.* chan_sip\\.c: Call from '.*' \\(<HOST>:\\d+\\) to extension '.*' rejected",
+          "NOTICE.* Request '.*' from '.*' failed for '<HOST>:\\d+' ",
+          "SecurityEvent=.(?:InvalidPassword|InvalidAccountID|ChallengeResponseFailed|FailedACL).,.*RemoteAddress=.IPV4/[A-Z]+/<HOST>/"]
+port = ["5060"]
+protocol = "udp"
+max_retry = 5
+find_time = "10m"
+ban_time = "10m"
+backend = "nftables"
+"#;
+
+pub(crate) fn measure() -> Vec<Speed> {
     let megabytes = std::env::var("SCAN_MB").ok().and_then(|text| text.parse().ok());
-    let bytes = megabytes.unwrap_or(500) * 1_000_000;
-    println!(
-        "scanning {} MB, million lines per CPU-second, one thread",
-        bytes / 1_000_000
-    );
-    println!("            ripgrep             sipguard   (and how many times ripgrep's, strict / loose)");
-    println!("  attacks   strict    loose     scan                    test");
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let bytes = megabytes.unwrap_or(200) * 1_000_000;
+    let mut speeds = Vec::new();
     for attacks_per_mille in [1, 100, 900] {
-        let path = folder.join(format!("scan-{attacks_per_mille}.log"));
+        let path = PathBuf::from(format!(
+            "/dev/shm/sipguard-scan-{}-{attacks_per_mille}.log",
+            std::process::id()
+        ));
         let plan = Plan {
             bytes,
             attacks_per_mille,
@@ -69,29 +137,61 @@ fn main() {
         let mut out = BufWriter::new(File::create(&path).unwrap());
         let written = write_log(&mut out, plan).unwrap();
         drop(out);
+        let (short, beginning) = beginning(&path);
+        let measure = format!("scan, {} % attack lines", f64::from(attacks_per_mille) / 10.0);
+        let mut best = [f64::MAX; FAST.len()];
         // In turns, so that what slows the machine for a while slows all of them.
-        let mut best = [f64::MAX; 4];
         for _ in 0..TURNS {
-            let turn = [
-                run_ripgrep(&path, &STRICT, &written),
-                run_ripgrep(&path, &LOOSE, &written),
-                run_scan(&path, &written),
-                run_test(&path),
-            ];
-            for (best, seconds) in best.iter_mut().zip(turn) {
-                *best = best.min(seconds);
+            for (best, (_, run)) in best.iter_mut().zip(FAST) {
+                *best = best.min(run(&path, &written).unwrap_or(f64::MAX));
             }
         }
+        let mut add = |who, lines: u64, seconds: f64| {
+            speeds.push(Speed {
+                who,
+                measure: measure.clone(),
+                lines_per_second: (seconds < f64::MAX).then(|| lines as f64 / seconds),
+            });
+        };
+        for ((who, _), seconds) in FAST.into_iter().zip(best) {
+            add(who, written.lines, seconds);
+        }
+        for (who, run) in SLOW {
+            let seconds = run(&short, &beginning).unwrap_or(f64::MAX);
+            add(who, beginning.lines, seconds);
+        }
         fs::remove_file(&path).unwrap();
-        let [strict, loose, scan, test] = best.map(|seconds| written.lines as f64 / seconds / 1e6);
-        let against = |speed: f64| format!("{speed:.1} ({:.1} / {:.2})", speed / strict, speed / loose);
-        let share = f64::from(attacks_per_mille) / 10.0;
-        println!(
-            "{share:>7.1} % {strict:>8.1} {loose:>8.1}     {:<20}    {}",
-            against(scan),
-            against(test)
-        );
+        fs::remove_file(&short).unwrap();
+        let _ = fs::remove_file(short.with_extension("toml"));
     }
+    speeds
+}
+
+/// A file of the first lines of another.
+fn beginning(path: &Path) -> (PathBuf, Written) {
+    let short = path.with_extension("short");
+    let mut out = BufWriter::new(File::create(&short).unwrap());
+    let lines = BufReader::new(File::open(path).unwrap())
+        .lines()
+        .take(SHORT_LINES);
+    let mut written = Written::default();
+    for line in lines {
+        writeln!(out, "{}", line.unwrap()).unwrap();
+        written.lines += 1;
+    }
+    (short, written)
+}
+
+/// CPU seconds of a program that is there and does it.
+fn cpu_of(command: &mut Command) -> Option<f64> {
+    let before = cpu(UsageWho::RUSAGE_CHILDREN);
+    let status = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .ok()?;
+    // grep's 1 is: no line.
+    matches!(status.code(), Some(0 | 1)).then(|| cpu(UsageWho::RUSAGE_CHILDREN) - before)
 }
 
 /// CPU seconds of `rg -c`.
@@ -116,7 +216,7 @@ fn run_ripgrep(path: &Path, patterns: &[&str], written: &Written) -> f64 {
 /// CPU seconds of `sipguard test`.
 fn run_test(path: &Path) -> f64 {
     let before = cpu(UsageWho::RUSAGE_CHILDREN);
-    let mut command = Command::new(PathBuf::from(env!("CARGO_BIN_EXE_sipguard")));
+    let mut command = Command::new(sipguard());
     let status = command
         .arg("test")
         .arg(path)
