@@ -71,7 +71,7 @@ dist:
 bloat:
 	cross/bloat
 
-# Nothing to do if it passed with the same sources.
+# Nothing to do if they passed with the same sources; `cross/test` runs the unit tests as ARM and MIPS programs, too.
 test-arm:
 	cross/test changed
 

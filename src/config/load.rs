@@ -352,7 +352,7 @@ fn references(ini: &Ini) -> BTreeSet<String> {
         .flat_map(|entry| &entry.lines);
     let names = lines.flat_map(|line| {
         let parts = line.text.split("%(").skip(1);
-        parts.filter_map(|part| part.split_once(")s").map(|(name, _)| name.to_lowercase()))
+        parts.filter_map(|part| part.split_once(")s").map(|(name, _)| name.to_ascii_lowercase()))
     });
     // `%(section/name)s` refers to `name`.
     names

@@ -1,9 +1,11 @@
 //! A real directory with the files of one journal.
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 
 use crate::store::disk::{Disk, Name};
@@ -124,9 +126,21 @@ pub fn make_directory(path: &Path) -> io::Result<bool> {
 /// What mkdir(2) says.
 pub fn make_directories(path: &Path) -> io::Result<bool> {
     if let Some(parent) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o755).create(parent)?;
+        make_parents(parent)?;
     }
     make_directory(path)
+}
+
+fn make_parents(path: &Path) -> io::Result<()> {
+    if path.as_os_str().is_empty() || path.exists() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        make_parents(parent)?;
+    }
+    fs::create_dir(path)?;
+    // The umask may have taken from it, and whom we become has to pass.
+    fs::set_permissions(path, Permissions::from_mode(0o755))
 }
 
 impl Disk for Directory {

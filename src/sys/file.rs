@@ -281,6 +281,26 @@ mod tests {
         );
     }
 
+    /// On 32-bit machines, too: see cross/test.
+    #[test]
+    fn offsets_beyond_4_gib_and_times_beyond_2038_are_whole() {
+        let path = std::env::temp_dir().join(format!("sipguard-large-{}", std::process::id()));
+        let (offset, seconds) = (u64::from(u32::MAX) + 10, 1 << 32);
+        let file = File::create(&path).unwrap();
+        file.write_all_at(b"late", offset).unwrap();
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        file.set_modified(time).unwrap();
+        let log = LogFile::open(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(log.size().unwrap(), offset + 4);
+        let mut buffer = [0; 6];
+        assert_eq!(log.read_at(&mut buffer, offset - 1).unwrap(), 5);
+        assert_eq!(&buffer, b"\0late\0");
+        assert_eq!(log.file.metadata().unwrap().modified().unwrap(), time);
+        let timer = nix::sys::time::TimeSpec::from_duration(std::time::Duration::from_secs(seconds));
+        assert_eq!(i128::from(timer.tv_sec()), i128::from(seconds));
+    }
+
     #[test]
     fn opening_what_is_no_file_neither_succeeds_nor_hangs() {
         let dir = std::env::temp_dir().join(format!("sipguard-file-{}", std::process::id()));
