@@ -138,17 +138,7 @@ fn write_jail(f: &mut fmt::Formatter<'_>, jail: &Jail, notifyuser: &str) -> fmt:
         "findtime",
         &format_args!("within {}", Span(jail.findtime)),
     )?;
-    match jail.bantime {
-        Some(seconds) => line(f, origins, "bantime", &Span(seconds))?,
-        None => line(f, origins, "bantime", &"for ever")?,
-    }
-    if let Some(seconds) = jail.bantime_unproven {
-        let most = format_args!("{} at most, if unproven", Span(seconds));
-        line(f, origins, "bantime.unproven", &most)?;
-    }
-    if let Some(escalation) = &jail.escalation {
-        line(f, origins, "bantime.increment", &Growing(escalation))?;
-    }
+    write_bantime(f, jail)?;
     write_evidence(f, jail)?;
     for net in &jail.ignoreip {
         line(f, origins, "ignoreip", net)?;
@@ -169,6 +159,23 @@ fn write_jail(f: &mut fmt::Formatter<'_>, jail: &Jail, notifyuser: &str) -> fmt:
     line(f, origins, "reach", &reach)?;
     write_actions(f, jail, notifyuser)?;
     f.write_str("\n\n")
+}
+
+/// How long bans are.
+fn write_bantime(f: &mut fmt::Formatter<'_>, jail: &Jail) -> fmt::Result {
+    let origins = &jail.origins;
+    match jail.bantime {
+        Some(seconds) => line(f, origins, "bantime", &Span(seconds))?,
+        None => line(f, origins, "bantime", &"for ever")?,
+    }
+    if let Some(seconds) = jail.bantime_unproven {
+        let most = format_args!("{} at most, if unproven", Span(seconds));
+        line(f, origins, "bantime.unproven", &most)?;
+    }
+    if let Some(escalation) = &jail.escalation {
+        line(f, origins, "bantime.increment", &Growing(escalation))?;
+    }
+    Ok(())
 }
 
 /// What is asked before a ban, and of whom.

@@ -154,23 +154,19 @@ fn tell(record: &Record<'_>, chain: &mut Chain, now: Moment, each: &mut dyn FnMu
                 count,
             };
             let until = until.map(|until| times.tell_end(since, until));
-            if until.is_some_and(|until| until <= now.mono()) {
-                // It may have been lifted before its end: what came after that counts.
-                let at = over(since);
-                each(Restored::Replaced { jail, net, at });
-            }
-            in_force_or_over(ban, (over(since), until), now)
+            in_force_or_over(ban, (over(since), until), now, each)
         }
         Record::Past { jail, net, at, bans } => {
             let Some(jail) = name(jail) else { return false };
             let ended = over(at);
             each(Restored::Replaced { jail, net, at: ended });
-            Restored::Past(Past {
+            let past = Past {
                 jail,
                 net,
                 bans,
                 ended,
-            })
+            };
+            Restored::Past(past)
         }
         Record::Unban { jail, net, at } => {
             let Some(jail) = name(jail) else { return false };
@@ -207,14 +203,27 @@ fn tell(record: &Record<'_>, chain: &mut Chain, now: Moment, each: &mut dyn FnMu
 }
 
 /// A ban until then, or what is left of one that is over.
-fn in_force_or_over(ban: Banned<'_>, (began, until): (i64, Option<i64>), now: Moment) -> Restored<'_> {
+fn in_force_or_over<'r>(
+    ban: Banned<'r>,
+    (began, until): (i64, Option<i64>),
+    now: Moment,
+    each: &mut dyn FnMut(Restored<'_>),
+) -> Restored<'r> {
     match until {
-        Some(ended) if ended <= now.mono() => Restored::Past(Past {
-            jail: ban.jail,
-            net: ban.net,
-            bans: ban.count.saturating_add(1),
-            ended,
-        }),
+        Some(ended) if ended <= now.mono() => {
+            // It may have been lifted before its end: what came after that counts.
+            each(Restored::Replaced {
+                jail: ban.jail,
+                net: ban.net,
+                at: began,
+            });
+            Restored::Past(Past {
+                jail: ban.jail,
+                net: ban.net,
+                bans: ban.count.saturating_add(1),
+                ended,
+            })
+        }
         Some(_) | None => {
             let until = until.map(mono);
             Restored::Ban(Banned { until, ..ban }, began)
