@@ -154,12 +154,7 @@ fn tell(record: &Record<'_>, chain: &mut Chain, now: Moment, each: &mut dyn FnMu
                 count,
             };
             let until = until.map(|until| times.tell_end(since, until));
-            if until.is_some_and(|until| until <= now.mono()) {
-                // It may have been lifted before its end: what came after that counts.
-                let at = over(since);
-                each(Restored::Replaced { jail, net, at });
-            }
-            in_force_or_over(ban, (over(since), until), now)
+            in_force_or_over(ban, (over(since), until), now, each)
         }
         Record::Past { jail, net, at, bans } => {
             let Some(jail) = name(jail) else { return false };
@@ -207,19 +202,26 @@ fn tell(record: &Record<'_>, chain: &mut Chain, now: Moment, each: &mut dyn FnMu
 }
 
 /// A ban until then, or what is left of one that is over.
-fn in_force_or_over(ban: Banned<'_>, (began, until): (i64, Option<i64>), now: Moment) -> Restored<'_> {
-    match until {
-        Some(ended) if ended <= now.mono() => Restored::Past(Past {
-            jail: ban.jail,
-            net: ban.net,
-            bans: ban.count.saturating_add(1),
-            ended,
-        }),
-        Some(_) | None => {
-            let until = until.map(mono);
-            Restored::Ban(Banned { until, ..ban }, began)
-        }
-    }
+fn in_force_or_over<'b>(
+    ban: Banned<'b>,
+    (began, until): (i64, Option<i64>),
+    now: Moment,
+    each: &mut dyn FnMut(Restored<'_>),
+) -> Restored<'b> {
+    let Some(ended) = until.filter(|ended| *ended <= now.mono()) else {
+        let until = until.map(mono);
+        return Restored::Ban(Banned { until, ..ban }, began);
+    };
+    let Banned { jail, net, count, .. } = ban;
+    // It may have been lifted before its end: what came after that counts.
+    each(Restored::Replaced { jail, net, at: began });
+    let bans = count.saturating_add(1);
+    Restored::Past(Past {
+        jail,
+        net,
+        bans,
+        ended,
+    })
 }
 
 /// When a ban began; before this boot is 0, and within it never 0.
