@@ -160,13 +160,12 @@ fn tell(record: &Record<'_>, chain: &mut Chain, now: Moment, each: &mut dyn FnMu
             let Some(jail) = name(jail) else { return false };
             let ended = over(at);
             each(Restored::Replaced { jail, net, at: ended });
-            let past = Past {
+            Restored::Past(Past {
                 jail,
                 net,
                 bans,
                 ended,
-            };
-            Restored::Past(past)
+            })
         }
         Record::Unban { jail, net, at } => {
             let Some(jail) = name(jail) else { return false };
@@ -203,32 +202,26 @@ fn tell(record: &Record<'_>, chain: &mut Chain, now: Moment, each: &mut dyn FnMu
 }
 
 /// A ban until then, or what is left of one that is over.
-fn in_force_or_over<'r>(
-    ban: Banned<'r>,
+fn in_force_or_over<'b>(
+    ban: Banned<'b>,
     (began, until): (i64, Option<i64>),
     now: Moment,
     each: &mut dyn FnMut(Restored<'_>),
-) -> Restored<'r> {
-    match until {
-        Some(ended) if ended <= now.mono() => {
-            // It may have been lifted before its end: what came after that counts.
-            each(Restored::Replaced {
-                jail: ban.jail,
-                net: ban.net,
-                at: began,
-            });
-            Restored::Past(Past {
-                jail: ban.jail,
-                net: ban.net,
-                bans: ban.count.saturating_add(1),
-                ended,
-            })
-        }
-        Some(_) | None => {
-            let until = until.map(mono);
-            Restored::Ban(Banned { until, ..ban }, began)
-        }
-    }
+) -> Restored<'b> {
+    let Some(ended) = until.filter(|ended| *ended <= now.mono()) else {
+        let until = until.map(mono);
+        return Restored::Ban(Banned { until, ..ban }, began);
+    };
+    let Banned { jail, net, count, .. } = ban;
+    // It may have been lifted before its end: what came after that counts.
+    each(Restored::Replaced { jail, net, at: began });
+    let bans = count.saturating_add(1);
+    Restored::Past(Past {
+        jail,
+        net,
+        bans,
+        ended,
+    })
 }
 
 /// When a ban began; before this boot is 0, and within it never 0.

@@ -216,6 +216,9 @@ impl World {
     }
 
     fn ban_by_hand(&mut self) {
+        // No person answers within the millisecond in which a ban was made. Of two bans of one millisecond, in two files, a
+        // start does not know which one gave way to the other.
+        self.pass(1);
         if !self.is_listening() {
             return;
         }
