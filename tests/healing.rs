@@ -334,7 +334,7 @@ fn one_network_has_one_guard_and_another_network_another() {
 fn a_kernel_that_has_its_modules_later_gets_all_bans_then() {
     isolated("a_kernel_that_has_its_modules_later_gets_all_bans_then", || {
         let mut log = machine("auto", "");
-        // The first sockets are the one that listens, rtnetlink's, for our own addresses, and the one that only one
+        // The first sockets are the one that listens, two of rtnetlink, for our own addresses and their changes, and the one that only one
         // guard has.
         let blind = [
             "strace",
@@ -342,7 +342,7 @@ fn a_kernel_that_has_its_modules_later_gets_all_bans_then() {
             "-qqo",
             "/dev/null",
             "-e",
-            "inject=socket:error=EPROTONOSUPPORT:when=4..7",
+            "inject=socket:error=EPROTONOSUPPORT:when=5..8",
         ];
         let mut guard = Guard::spawn_by(&blind, &CONFIG);
         guard.wait_for("guards with nothing");
@@ -401,9 +401,9 @@ fn a_kernel_short_of_room_or_memory_for_an_instant_loses_no_ban() {
     isolated(name, || {
         for backend in ["nftables", "ipset"] {
             let faults = [
-                "inject=sendto:error=ENOBUFS:when=30..32",
-                "inject=sendto:error=ENOMEM:when=30..32",
-                "inject=recvfrom:error=ENOBUFS:when=30..34",
+                "inject=sendto:error=ENOBUFS:when=60..62",
+                "inject=sendto:error=ENOMEM:when=60..62",
+                "inject=recvfrom:error=ENOBUFS:when=60..64",
             ];
             for (network, fault) in faults.iter().enumerate() {
                 comes_through(backend, network, fault);
