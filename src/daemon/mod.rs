@@ -88,8 +88,6 @@ impl Daemon {
         let control = if dry_run { None } else { requests::open(&config)? };
         let mut tail = Tail::new()?;
         let jails = Jails::new(&config);
-        // Before our addresses are listed. Where changes cannot be heard, they are looked for after bans.
-        let routes = Routes::new().ok();
         let mut guard = new_guard(&config)?;
         let utc = clock::utc().map_err(|source| Fault::new("cannot read the clock", source))?;
         let made = if dry_run {
@@ -117,6 +115,9 @@ impl Daemon {
             Box::new(own::addresses),
         );
         watch.set_notices(notices);
+        // Where changes of our addresses cannot be heard, or nothing can be banned, they are looked for after bans.
+        let bans = watch.firewall().is_some_and(|kernel| kernel.absence().is_none());
+        let routes = bans.then(|| Routes::new().ok()).flatten();
         report::started(&config, &watch);
         watch.begin_turn(now, utc);
         watch.take_up();
