@@ -18,7 +18,7 @@ use log::{error, info, warn};
 
 use crate::cli::Failed;
 use crate::config::{self, Config, Warning};
-use crate::firewall::Firewall;
+use crate::firewall::{Enforce as _, Firewall};
 use crate::guard::{Guard, Seed, Settings, Trust};
 use crate::notify::record::Record;
 use crate::power::{Plan, Powers, Writable};
