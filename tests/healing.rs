@@ -334,7 +334,7 @@ fn one_network_has_one_guard_and_another_network_another() {
 fn a_kernel_that_has_its_modules_later_gets_all_bans_then() {
     isolated("a_kernel_that_has_its_modules_later_gets_all_bans_then", || {
         let mut log = machine("auto", "");
-        // The first sockets are the one that listens, two of rtnetlink, for our own addresses and their changes, and the one that only one
+        // The first sockets are the one that listens, rtnetlink's, for our own addresses, and the one that only one
         // guard has.
         let blind = [
             "strace",
@@ -342,7 +342,7 @@ fn a_kernel_that_has_its_modules_later_gets_all_bans_then() {
             "-qqo",
             "/dev/null",
             "-e",
-            "inject=socket:error=EPROTONOSUPPORT:when=5..8",
+            "inject=socket:error=EPROTONOSUPPORT:when=4..7",
         ];
         let mut guard = Guard::spawn_by(&blind, &CONFIG);
         guard.wait_for("guards with nothing");
