@@ -176,7 +176,8 @@ impl Guard {
             .traces
             .of(key, failure.proof, findtime.max(slow_findtime), now)
         else {
-            return by_count;
+            let forgiven = own && !failure.proof.is_proven();
+            return if forgiven { Weight::Wait } else { by_count };
         };
         trace.challenges.one_less();
         let calm = trace.is_calm(now);

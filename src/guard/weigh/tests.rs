@@ -382,6 +382,18 @@ fn what_was_proven_long_ago_makes_room_for_what_is_not() {
 }
 
 #[test]
+fn whoever_fills_the_table_with_proven_failures_cannot_have_a_known_address_banned() {
+    let mut world = world(evidence());
+    world.sign(1, 100, Shown::Known);
+    for source in 0..TRACES_MAX {
+        world.fail(1_000_000 + source, 7, Proof::Transport);
+    }
+    // The ring has forgotten them by then.
+    world.wait(3_600);
+    assert!((0..100).all(|_| world.fail(1, 100, Proof::Blind).is_none()));
+}
+
+#[test]
 fn another_configuration_forgets_nobody() {
     let mut world = world(evidence());
     world.sign(OFFICE, 100, Shown::Known);
