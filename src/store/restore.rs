@@ -28,11 +28,11 @@ pub(super) struct Loaded {
 }
 
 /// Reads what the journal holds, sets aside what is damaged, and leaves the file so that it can be appended to.
-/// `buffer` is longer than the longest line.
+/// `buffer` is longer than the longest line. `begun`: another file knows of this boot since this instant.
 pub(super) fn load<D: Disk>(
     journal: &mut Journal<D>,
     buffer: &mut [u8],
-    boot: BootId,
+    (boot, begun): (BootId, Option<i64>),
     now: Moment,
     each: &mut dyn FnMut(Restored<'_>),
 ) -> Loaded {
@@ -44,7 +44,7 @@ pub(super) fn load<D: Disk>(
         }
     });
     let boots = survey.boots();
-    let (mut chain, present) = survey.finish(boot, now);
+    let (mut chain, present) = survey.finish(boot, now, begun);
     let (mut records, mut damaged, mut unknown) = (0, 0, 0);
     let mut aside = Vec::new();
     let ended = scan(journal, buffer, &mut |event| match event {

@@ -354,18 +354,24 @@ impl Model {
         for (key, end) in &started.bans {
             let mut ban = self.find(key, *end, &started, now)?;
             if started.adopted.contains(key) {
-                if self.is_on_disk(key, &started) {
+                if self.is_on_disk(key, &started, now) {
                     return Err(format!("known only from the kernel: {key:?} {ban:?}"));
                 }
-                // Nobody knows when it began: what is left of it decides whether it has to outlive a reboot.
-                (ban.since, ban.durable) = (now, false);
+                // Nobody knows when it began: what is left of it decides whether it has to outlive a reboot. The kernel
+                // says when it ends, by this boot's clock: no wall clock that is set changes that.
+                ban = Ban {
+                    since: now,
+                    end: *end,
+                    truth: *end,
+                    durable: false,
+                };
             }
             bans.insert(key.clone(), Ban { end: *end, ..ban });
         }
         for (key, ban) in &self.bans {
             let over = ban.truth.is_some_and(|end| end - self.slack.early <= now);
             let configured = self.jails.iter().any(|jail| jail.name == key.0);
-            let must = self.is_on_disk(key, &started)
+            let must = self.is_on_disk(key, &started, now)
                 || (started.same_boot
                     && started.visible
                     && started.held.contains_key(key)
@@ -374,6 +380,7 @@ impl Model {
                 return Err(format!("lost at a start: {key:?} {ban:?}"));
             }
         }
+        self.revive_lost(&started);
         let snapshots = self.find_snapshots(&started, now)?;
         for key in started.bans.keys().chain(self.bans.keys()) {
             if self.bans.get(key).map(|ban| ban.end) != started.bans.get(key).copied() {
@@ -387,6 +394,13 @@ impl Model {
             }
         }
         self.bans = bans;
+        // What was to be on the disk when the guard ended and is not, nobody will write: the guard does not know of it. A
+        // ban that was lifted, and is over by the clock of now, is in force again by a clock that stands still.
+        for former in self.former.values_mut().flatten() {
+            if former.ban.truth.is_some_and(|end| end - self.slack.early <= now) {
+                former.until = i64::MAX;
+            }
+        }
         for (key, before) in std::mem::take(&mut self.failures) {
             let kept = started.failures.get(&key).map_or(0, Vec::len);
             *self.faded.entry(key).or_default() += before.len().saturating_sub(kept);
@@ -401,9 +415,21 @@ impl Model {
         Ok(())
     }
 
+    /// A long ban is lost if its file cannot be written and the kernel has lost it, too, when the guard dies. The other
+    /// file still has the failures that brought it, and they count again: the next one may bring it again.
+    fn revive_lost(&mut self, started: &Started) {
+        for (key, ban) in &self.bans {
+            let lost = !ban.durable && is_long(ban) && !started.bans.contains_key(key);
+            if let Some(reasons) = self.reasons.get(key).filter(|_| self.two_files && lost) {
+                self.revived.insert(key.clone(), *reasons);
+            }
+        }
+    }
+
     /// Whether a start has to find this ban in a file.
-    fn is_on_disk(&self, key: &Key, started: &Started) -> bool {
-        let durable = |ban: &Ban| ban.durable && (is_long(ban) || !started.short_gone);
+    fn is_on_disk(&self, key: &Key, started: &Started, now: i64) -> bool {
+        let over = |ban: &Ban| ban.truth.is_some_and(|end| end - self.slack.early <= now);
+        let durable = |ban: &Ban| ban.durable && !over(ban) && (is_long(ban) || !started.short_gone);
         self.bans.get(key).is_some_and(durable)
     }
 
@@ -419,7 +445,7 @@ impl Model {
         if let Some(ban) = candidates.find(|ban| self.fits(ban, end, now)) {
             return Ok(*ban);
         }
-        let no_file_has_it = started.adopted.contains(key) && !self.is_on_disk(key, started);
+        let no_file_has_it = started.adopted.contains(key) && !self.is_on_disk(key, started, now);
         if started.held.get(key) == Some(&end) && no_file_has_it {
             // Somebody put it into the kernel, or changed its end there before the guard died.
             return Ok(Ban {

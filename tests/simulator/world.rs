@@ -214,6 +214,7 @@ impl World {
         );
         let read = tail.follow(self.readers(), now);
         let held = self.held();
+        let restored: BTreeSet<Key> = guard.bans().map(|ban| self.key(ban.jail, ban.net)).collect();
         if self.verbose {
             for ban in guard.bans() {
                 println!("restored {ban:?} now {now:?}");
@@ -238,9 +239,10 @@ impl World {
         });
         let visible = self.machine.borrow().trouble.busy == 0;
         self.saw_nothing = !visible;
+        let bans = self.bans_of_guard();
         let started = Started {
-            bans: self.bans_of_guard(),
-            adopted: self.adopted(),
+            adopted: bans.keys().filter(|key| !restored.contains(key)).cloned().collect(),
+            bans,
             failures: self.failures_of_guard(),
             synced: !self.running.as_ref().unwrap().watch.is_state_failing(),
             read,
@@ -281,13 +283,6 @@ impl World {
             )
         });
         bans.collect()
-    }
-
-    /// Bans that the guard took over from the kernel just now.
-    fn adopted(&self) -> BTreeSet<Key> {
-        let guard = self.running.as_ref().unwrap().watch.guard();
-        let bans = guard.bans().filter(|ban| ban.since == self.mono());
-        bans.map(|ban| self.key(ban.jail, ban.net)).collect()
     }
 
     pub(crate) fn failures_of_guard(&self) -> BTreeMap<Key, Vec<i64>> {
@@ -412,12 +407,13 @@ impl World {
         let now = self.mono();
         let running = self.running.as_mut().unwrap();
         let alike = prepared.rules() == running.watch.jails().rules();
+        // Whoever asks for it wakes the loop, which has a turn whatever came of it.
+        running.more = true;
         if !alike && running.watch.relayout(&config, &prepared).is_err() {
             return false;
         }
         running.tail.follow(readers, now);
         running.watch.replace(prepared, guard, now);
-        running.more = true;
         self.model.reload(jails);
         self.model.end_turn(self.clock.get(), false);
         true
