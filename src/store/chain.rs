@@ -273,6 +273,7 @@ impl Survey {
             }
         }
         let chain = Chain {
+            is_age_unknown: present.away <= present.least_away(),
             boots: self.boots,
             base: before.saturating_add(present.away),
             same_boot: same,
@@ -355,6 +356,8 @@ pub(super) struct Chain {
     boots: Vec<Boot>,
     /// The line's time at the start of this boot's clock.
     base: i64,
+    /// Nobody knows how long the machine was away before this boot.
+    is_age_unknown: bool,
     /// Whether the file's last boot is this one.
     same_boot: bool,
     walk: Walk,
@@ -370,6 +373,7 @@ pub(super) struct Times {
     old_base: i64,
     /// Whether the record is of this boot.
     of_this_boot: bool,
+    is_age_unknown: bool,
 }
 
 impl Chain {
@@ -388,6 +392,7 @@ impl Chain {
             offset: self.walk.offset,
             base: base(boot.away),
             old_base: base(self.walk.away),
+            is_age_unknown: self.is_age_unknown,
             of_this_boot: self.same_boot && self.number.map(|number| number + 1) == Some(self.boots.len()),
         }
     }
@@ -404,9 +409,15 @@ impl Times {
         !self.of_this_boot || self.is_old(stamp)
     }
 
-    /// A time that is over.
-    pub(super) fn tell(&self, stamp: Stamp) -> i64 {
-        self.tell_end(stamp, stamp)
+    /// A time that is over at `now`. If no time seems to have passed before this boot, what was then is told as the last
+    /// moment before it, so that it stays older than all of this boot, and is corrected when the clock is set.
+    pub(super) fn tell(&self, stamp: Stamp, now: i64) -> i64 {
+        let latest = if self.is_age_unknown && self.is_before_this_boot(stamp) {
+            -1
+        } else {
+            now
+        };
+        self.tell_end(stamp, stamp).min(latest)
     }
 
     /// The end of what began at `since`. If that was before the record's boot, the record was written again in a boot

@@ -133,7 +133,7 @@ fn scan<D: Disk>(
 fn tell(record: &Record<'_>, chain: &mut Chain, now: Moment, each: &mut dyn FnMut(Restored<'_>)) -> bool {
     let times = chain.take(record);
     let name = |jail| core::str::from_utf8(jail).ok();
-    let over = |at| times.tell(at).min(now.mono());
+    let over = |at| times.tell(at, now.mono());
     let restored = match *record {
         Record::Head(_) | Record::Clock(_) | Record::Commit { .. } => return true,
         Record::Ban {
@@ -148,7 +148,7 @@ fn tell(record: &Record<'_>, chain: &mut Chain, now: Moment, each: &mut dyn FnMu
             let ban = Banned {
                 jail,
                 net,
-                since: began(&times, since),
+                since: began(&times, since, now),
                 until: None,
                 proof,
                 count,
@@ -225,10 +225,10 @@ fn in_force_or_over<'b>(
 }
 
 /// When a ban began; before this boot is 0, and within it never 0.
-fn began(times: &Times, since: Stamp) -> Mono {
+fn began(times: &Times, since: Stamp, now: Moment) -> Mono {
     if times.is_before_this_boot(since) {
         Mono(0)
     } else {
-        mono(times.tell(since).max(1))
+        mono(times.tell(since, now.mono()).max(1))
     }
 }

@@ -112,6 +112,9 @@ pub(crate) struct Started {
     pub(crate) short_gone: bool,
 }
 
+/// So long after a boot the guard starts, in milliseconds.
+pub(crate) const BOOTING: i64 = 5_000;
+
 /// What is written at the latest after so many milliseconds.
 pub(crate) const FLUSH: i64 = 61_000;
 
@@ -214,11 +217,14 @@ impl Model {
         for (key, ban) in self.bans.clone() {
             match bans.get(&key) {
                 Some(end) => {
-                    assert!(
-                        self.fits(&ban, *end, now),
-                        "{key:?} ends {end:?} when the clock was set: {ban:?}"
-                    );
-                    self.bans.insert(key, Ban { end: *end, ..ban });
+                    // It may be one from before, which only now can be told from it.
+                    let former = self.former.get(&key).into_iter().flatten();
+                    let mut candidates = std::iter::once(&ban).chain(former.map(|former| &former.ban));
+                    let found = candidates.find(|ban| self.fits(ban, *end, now)).copied();
+                    let Some(found) = found else {
+                        panic!("{key:?} ends {end:?} when the clock was set: {ban:?}")
+                    };
+                    self.bans.insert(key, Ban { end: *end, ..found });
                 }
                 None => {
                     // If it was one from before, that one is over.
@@ -395,13 +401,24 @@ impl Model {
         }
         self.bans = bans;
         // What was to be on the disk when the guard ended and is not, nobody will write: the guard does not know of it. A
-        // ban that was lifted, and is over by the clock of now, is in force again by a clock that stands still.
-        for former in self.former.values_mut().flatten() {
-            if former.ban.truth.is_some_and(|end| end - self.slack.early <= now) {
-                former.until = i64::MAX;
+        // ban that was lifted, and is over by the clock of now, is in force again by a clock that stands still; one that gave
+        // way to another is when the other one, in the file that a boot removes, is gone.
+        for (key, former) in &mut self.former {
+            let hidden = started.bans.contains_key(key);
+            for one in former {
+                if hidden || one.ban.truth.is_some_and(|end| end - self.slack.early <= now) {
+                    one.until = i64::MAX;
+                }
             }
         }
-        for (key, before) in std::mem::take(&mut self.failures) {
+        let mut before = std::mem::take(&mut self.failures);
+        for (key, times) in snapshots.iter().flat_map(|snapshot| &snapshot.failures) {
+            let known = before.entry(key.clone()).or_default();
+            if known.len() < times.len() {
+                known.clone_from(times);
+            }
+        }
+        for (key, before) in before {
             let kept = started.failures.get(&key).map_or(0, Vec::len);
             *self.faded.entry(key).or_default() += before.len().saturating_sub(kept);
         }
@@ -412,6 +429,8 @@ impl Model {
         }
         self.snapshots.extend(snapshots);
         self.take_snapshot();
+        // What the first turn brings comes after this.
+        self.turn += 1;
         Ok(())
     }
 
@@ -529,7 +548,9 @@ impl Model {
                     .count()
             };
             let aged = self.aged.get(key).copied().unwrap_or(0);
-            let least = counts(self.slack.early).saturating_sub(aged);
+            // Those of the last seconds before a boot are told as of its beginning, if nobody knows when that was.
+            let unknown = if self.slack.stood_still { BOOTING } else { 0 };
+            let least = counts(self.slack.early + unknown).saturating_sub(aged);
             let faded = self
                 .faded
                 .get(key)
@@ -551,8 +572,10 @@ impl Model {
             };
             if !fits {
                 return Err(format!(
-                    "failures of {key:?} after a start at {now}: {kept:?}, before: {before:?}, touched {touched}, {:?}",
-                    self.slack
+                    "failures of {key:?} after a start at {now}: {kept:?}, before: {before:?}, touched {touched}, {:?}; ban {:?}, now {:?}, {jail:?}",
+                    self.slack,
+                    self.bans.get(key),
+                    started.bans.get(key)
                 ));
             }
         }

@@ -17,7 +17,7 @@ use sipguard::zone::Zone;
 
 use super::kernel::{Handle, Kind, Machine};
 use super::logs::{Files, Tail, path};
-use super::model::{Jail, Key, Model, Slack, Started};
+use super::model::{BOOTING, Jail, Key, Model, Slack, Started};
 use super::random::Random;
 
 /// The wall clock when the simulation's clock was 0: 2026-11-22 12:42:47 UTC.
@@ -86,7 +86,7 @@ impl World {
         World {
             random,
             clock,
-            booted: -5_000,
+            booted: -BOOTING,
             boot: 1,
             wall_error: 0,
             clock_was_set: false,
@@ -218,6 +218,11 @@ impl World {
         if self.verbose {
             for ban in guard.bans() {
                 println!("restored {ban:?} now {now:?}");
+            }
+            let mut from = 0;
+            while let Some((next, kept)) = guard.kept(from) {
+                println!("restored {kept:?}");
+                from = next;
             }
         }
         let firewall = Handle::open(&self.machine, jails.rules());
@@ -435,7 +440,7 @@ impl World {
     /// The machine is switched off for so long, and boots.
     pub(crate) fn boot(&mut self, away: i64) {
         self.clock.set(self.now() + away);
-        self.booted = self.now() - 5_000;
+        self.booted = self.now() - BOOTING;
         self.boot += 1;
         self.machine.borrow_mut().reboot();
         let before = self.model.slack;
