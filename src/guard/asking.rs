@@ -236,6 +236,17 @@ impl Guard {
         Settled::Judged(self.sentence(held.why, held.net, held.jail, now))
     }
 
+    /// What waits is of the networks of this configuration: the kernel has sets for no others.
+    pub(super) fn hold_as_configured(&mut self) {
+        let mut held = core::mem::take(&mut self.asking.held);
+        for held in &mut held {
+            if let Some(policy) = self.policies.get(usize::from(held.jail.0)) {
+                held.net = self.source_net(held.addr, policy);
+            }
+        }
+        self.asking.held = held;
+    }
+
     fn lift_late(&mut self, addr: IpAddr, jail: JailId, now: Mono) -> Settled {
         let Some(policy) = self.policies.get(usize::from(jail.0)) else {
             return Settled::Nothing;
@@ -406,6 +417,22 @@ mod tests {
             silent.overdue(Mono(QUESTION_SECONDS * 1_000)),
             Some(Settled::Judged(Outcome::Ban(_)))
         ));
+    }
+
+    #[test]
+    fn what_waits_is_banned_by_the_networks_of_the_new_configuration() {
+        for (bits, want) in [(56, "2001:db8::/56"), (80, "2001:db8:0:5::/80")] {
+            let mut old = guard(None);
+            assert_eq!(fail(&mut old, "2001:db8:0:5::1", 1_000), Outcome::Held);
+            let mut new = guard(None);
+            new.settings.ipv6prefix = bits;
+            new.inherit(&mut old, Some);
+            let settled = answer(&mut new, "2001:db8:0:5::1", Answer::NotIgnored, 2_000);
+            let Settled::Judged(Outcome::Ban(verdict)) = settled else {
+                panic!("{settled:?}");
+            };
+            assert_eq!(verdict.ban.net.to_string(), want);
+        }
     }
 
     #[test]

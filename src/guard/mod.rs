@@ -395,6 +395,7 @@ impl Guard {
             }
         }
         self.asking.inherit(&mut old.asking, &jail);
+        self.hold_as_configured();
         self.known.inherit(&old.known, &jail);
         self.inherit_reasons(&old.reasons, &jail);
         self.traces.inherit(&old.traces, &jail);

@@ -313,9 +313,10 @@ const UNANSWERED: Kind = Kind {
     class: Class::Proto,
 };
 
-/// Whether it is what a phone does: to log in, with a wrong password or an account that is gone.
+/// Whether it is what a phone does: to log in, with a wrong password or an account that is gone. No phone speaks to the
+/// manager.
 fn is_login(kind: Kind) -> bool {
-    matches!(kind.class, Class::Auth | Class::User)
+    kind.service != Service::Ami && matches!(kind.class, Class::Auth | Class::User)
 }
 
 #[cfg(test)]

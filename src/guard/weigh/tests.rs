@@ -75,13 +75,15 @@ impl World {
     }
 
     fn fail_at(&mut self, source: u32, account: u32, proof: Proof, class: Class) -> Option<Summary> {
+        let service = Service::Pjsip;
+        self.fail_of(source, account, proof, Kind { service, class })
+    }
+
+    fn fail_of(&mut self, source: u32, account: u32, proof: Proof, kind: Kind) -> Option<Summary> {
         self.attempt += 1;
         let failure = Failure {
             addr: address(source),
-            kind: Kind {
-                service: Service::Pjsip,
-                class,
-            },
+            kind,
             proof,
             attempt: Some(Attempt {
                 id: self.attempt,
@@ -189,6 +191,20 @@ fn calls_are_no_phone_with_a_wrong_password() {
     let banned = (0..10).find(|_| {
         world.wait(60);
         world.fail_at(7, 900, Proof::Blind, Class::Call).is_some()
+    });
+    assert_eq!(banned, Some(4));
+}
+
+#[test]
+fn whoever_guesses_the_managers_password_at_a_phones_pace_is_no_phone() {
+    let mut world = world(evidence());
+    let kind = Kind {
+        service: Service::Ami,
+        class: Class::Auth,
+    };
+    let banned = (0..10).find(|_| {
+        world.wait(20);
+        world.fail_of(7, 900, Proof::Transport, kind).is_some()
     });
     assert_eq!(banned, Some(4));
 }
