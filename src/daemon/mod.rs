@@ -22,7 +22,7 @@ use log::{LevelFilter, error, info, warn};
 use crate::action::{Role, needs};
 use crate::cli::Failed;
 use crate::config::{self, Config, LogLevel, Warning};
-use crate::firewall::Firewall;
+use crate::firewall::{Enforce as _, Firewall};
 use crate::guard::{Guard, JailId, Seed, Settings, Trust};
 use crate::notify::record::Record;
 use crate::power::{Plan, Powers, Writable};
@@ -101,8 +101,6 @@ impl Daemon {
         // A dry run beside a running guard is no second one.
         let control = if dry_run { None } else { requests::open(&config)? };
         let jails = Jails::new(&config);
-        // Before our addresses are listed. Where changes cannot be heard, they are looked for after bans.
-        let routes = Routes::new().ok();
         let mut guard = new_guard(&config, !dry_run)?;
         let utc = clock::utc().map_err(|source| Fault::new("cannot read the clock", source))?;
         let made = if dry_run {
@@ -130,6 +128,9 @@ impl Daemon {
             Box::new(own::addresses),
         );
         watch.set_notices(notices);
+        // Where changes of our addresses cannot be heard, or nothing can be banned, they are looked for after bans.
+        let bans = watch.firewall().is_some_and(|kernel| kernel.absence().is_none());
+        let routes = bans.then(|| Routes::new().ok()).flatten();
         report::started(&config, &watch);
         watch.begin_turn(now, utc);
         watch.take_up();

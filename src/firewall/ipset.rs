@@ -233,7 +233,7 @@ impl Ipset {
                 let maxelem = wanted.maxelem;
                 self.enlarge(&set.name, Properties { maxelem, ..found })
             }
-            None => self.fresh_set(layout, set),
+            None => self.new_set(layout, set),
         }
     }
 
@@ -246,6 +246,18 @@ impl Ipset {
         match asked {
             Err(error) if error.raw_os_error() == Some(ENOENT) => Ok(None),
             other => other.map(|()| found),
+        }
+    }
+
+    /// The same where there most likely is none.
+    fn new_set(&mut self, layout: &Layout, set: &Set) -> Result<(), Fault> {
+        let (name, properties) = (&set.name, properties(layout, set));
+        let revision = self.revision(set.family)?;
+        let create = |m: &mut Messages<'_>, seq| m.create(seq, name, properties, revision);
+        match self.call(&format!("create ipset {name}"), &[], create) {
+            // One of another type.
+            Err(fault) if fault.source.raw_os_error() == Some(EEXIST) => self.fresh_set(layout, set),
+            other => other,
         }
     }
 

@@ -302,7 +302,6 @@ impl Guard {
         let mut from = 0;
         while let Some((next, ban)) = self.bans.from(from) {
             from = next;
-            let ban = *ban;
             if let (Mono(0), Some(until)) = (ban.since, ban.until) {
                 let until = earlier(until);
                 if until <= now {
@@ -326,7 +325,7 @@ impl Guard {
 
     /// The next ban in the table, from number `from` on, and the number to go on with.
     #[must_use]
-    pub fn ban_from(&self, from: u32) -> Option<(u32, &Ban)> {
+    pub fn ban_from(&self, from: u32) -> Option<(u32, Ban)> {
         self.bans.from(from)
     }
 }
@@ -446,6 +445,25 @@ mod tests {
             Mono(700_000),
         );
         assert_eq!(new.failures_kept(), 1);
+    }
+
+    /// Its time may be told otherwise by then, and it would count twice.
+    #[test]
+    fn a_reload_has_no_failure_saved_again() {
+        let mut old = guard();
+        observe(&mut old, 1, None, 10);
+        assert!(old.take_unsaved(0).is_some());
+        observe(&mut old, 2, None, 20);
+        let settings = Settings {
+            ring: 128,
+            ..old.settings.clone()
+        };
+        let mut new = Guard::new(old.policies.clone(), settings);
+        new.inherit(&mut old, Some);
+        let (from, kept) = new.take_unsaved(0).unwrap();
+        assert_eq!(kept.net, "192.0.2.2/32".parse().unwrap());
+        assert!(new.take_unsaved(from).is_none());
+        assert_eq!(new.failures_kept(), 2);
     }
 
     /// The file for failures is read before the one for long bans.

@@ -158,7 +158,7 @@ fn the_description_says_who_is_asked_what() {
     let (config, _) = read(text).unwrap();
     let shown = describe(&config).to_string();
     for line in [
-        "  bantime.unproven at most 5m                               jail.local:8",
+        "  bantime.unproven 5m at most, if unproven                  jail.local:8",
         "  ignoreip    10.0.0.1/32                              jail.local:3",
         "  ignoreip    a.example, looked up every 5m            jail.local:3",
         "  ignorecommand asked before a ban, as nobody, at most 10 s: jail.local:4\n    friend <ip>",

@@ -159,15 +159,15 @@ fn what_is_accepted_and_not_in_force_is_said() {
 
 #[test]
 fn a_key_is_warned_of_once_and_only_where_it_matters() {
-    let text = "[DEFAULT]\nbackend = systemd\n[asterisk]\nenabled = true\nbackend = systemd\n[sshd]\nenabled \
-        = true\nbackend = systemd\n";
+    let text = "[DEFAULT]\nlogencoding = latin-1\n[asterisk]\nenabled = true\nlogencoding = latin-1\n[sshd]\nenabled \
+        = true\nlogencoding = latin-1\n";
     let (_, warnings) = read(text).unwrap();
     let warned = warned(&warnings);
     assert!(
-        warned.starts_with("jail.local:2: backend: ") && warned.lines().count() == 1,
+        warned.starts_with("jail.local:2: logencoding: ") && warned.lines().count() == 1,
         "{warned}"
     );
-    let (_, warnings) = read("[asterisk]\nenabled = true\n[sshd]\nbackend = systemd\n").unwrap();
+    let (_, warnings) = read("[asterisk]\nenabled = true\n[sshd]\nlogencoding = latin-1\n").unwrap();
     assert_eq!(warnings, [], "a disabled jail needs no warning");
 }
 
