@@ -447,6 +447,25 @@ mod tests {
         assert_eq!(new.failures_kept(), 1);
     }
 
+    /// Its time may be told otherwise by then, and it would count twice.
+    #[test]
+    fn a_reload_has_no_failure_saved_again() {
+        let mut old = guard();
+        observe(&mut old, 1, None, 10);
+        assert!(old.take_unsaved(0).is_some());
+        observe(&mut old, 2, None, 20);
+        let settings = Settings {
+            ring: 128,
+            ..old.settings.clone()
+        };
+        let mut new = Guard::new(old.policies.clone(), settings);
+        new.inherit(&mut old, Some);
+        let (from, kept) = new.take_unsaved(0).unwrap();
+        assert_eq!(kept.net, "192.0.2.2/32".parse().unwrap());
+        assert!(new.take_unsaved(from).is_none());
+        assert_eq!(new.failures_kept(), 2);
+    }
+
     /// The file for failures is read before the one for long bans.
     #[test]
     fn failures_after_a_ban_that_was_lifted_count_whichever_was_told_first() {

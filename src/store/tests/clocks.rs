@@ -86,6 +86,37 @@ fn a_clock_that_a_person_set_wrong_ends_no_ban_of_a_file_that_nothing_was_writte
     assert_eq!(back.nets(), truth.nets());
 }
 
+/// A file that was written anew tells of ends later than its last ban.
+#[test]
+fn what_ended_before_a_boot_of_unknown_age_takes_no_failure_of_this_boot() {
+    let (long, short) = (Memory::new(), Memory::new());
+    let open = |boot: u128, now| {
+        let mut truth = Truth::default();
+        let each = &mut |restored: Restored<'_>| truth.restore(restored);
+        let store = Store::open(long.clone(), Some(short.clone()), BootId(boot), now, each);
+        (store, truth)
+    };
+    let (mut store, mut truth) = open(1, wrong(10));
+    let lasting = ban(1, Some(2 * HOUR), wrong(10));
+    store.ban(&lasting, wrong(10));
+    store.end_turn(wrong(10), &truth);
+    store.replaced(&lasting, wrong(HOUR));
+    store.stop(wrong(HOUR), &truth);
+    let (mut store, _) = open(2, wrong(10));
+    store.stop(wrong(10), &truth);
+    store.failure(&failed(1, wrong(20)), wrong(20));
+    truth.failures.push(failed(1, wrong(20)));
+    store.stop(wrong(20), &truth);
+    assert_eq!(open(2, wrong(30)).1.failures, truth.failures);
+}
+
+#[test]
+fn what_was_before_a_boot_of_unknown_age_is_older_than_the_boot() {
+    let disk = before(wrong(1_000));
+    let (_, truth) = open(&disk, NEXT, wrong(2_000));
+    assert_eq!(truth.failures[0].at, -1, "or it would not be corrected with the clock");
+}
+
 #[test]
 fn a_ban_that_follows_within_the_millisecond_in_which_another_was_lifted_stays() {
     let (long, short) = (Memory::new(), Memory::new());
