@@ -149,7 +149,7 @@ fn a_command_that_hangs_delays_no_ban_and_is_killed() {
             fail_twice(&mut log, &format!("198.51.100.{host}"));
         }
         guard.wait_for(" banned 198.51.100.20");
-        let set = run("nft list set inet sipguard asterisk4");
+        let set = run("nft list set inet sipguard asterisk4b");
         assert!(set.contains("198.51.100.20"), "{set}");
         wait_until("it hangs", || try_run("pgrep -f sleep.1234").status.success());
         fail_twice(&mut second, "198.51.100.99");
