@@ -15,6 +15,9 @@ use sipguard::action::script::{Script, Values};
 use sipguard::action::{Letter, Mailer, text};
 use sipguard::control::Request;
 use sipguard::control::client::Client;
+use sipguard::feed::export::{Entry, Export};
+use sipguard::feed::message as feed_message;
+use sipguard::feed::ring::Ring;
 use sipguard::filter::asterisk::Asterisk;
 use sipguard::filter::custom::{Custom, Dates, Definition, Pattern, Role};
 use sipguard::filter::dropbear::Dropbear;
@@ -403,13 +406,16 @@ pub fn store(bytes: &[u8]) {
     let open = || {
         let mut told = Vec::new();
         let store = Store::open(disk.clone(), None, boot, now, &mut |restored| {
-            if let Restored::Ban(ban) = restored {
+            if let Restored::Ban(ban, _) = restored {
                 assert!(
                     ban.until.is_none_or(|until| until > now.mono),
                     "it is in force: {ban:?}"
                 );
             }
-            told.push(format!("{restored:?}"));
+            // It is told beside another one of the same record.
+            if !matches!(restored, Restored::Replaced { .. }) {
+                told.push(format!("{restored:?}"));
+            }
         });
         (store, told)
     };
@@ -429,7 +435,7 @@ pub fn store(bytes: &[u8]) {
     store.ban(&ban, now);
     store.flush_urgent();
     let (_, again) = open();
-    assert_eq!(again.last(), Some(&format!("{:?}", Restored::Ban(ban))));
+    assert_eq!(again.last(), Some(&format!("{:?}", Restored::Ban(ban, 60_000))));
     assert_eq!(again[..again.len() - 1], told);
     store.clock_was_set(Moment {
         wall: Wall(now.wall.0 + 5_000),
@@ -577,5 +583,40 @@ pub fn control(bytes: &[u8]) {
     assert_eq!(take(&mut bytes.chunks(7)), once);
     if bytes.contains(&b'\n') && line.len() <= REQUEST_BYTES_MAX {
         assert_eq!(once, Some(whole));
+    }
+}
+
+/// What journalctl and logread write, and what a child says of it: it is the same in whatever pieces it comes, an entry
+/// is one line that is not too long, a place survives the state file, and no message between guard and child is odd.
+pub fn feed(bytes: &[u8]) {
+    let entries = |size: usize| {
+        let (mut export, mut line, mut found) = (Export::default(), Vec::new(), Vec::new());
+        let mut each = |entry: &Entry| {
+            let fits = entry.line(&mut line);
+            assert!(!fits || line.len() <= LINE_BYTES_MAX && !line.contains(&b'\n'));
+            found.push((fits.then(|| line.clone()), entry.cursor()));
+        };
+        bytes.chunks(size).for_each(|piece| export.take(piece, &mut each));
+        found
+    };
+    let whole = entries(bytes.len().max(1));
+    assert_eq!(entries(1), whole);
+    assert_eq!(entries(13), whole);
+    for cursor in whole.iter().filter_map(|(_, cursor)| cursor.as_ref()) {
+        assert_eq!(sipguard::feed::cursor::Cursor::resume(cursor.position()), *cursor);
+    }
+    let mut ring = Ring::new(None, 7, 1_000);
+    for line in bytes.split(|&byte| byte == b'\n') {
+        ring.take(line);
+    }
+    let position = ring.position();
+    assert_eq!(Ring::new(Some(position), 7, 2_000).position(), position);
+    if let Some(order) = feed_message::decode(bytes) {
+        let mut again = Vec::new();
+        feed_message::encode(&order, &mut again);
+        assert_eq!(feed_message::decode(&again), Some(order));
+    }
+    if let Some(feed_message::Report::Lines { lines, .. }) = feed_message::decode_report(bytes) {
+        assert!(lines.map(|(_, line)| line.len() + 3).sum::<usize>() <= bytes.len());
     }
 }

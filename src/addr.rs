@@ -7,6 +7,7 @@
     clippy::panic
 )]
 
+use crate::limits::NAME_BYTES_MAX;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -125,6 +126,19 @@ impl fmt::Display for HostOrNet {
             net.fmt(f)
         }
     }
+}
+
+/// Whether a text can be a name of the DNS that is worth looking up: letters, digits and what host names have beside
+/// them, and no number.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    !text.is_empty()
+        && text.len() <= NAME_BYTES_MAX
+        && !text.starts_with(['-', '.'])
+        && !text.contains("..")
+        && text.bytes().all(plain)
+        && text.bytes().any(|byte| byte.is_ascii_alphabetic())
 }
 
 #[cfg(test)]

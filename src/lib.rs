@@ -6,7 +6,7 @@
 //! * the **pure core** takes bytes, events and a `now`, and returns values: [`action`], [`addr`], [`advice`],
 //!   [`config`], [`escape`], [`filter`], [`glob`], [`guard`], [`limits`], [`lines`], [`replay`], [`time`],
 //!   [`wire`], [`zone`];
-//! * the **rim** touches the system and holds no policy: [`control`], [`daemon`], [`firewall`], [`notify`],
+//! * the **rim** touches the system and holds no policy: [`control`], [`daemon`], [`feed`], [`firewall`], [`notify`],
 //!   [`power`], [`store`], [`sys`], [`tail`].
 
 pub mod action;
@@ -17,6 +17,7 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod escape;
+pub mod feed;
 pub mod filter;
 pub mod firewall;
 pub mod glob;

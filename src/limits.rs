@@ -1,6 +1,12 @@
 //! Every bound in the program, with the relations between them asserted at compile time.
 #![forbid(unsafe_code)]
 
+mod evidence;
+mod lookups;
+
+pub use evidence::*;
+pub use lookups::*;
+
 /// Longest log line read, in bytes; longer ones are skipped and counted.
 /// Asterisk cuts a message at 8,192 bytes (`LOGMSG_SIZE`, `main/logger.c`); a line cut there has
 /// lost its newline and is glued to the next record, so nothing that long is trusted.
@@ -328,10 +334,10 @@ pub const ACCEPTS_PER_TURN: usize = 32;
 /// How long no client is accepted when descriptors or memory for one are lacking, in seconds.
 pub const ACCEPT_RETRY_SECONDS: u64 = 1;
 
-/// Descriptors that the loop waits for: signals, logs, the kernel, the clock, our routes, the control socket and its clients, and
-/// two children.
-pub const DESCRIPTORS_MAX: usize = 16;
-const _: () = assert!(CLIENTS_MAX + 8 <= DESCRIPTORS_MAX);
+/// Descriptors that the loop waits for: signals, logs, the kernel, the clock, our routes, the control socket and its
+/// clients, and five children.
+pub const DESCRIPTORS_MAX: usize = 20;
+const _: () = assert!(CLIENTS_MAX + 11 <= DESCRIPTORS_MAX);
 
 /// Longest answer that a client of ours reads: the largest table, listed as JSON.
 pub const CLIENT_ANSWER_BYTES_MAX: u64 = 256 * MAXBANS_MAX as u64;
@@ -392,47 +398,6 @@ pub const CLOCK_SETTLE_SECONDS: u64 = 3_600;
 
 /// Earlier bans are not forgotten in the first hour after a start: the wall clock may still be wrong.
 pub const HISTORY_REST_SECONDS: u64 = 3_600;
-
-/// Names of accounts and extensions that are told apart for one source, the latest. Who tries more is a scanner.
-pub const TRIED_MAX: usize = 16;
-
-/// Sources of which it is remembered over a day what they tried: some 200 bytes each. Those of proven evidence stay
-/// longest.
-pub const TRACES_MAX: u32 = 4_096;
-
-/// Sources that are known for right passwords, each some 130 bytes; the one heard of longest ago goes first.
-pub const KNOWN_MAX: u32 = 4_096;
-
-/// For how long a source is known after its last right password, in seconds: a week.
-pub const KNOWN_SECONDS: u64 = 7 * 86_400;
-
-/// Accounts whose right passwords are counted by networks; the one heard of longest ago goes first.
-pub const VOUCHERS_MAX: u32 = 4_096;
-
-/// Networks that one account makes known within a day: a phone that roams has a few, a stolen account all of a botnet's.
-pub const VOUCHED_MAX: u8 = 8;
-
-/// Time between two attempts of a phone, at least, in seconds: phones wait 20 seconds and more after a refusal.
-pub const PHONE_PACE_SECONDS: u64 = 15;
-
-/// How far back the failures of a phone count, if findtime is longer, in seconds: what bounds a phone is its pace.
-pub const PHONE_FINDTIME_SECONDS: u64 = 600;
-
-/// Who has tried faster than a phone does is not taken for one for so many seconds.
-pub const HASTY_SECONDS: u64 = 3_600;
-
-/// Networks of which it is remembered which members were banned, each some 150 bytes.
-pub const NETWORKS_MAX: u32 = 1_024;
-
-/// For how long a member of a network counts after its ban began, in seconds: a day.
-pub const MEMBER_SECONDS: u64 = 86_400;
-
-/// Bans on forgeable evidence beyond `floodrate` that are made before they are taken for a flood of forged sources: a
-/// botnet of thirty thousand hosts is banned at once.
-pub const FLOOD_BURST: u32 = 32_768;
-
-/// Bans whose reasons are remembered, to be shown by `status`: the latest, proven ones longest.
-pub const REASONS_MAX: u32 = 1_024;
 
 /// Actions of one jail, the kernel's apart. fail2ban's longest shorthand has three.
 pub const ACTIONS_MAX: usize = 16;
@@ -495,3 +460,40 @@ pub const ACTIONS_STOP_SECONDS: u64 = 10;
 
 /// Longest pause before a child that dies again and again is started again, in seconds.
 pub const CHILD_PAUSE_SECONDS_MAX: u64 = 60;
+
+/// Places beside files that lines are read from: parts of the journal, and logd. Each is a process.
+pub const FEEDS_MAX: usize = 8;
+
+/// The number of the first feed among the files. Attempts are told apart by the last four bits of these numbers: the
+/// first eight files and all feeds differ in them.
+pub const FEEDS_FROM: usize = FILES_MAX + 8;
+const _: () = assert!(FEEDS_FROM % 16 == 8 && FEEDS_MAX <= 8);
+
+/// Numbers of files and feeds.
+pub const LOGS_MAX: usize = FEEDS_FROM + FEEDS_MAX;
+
+/// Words of one `journalmatch`.
+pub const JOURNALMATCH_TERMS_MAX: usize = 32;
+/// Bytes of one `journalmatch`.
+pub const JOURNALMATCH_BYTES_MAX: usize = 1_024;
+
+/// Bytes of one message between the guard and a child that reads the journal or logd. It holds a line of the longest
+/// kind with what goes with it, and a dozen messages fit into a socket.
+pub const FEED_MESSAGE_BYTES_MAX: usize = 16 * 1024;
+const _: () = assert!(LINE_BYTES_MAX + 256 <= FEED_MESSAGE_BYTES_MAX);
+const _: () = assert!(JOURNALMATCH_BYTES_MAX + 256 <= FEED_MESSAGE_BYTES_MAX);
+
+/// Messages taken from one such child before everything else has its turn.
+pub const FEED_MESSAGES_PER_TURN: usize = READ_BYTES_PER_TURN / FEED_MESSAGE_BYTES_MAX;
+
+/// Bytes of a field of the journal that are kept, beside those of the message: names of hosts and programs.
+pub const JOURNAL_FIELD_BYTES_MAX: usize = 256;
+
+/// Longest pause before journalctl or logread is started again, in seconds.
+pub const FEED_PAUSE_SECONDS_MAX: u64 = 60;
+
+/// How long logread takes at most to print what logd has kept, in seconds: what comes later is new.
+pub const LOGREAD_BACKLOG_SECONDS: u64 = 10;
+
+/// Lines asked of logd when logread is started: more than its ring has, of whatever size.
+pub const LOGREAD_LINES: u32 = 10_000_000;

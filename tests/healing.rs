@@ -401,9 +401,9 @@ fn a_kernel_short_of_room_or_memory_for_an_instant_loses_no_ban() {
     isolated(name, || {
         for backend in ["nftables", "ipset"] {
             let faults = [
-                "inject=sendto:error=ENOBUFS:when=30..32",
-                "inject=sendto:error=ENOMEM:when=30..32",
-                "inject=recvfrom:error=ENOBUFS:when=30..34",
+                "inject=sendto:error=ENOBUFS:when=60..62",
+                "inject=sendto:error=ENOMEM:when=60..62",
+                "inject=recvfrom:error=ENOBUFS:when=60..64",
             ];
             for (network, fault) in faults.iter().enumerate() {
                 comes_through(backend, network, fault);

@@ -8,6 +8,8 @@
 
 #[path = "support/actions.rs"]
 mod actions;
+#[path = "support/dns.rs"]
+mod dns;
 #[path = "support/host.rs"]
 #[allow(dead_code, reason = "every test program uses another part of it")]
 mod host;
@@ -164,6 +166,65 @@ fn what_an_attacker_and_a_whois_server_write_stays_text() {
             assert!(body.replace("\\t", " ").contains(part), "{part:?} in:\n{body}");
         }
         assert!(!fs::exists("/mnt/owned").unwrap());
+    });
+}
+
+/// The real whois asks a server that wishes us ill, about somebody whose user name does, too.
+#[test]
+fn a_real_whois_and_a_hostile_user_name_write_only_text() {
+    isolated("a_real_whois_and_a_hostile_user_name_write_only_text", || {
+        if !std::path::Path::new("/usr/bin/whois").exists() {
+            return println!("SKIPPED: apt-get install whois");
+        }
+        fresh_machine();
+        let dns = dns::Dns::start();
+        dns.has("whois.arin.net", &["127.0.0.1"]);
+        let server = std::net::TcpListener::bind("127.0.0.1:43").unwrap();
+        std::thread::spawn(move || {
+            use std::io::{Read as _, Write as _};
+            for client in server.incoming() {
+                let mut client = client.unwrap();
+                let mut query = [0; 200];
+                let _ = client.read(&mut query);
+                let _ = client.write_all(
+                    b"NetName: EVIL\r\n~!touch /mnt/owned\r\n~<!id\r\n.\r\nFrom me\r\n\x1b]0;x\x07\x9b2J\xe2\x80\xaex\r\n\
+                    Bcc: all@example.org\r\n$(touch /mnt/owned)\r\n\r\n.\r\n",
+                );
+            }
+        });
+        sendmail_that_keeps();
+        program("mail", "exec sendmail \"$@\"");
+        let mut log = jail("action = %(action_mwl)s\n  mail-whois-lines");
+        let mut guard = Guard::start(&CONFIG);
+        // As Asterisk writes it; a line with ESC in it would be refused as forged.
+        let user = "\"; touch /mnt/owned # ~!touch /mnt/owned$(touch /mnt/owned)`touch /mnt/owned`\u{9b}2J\u{202e}\" ";
+        let line = host::wrong_password("198.51.100.66").replace("<sip:", &format!("{user}<sip:$(id)"));
+        log.line(&format!("{line}\n{line}"));
+        guard.wait_for(" banned 198.51.100.66");
+        wait_until("all mails are there", || mails().len() == 4);
+        for mail in mails().iter().filter(|mail| mail.contains("has banned")) {
+            let bad = |char: char| char.is_control() && char != '\n' || char == '\u{202e}';
+            assert!(!mail.contains(bad), "{mail:?}");
+            // What the program `mail` reads is only the text.
+            let text = mail.split_once('\n').unwrap().1;
+            let body = text.split_once("\n\n").map_or(text, |(head, body)| {
+                assert!(!head.contains("Bcc") && !head.contains("touch"), "{head}");
+                body
+            });
+            let begins = |line: &str| !line.starts_with(['~', '.']) && !line.starts_with("From ");
+            assert!(body.lines().all(begins), "{body}");
+            for part in [
+                "  NetName: EVIL\n",
+                "  ~!touch /mnt/owned\n",
+                "  $(touch /mnt/owned)\n",
+                "\\xc2\\x9b2J",
+            ] {
+                assert!(mail.contains(part), "{part:?} in:\n{mail}");
+            }
+        }
+        assert!(!fs::exists("/mnt/owned").unwrap());
+        let log = guard.drain().join("");
+        assert!(!log.contains(char::is_control), "{log:?}");
     });
 }
 

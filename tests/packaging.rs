@@ -199,7 +199,10 @@ fn on_sysvinit_the_package_installs_guards_upgrades_and_goes() {
 
 #[test]
 fn on_systemd_the_package_installs_guards_upgrades_and_goes() {
-    on_a_machine("systemd", &["systemd-sysv", "procps", "man-db", "nftables"]);
+    on_a_machine(
+        "systemd",
+        &["systemd-sysv", "procps", "man-db", "nftables", "iptables"],
+    );
 }
 
 #[test]

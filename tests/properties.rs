@@ -287,3 +287,31 @@ fn the_longest_lines_are_read_in_linear_time() {
     // 1,100 lines; quadratic reading takes minutes.
     assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
 }
+
+/// What a real journal holds, a logread, and messages of both directions.
+#[test]
+fn what_is_read_beside_files_is_read_alike_in_any_pieces() {
+    use sipguard::feed::message::{Batch, Order, encode};
+    use sipguard::feed::ring::Ring;
+    let entry = "__CURSOR=s=d0ce932d2425449e8472cac7c218e4d5;i=1f;b=0123456789abcdef0123456789abcdef;m=3e8;\
+        t=660dc85807380;x=808fe4818cd27b7a\n__REALTIME_TIMESTAMP=1795350109123456\n__MONOTONIC_TIMESTAMP=1000\n\
+        _BOOT_ID=0123456789abcdef0123456789abcdef\n_HOSTNAME=pi\nSYSLOG_IDENTIFIER=sshd\n_PID=12\nMESSAGE";
+    let text = format!("{entry}=Failed password for root from 192.0.2.1 port 22 ssh2\n\n").into_bytes();
+    let data = [entry.as_bytes(), b"\n", &4_u64.to_le_bytes(), b"a\nb\0\n\n"].concat();
+    let ring = b"Sun Nov 22 12:21:49 2026 [1795350109.123] auth.info sshd[1]: x\n".repeat(3);
+    let position = Ring::new(None, 1 << 90, 7).position();
+    let mut order = Vec::new();
+    let follow = Order::Follow {
+        worker: 1,
+        number: 2,
+        position: Some(position),
+        terms: b"_COMM=sshd + A=1",
+    };
+    encode(&follow, &mut order);
+    let mut batch = Batch::new(3);
+    batch.line(true, b"a line");
+    batch.line(false, b"another");
+    let lines = batch.message(position).to_vec();
+    let both = [text.as_slice(), &data].concat();
+    check("feed", &[text, data, both, ring, order, lines], properties::feed);
+}

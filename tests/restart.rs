@@ -246,7 +246,7 @@ fn a_state_file_cut_at_any_byte_brings_back_what_is_whole_in_it() {
             let mut bans = Bans::new();
             let disk = Memory::with(&state[..end]);
             drop(Store::open(disk, None, boot, now, &mut |restored| {
-                if let Restored::Ban(ban) = restored {
+                if let Restored::Ban(ban, _) = restored {
                     bans.insert(format!(
                         "{} {}",
                         ban.jail,

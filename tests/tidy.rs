@@ -6,16 +6,22 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Files and folders of `src/` that touch the system. Everything else is pure.
-const RIM: [&str; 11] = [
-    "main.rs", "cli", "control", "daemon", "firewall", "notify", "power", "store", "sys", "tail", "lib.rs",
+const RIM: [&str; 12] = [
+    "main.rs", "cli", "control", "daemon", "feed", "firewall", "notify", "power", "store", "sys", "tail",
+    "lib.rs",
 ];
 /// The pure files inside a folder of the rim.
-const PURE_INSIDE_RIM: [&str; 19] = [
+const PURE_INSIDE_RIM: [&str; 24] = [
     "control/client.rs",
     "control/json.rs",
     "control/listing.rs",
     "control/request.rs",
     "control/text.rs",
+    "feed/cursor.rs",
+    "feed/export.rs",
+    "feed/follow.rs",
+    "feed/message.rs",
+    "feed/ring.rs",
     "power/access.rs",
     "power/accounts.rs",
     "power/bpf.rs",
@@ -280,4 +286,26 @@ fn every_rule_has_tests_and_they_are_there() {
         missing.is_empty(),
         "named in ARCHITECTURE.md and not there: {missing:?}"
     );
+}
+
+#[test]
+fn every_key_is_in_the_table_of_what_becomes_of_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let settings = fs::read_to_string(root.join("src/config/settings.rs")).unwrap();
+    let table = fs::read_to_string(root.join("docs/fail2ban.md")).unwrap();
+    let (_, list) = settings.split_once("SETTINGS: &[Setting] = &[").unwrap();
+    let (list, _) = list.split_once("\n];").unwrap();
+    let mut keys = 0;
+    for maker in ["jail(", "program(", "otherwise(", "needed("] {
+        let maker = format!("    {maker}");
+        let calls = list.split(&maker).skip(1);
+        for key in calls.filter_map(|call| call.trim_start().strip_prefix('"')?.split('"').next()) {
+            keys += 1;
+            assert!(
+                table.contains(&format!("`{key}`")),
+                "docs/fail2ban.md says nothing of {key}"
+            );
+        }
+    }
+    assert!(keys > 80, "{keys} keys were found");
 }

@@ -70,8 +70,8 @@ impl Subject {
 
     pub(crate) fn set(self) -> Set {
         match (self.program, self.ipset) {
-            (Program::Sipguard, false) => Set::Nftables(1, "sipguard", "asterisk4"),
-            (Program::Sipguard, true) => Set::Ipset("sipguard-asterisk4"),
+            (Program::Sipguard, false) => Set::Nftables(1, "sipguard", "asterisk4b"),
+            (Program::Sipguard, true) => Set::Ipset("sipguard-asterisk4b"),
             (Program::Fail2ban, false) => Set::Nftables(1, "f2b-table", "addr-set-asterisk"),
             (Program::Fail2ban, true) | (Program::Fail2banRs, true) => Set::Ipset("f2b-asterisk"),
             (Program::Fail2banRs, false) => Set::Nftables(1, "fail2ban-rs", "f2b-asterisk"),

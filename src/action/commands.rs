@@ -318,7 +318,7 @@ impl Lane for CommandLane {
                 }
             }
             // The guard tells all bans again.
-            Told::Missed(_) => {}
+            Told::Missed(_) | Told::Ask(_) | Told::Resolve(_) => {}
         }
         out.done(number);
     }

@@ -2,7 +2,8 @@
 
 use core::fmt;
 
-use super::message::{Event, Lines};
+use super::message::{Event, Found, Lines};
+use crate::guard::Answer;
 use crate::time::{Mono, Wall};
 
 /// Now, by both clocks.
@@ -92,6 +93,10 @@ pub struct Out {
     pub done: Vec<u32>,
     /// Jails whose bans the guard has to tell again.
     pub again: Vec<u16>,
+    /// Addresses of names.
+    pub found: Vec<Found>,
+    /// What `ignorecommand` said, by the numbers of the messages that asked.
+    pub answers: Vec<(u32, Answer)>,
 }
 
 impl Out {
@@ -121,6 +126,10 @@ pub enum Told<'m> {
     SyncEnd,
     /// The jail stops.
     Stop,
+    /// Whether this address is ignored.
+    Ask(Event),
+    /// What addresses the name in this line has.
+    Resolve(Lines<'m>),
 }
 
 /// The actions of one jail, one program at a time.

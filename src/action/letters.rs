@@ -225,7 +225,9 @@ impl Lane for MailLane {
                 }
                 return out.done(number);
             }
-            Told::Unban(_) | Told::SyncBegin | Told::SyncEnd => return out.done(number),
+            Told::Unban(_) | Told::SyncBegin | Told::SyncEnd | Told::Ask(_) | Told::Resolve(_) => {
+                return out.done(number);
+            }
         };
         self.jobs.push_back(Job { number, what, lines });
     }

@@ -8,7 +8,9 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use crate::limits::{MATCHES_BYTES_MAX, MESSAGE_BYTES_MAX};
+use crate::addr;
+use crate::guard::Answer;
+use crate::limits::{MATCHES_BYTES_MAX, MESSAGE_BYTES_MAX, NAME_ADDRESSES_MAX, NAME_BYTES_MAX};
 
 /// Bytes of the fixed part.
 const FIXED: usize = 48;
@@ -55,14 +57,22 @@ pub enum Message<'m> {
     Reload,
     /// The jails stop, and the guard.
     Stop,
+    /// Is the address of this event ignored?
+    Ask(Event),
+    /// Which addresses does the name in this place have? The name is the only line.
+    Resolve(u16, Lines<'m>),
 }
+
+/// The jail that stands in messages about names of logs.
+pub const LOG_NAMES: u16 = u16::MAX;
 
 impl Message<'_> {
     /// Which jail it concerns; `None`: all.
     #[must_use]
     pub fn jail(&self) -> Option<u16> {
         match self {
-            Message::Ban(event, _) | Message::Unban(event) => Some(event.jail),
+            Message::Ban(event, _) | Message::Unban(event) | Message::Ask(event) => Some(event.jail),
+            Message::Resolve(..) => Some(LOG_NAMES),
             Message::Missed(jail, _) | Message::SyncBegin(jail) | Message::SyncEnd(jail) => Some(*jail),
             Message::Welcome | Message::Start | Message::Reload | Message::Stop => None,
         }
@@ -72,8 +82,9 @@ impl Message<'_> {
     #[must_use]
     pub fn net(&self) -> Option<IpNet> {
         match self {
-            Message::Ban(event, _) | Message::Unban(event) => Some(event.net),
-            Message::Missed(..)
+            Message::Ban(event, _) | Message::Unban(event) | Message::Ask(event) => Some(event.net),
+            Message::Resolve(..)
+            | Message::Missed(..)
             | Message::Welcome
             | Message::Start
             | Message::SyncBegin(_)
@@ -84,8 +95,17 @@ impl Message<'_> {
     }
 }
 
+/// The addresses of a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// At most [`NAME_BYTES_MAX`] bytes.
+    pub name: String,
+    /// At most [`NAME_ADDRESSES_MAX`]; `None`: it could not be looked up.
+    pub addresses: Option<Vec<IpAddr>>,
+}
+
 /// What the child tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
     /// It is there, has this plan, and `again` says whether one before it died.
     Hello {
@@ -98,6 +118,10 @@ pub enum Report {
     Done(u32),
     /// It has to be told again which bans of this jail are in force.
     Again(u16),
+    /// What `ignorecommand` said; the message of this number is done.
+    Answer(u32, Answer),
+    /// A name has these addresses.
+    Found(Found),
 }
 
 /// Lines in a message.
@@ -162,6 +186,8 @@ pub fn encode<'l>(
         Message::SyncEnd(jail) => (6, Event { jail, ..none }),
         Message::Reload => (7, none),
         Message::Stop => (8, none),
+        Message::Ask(event) => (9, event),
+        Message::Resolve(place, _) => (10, Event { jail: place, ..none }),
     };
     out.extend([kind, u8::from(event.restored)]);
     out.extend(event.jail.to_le_bytes());
@@ -219,21 +245,49 @@ pub fn decode(bytes: &[u8]) -> Option<(u32, Message<'_>)> {
         6 => Message::SyncEnd(jail),
         7 => Message::Reload,
         8 => Message::Stop,
+        9 => Message::Ask(event),
+        10 => return Some((number, Message::Resolve(jail, Lines(reader.0)))),
         _ => return None,
     };
     reader.0.is_empty().then_some((number, message))
 }
 
-/// The bytes of a report.
+/// The bytes of a report, at most [`REPORT_BYTES_MAX`].
 #[must_use]
-pub fn encode_report(report: Report) -> [u8; 10] {
+pub fn encode_report(report: &Report) -> Vec<u8> {
     let (kind, flag, value) = match report {
-        Report::Hello { plan, again } => (0, u8::from(again), plan),
-        Report::Done(number) => (1, 0, u64::from(number)),
-        Report::Again(jail) => (2, 0, u64::from(jail)),
+        Report::Hello { plan, again } => (0, u8::from(*again), *plan),
+        Report::Done(number) => (1, 0, u64::from(*number)),
+        Report::Again(jail) => (2, 0, u64::from(*jail)),
+        Report::Answer(number, answer) => {
+            let answer = match answer {
+                Answer::Ignored => 0,
+                Answer::NotIgnored => 1,
+                Answer::None => 2,
+            };
+            (3, answer, u64::from(*number))
+        }
+        Report::Found(found) => return encode_found(found),
     };
-    let [a, b, c, d, e, f, g, h] = value.to_le_bytes();
-    [kind, flag, a, b, c, d, e, f, g, h]
+    let mut out = vec![kind, flag];
+    out.extend(value.to_le_bytes());
+    out
+}
+
+/// Kind (1 byte), whether it was found (1), the length of the name (1), the name; for each address 16 bytes, IPv4
+/// mapped.
+fn encode_found(found: &Found) -> Vec<u8> {
+    let name = found.name.get(..NAME_BYTES_MAX).unwrap_or(&found.name);
+    let length = u8::try_from(name.len()).unwrap_or(0);
+    let mut out = vec![4, u8::from(found.addresses.is_some()), length];
+    out.extend(name.bytes().take(usize::from(length)));
+    for address in found.addresses.iter().flatten().take(NAME_ADDRESSES_MAX) {
+        out.extend(match address {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+            IpAddr::V6(v6) => v6.octets(),
+        });
+    }
+    out
 }
 
 /// Reads a report; `None` if it is none.
@@ -241,6 +295,9 @@ pub fn encode_report(report: Report) -> [u8; 10] {
 pub fn decode_report(bytes: &[u8]) -> Option<Report> {
     let mut reader = Reader(bytes);
     let [kind, flag] = reader.take()?;
+    if kind == 4 {
+        return decode_found(flag == 1, reader);
+    }
     let value = u64::from_le_bytes(reader.take()?);
     let report = match kind {
         0 => Report::Hello {
@@ -249,9 +306,33 @@ pub fn decode_report(bytes: &[u8]) -> Option<Report> {
         },
         1 => Report::Done(u32::try_from(value).ok()?),
         2 => Report::Again(u16::try_from(value).ok()?),
+        3 => {
+            let answer = match flag {
+                0 => Answer::Ignored,
+                1 => Answer::NotIgnored,
+                _ => Answer::None,
+            };
+            Report::Answer(u32::try_from(value).ok()?, answer)
+        }
         _ => return None,
     };
     reader.0.is_empty().then_some(report)
+}
+
+fn decode_found(was_found: bool, mut reader: Reader<'_>) -> Option<Report> {
+    let [length] = reader.take()?;
+    let (name, mut rest) = reader.0.split_at_checked(usize::from(length))?;
+    let name = core::str::from_utf8(name).ok()?.to_owned();
+    let mut addresses = Vec::new();
+    while let Some((address, behind)) = rest.split_first_chunk::<16>() {
+        addresses.push(addr::unmap(IpAddr::from(*address)));
+        rest = behind;
+    }
+    let fits = rest.is_empty() && addresses.len() <= NAME_ADDRESSES_MAX;
+    fits.then_some(Report::Found(Found {
+        name,
+        addresses: was_found.then_some(addresses),
+    }))
 }
 
 /// Bytes that are still to be read.
@@ -268,6 +349,7 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::REPORT_BYTES_MAX;
 
     fn event(net: &str) -> Event {
         Event {
@@ -332,9 +414,42 @@ mod tests {
             },
             Report::Done(u32::MAX),
             Report::Again(3),
+            Report::Answer(7, Answer::Ignored),
+            Report::Answer(8, Answer::NotIgnored),
+            Report::Answer(u32::MAX, Answer::None),
+            Report::Found(Found {
+                name: "a.example".to_owned(),
+                addresses: None,
+            }),
+            Report::Found(Found {
+                name: "x".repeat(NAME_BYTES_MAX),
+                addresses: Some(vec!["2001:db8::1".parse().unwrap(); NAME_ADDRESSES_MAX]),
+            }),
+            Report::Found(Found {
+                name: String::new(),
+                addresses: Some(vec!["192.0.2.1".parse().unwrap()]),
+            }),
         ] {
-            assert_eq!(decode_report(&encode_report(report)), Some(report));
+            let bytes = encode_report(&report);
+            assert!(bytes.len() <= REPORT_BYTES_MAX);
+            assert_eq!(decode_report(&bytes), Some(report));
+            for length in 0..3 {
+                assert_eq!(decode_report(&bytes[..length]), None);
+            }
         }
+        let name = &b"\x02\x00a.example"[..];
+        check_resolve(name);
+    }
+
+    fn check_resolve(name: &[u8]) {
+        let mut bytes = Vec::new();
+        let message = Message::Resolve(9, Lines::default());
+        encode(&mut bytes, 4, &message, [name].into_iter());
+        let Some((4, Message::Resolve(9, mut lines))) = decode(&bytes) else {
+            panic!("{bytes:?}");
+        };
+        assert_eq!((lines.next(), lines.next()), (Some(name), None));
+        check(Message::Ask(event("192.0.2.1/32")), &[]);
     }
 
     #[test]

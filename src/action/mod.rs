@@ -2,7 +2,7 @@
 //!
 //! Pure: [`script`] is the text of a command made ready to run, [`commands`] the order in which an action's
 //! commands run, [`mail`] writes letters and [`letters`] decides when, [`recent`] keeps the lines that go with
-//! them, [`message`] is what the guard and its child say to each other. `notify` runs the programs.
+//! them, [`lookups`] what is found out for the guard, [`message`] is what the guard and its child say to each other. `notify` runs the programs.
 #![forbid(unsafe_code)]
 #![deny(
     clippy::indexing_slicing,
@@ -14,11 +14,12 @@
 use core::hash::{Hash, Hasher};
 use std::rc::Rc;
 
-use crate::config::Config;
+use crate::config::{Config, UseDns};
 
 pub mod commands;
 pub mod job;
 pub mod letters;
+pub mod lookups;
 pub mod mail;
 pub mod message;
 pub mod recent;
@@ -53,16 +54,34 @@ pub enum Role {
     Mail,
     /// One with all of ours, which runs commands.
     Commands,
+    /// One without privileges, which looks names up and asks `ignorecommand`.
+    Lookups,
 }
 
 impl Role {
+    /// All of them.
+    pub const ALL: [Role; 3] = [Role::Mail, Role::Commands, Role::Lookups];
+
     /// The word on the child's command line and in the log.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Role::Mail => "mail",
             Role::Commands => "commands",
+            Role::Lookups => "lookups",
         }
+    }
+
+    /// The role of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Role> {
+        Role::ALL.into_iter().find(|role| role.name() == name)
+    }
+
+    /// Whether it keeps all of our power.
+    #[must_use]
+    pub const fn is_root(self) -> bool {
+        matches!(self, Role::Commands)
     }
 }
 
@@ -167,12 +186,19 @@ impl Scripts {
     }
 }
 
-/// A number that two configurations share only if a child can do the actions of both by the same plan.
+/// A number that two configurations share only if a child of this kind can do what both want by the same plan.
 #[must_use]
-pub fn plan(config: &Config) -> u64 {
+pub fn plan(config: &Config, role: Role) -> u64 {
     let mut fnv = Fnv(0xcbf2_9ce4_8422_2325);
     for jail in &config.jails {
-        (&jail.name, &jail.actions).hash(&mut fnv);
+        jail.name.hash(&mut fnv);
+        match role {
+            Role::Mail | Role::Commands => {
+                let actions = jail.actions.iter().filter(|action| action.role() == role);
+                actions.for_each(|action| action.hash(&mut fnv));
+            }
+            Role::Lookups => (&jail.ignorenames, &jail.ignorecommand, jail.usedns).hash(&mut fnv),
+        }
     }
     fnv.finish()
 }
@@ -180,8 +206,12 @@ pub fn plan(config: &Config) -> u64 {
 /// Whether some jail needs a child of this kind.
 #[must_use]
 pub fn needs(config: &Config, role: Role) -> bool {
-    let mut actions = config.jails.iter().flat_map(|jail| &jail.actions);
-    actions.any(|action| action.role() == role)
+    config.jails.iter().any(|jail| match role {
+        Role::Mail | Role::Commands => jail.actions.iter().any(|action| action.role() == role),
+        Role::Lookups => {
+            !jail.ignorenames.is_empty() || jail.ignorecommand.is_some() || jail.usedns != UseDns::No
+        }
+    })
 }
 
 /// FNV-1a: the same in every process, which the standard library's hash is not.

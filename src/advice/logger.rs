@@ -4,8 +4,8 @@ use super::conf::{Conf, Entry, strip};
 use super::dates::{self, Verdict};
 use super::include::in_directory;
 use super::places::Places;
-use super::{Inquiry, Weight, is_on, rotation};
-use crate::config::{Config, FilterName, Jail};
+use super::{Inquiry, Weight, is_on, rotation, syslog};
+use crate::config::{Config, Feed, FilterName, Jail};
 use crate::escape::Escaped;
 use crate::glob::glob_matches;
 
@@ -36,6 +36,16 @@ pub(super) fn judge(config: &Config, places: &Places, hostname: &str, inquiry: &
     let followed: Vec<Followed> = jails.map(|jail| Followed::new(jail, inquiry)).collect();
     let logs = Logs::new(&conf, places, hostname, &followed, inquiry);
     logs.deaf(&followed, inquiry);
+    if followed.iter().all(Followed::is_fed) {
+        let syslog = logs
+            .channels
+            .iter()
+            .filter(|channel| matches!(channel.target, Target::Syslog));
+        let gets = syslog.map(|channel| channel.levels).reduce(Levels::with);
+        let gets = gets.map(|levels| (levels.notice, levels.security));
+        syslog::judge(gets, &logs.origin(), syslog::lost(places), inquiry);
+        return Shown::default();
+    }
     logs.security(places, inquiry);
     logs.levels(places, inquiry);
     logs.unsupported(&followed, places, inquiry);
@@ -73,9 +83,14 @@ impl<'c> Followed<'c> {
         self.paths.iter().any(fits)
     }
 
+    /// Whether it reads the journal or logd, and no file.
+    fn is_fed(&self) -> bool {
+        self.jail.feed != Feed::Files
+    }
+
     /// Whether it was told to follow a file outside of Asterisk's directory: it may be the syslog daemon's.
     fn looks_outside(&self, directory: &str) -> bool {
-        !self.jail.logpaths_guessed && self.paths.iter().any(|(other, _)| other != directory)
+        self.is_fed() || !self.jail.logpaths_guessed && self.paths.iter().any(|(other, _)| other != directory)
     }
 }
 
@@ -275,6 +290,15 @@ impl<'c> Logs<'c> {
                 (true, false) => format!("{WRITE_BOTH} under [logfiles]"),
             };
             let name = &jail.jail.name;
+            if jail.is_fed() {
+                let what = format!(
+                    "jail {name} hears nothing: Asterisk writes nothing to syslog; {} under [logfiles], then \
+                     `logger reload`",
+                    syslog::LINE
+                );
+                inquiry.say(Weight::Deaf, self.origin(), what);
+                continue;
+            }
             let what = format!("jail {name} hears nothing: Asterisk writes none of its files; {remedy}");
             inquiry.say(Weight::Deaf, self.origin(), what);
         }
@@ -290,7 +314,7 @@ impl<'c> Logs<'c> {
             let what = format!(
                 "{} gets the security events and no jail follows it: without them {}; name it in logpath",
                 shown(&file.path),
-                lost(places)
+                syslog::lost(places)
             );
             inquiry.say(Weight::Unseen, self.conf.at(channel.entry.place), what);
         } else if !heard.security {
@@ -303,7 +327,7 @@ impl<'c> Logs<'c> {
             let what = format!(
                 "no file gets `security`: {}; `security.log => security` under [logfiles]{follow}, then \
                  `logger reload`",
-                lost(places)
+                syslog::lost(places)
             );
             inquiry.say(Weight::Unseen, self.origin(), what);
         } else if let Some(origin) = places.noload("res_security_log") {
@@ -455,15 +479,6 @@ fn components(value: &[u8]) -> (&[u8], &[u8]) {
         Some((inside.get(..end)?, inside.get(end + 1..)?))
     });
     bracketed.unwrap_or((b"default", value))
-}
-
-/// What is lost without SECURITY events.
-fn lost(places: &Places) -> &'static str {
-    if places.runs("chan_sip") {
-        "password guessing by INVITE shows no address, and no address is proven"
-    } else {
-        "tries over TCP, TLS or WebSocket prove no more than one spoofed packet"
-    }
 }
 
 fn shown(path: &str) -> String {

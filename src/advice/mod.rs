@@ -25,6 +25,7 @@ mod pjsip;
 mod places;
 mod rotation;
 mod sip;
+mod syslog;
 #[cfg(test)]
 mod tests;
 mod web;

@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use argh::FromArgs;
 
 use super::{Failed, say};
+use crate::action::{Role, needs};
 use crate::advice::{self, Directory, advise};
+use crate::config::Config;
 use crate::firewall::{Firewall, IpsetOffer, Offer, Protection, STATELESS};
 use crate::limits::{ASTERISK_CONFIG_BYTES_MAX, DIRECTORY_ENTRIES_MAX};
 use crate::power::Plan;
-use crate::{config, daemon};
+use crate::{config, daemon, feed};
 
 /// show what would run, where each setting comes from, what the kernel offers, and what Asterisk's log leaves
 /// out
@@ -42,6 +44,9 @@ impl Check {
         }
         let file = daemon::config_file(self.config.as_deref());
         for line in Plan::new(&config, file, true).describe() {
+            say(&line)?;
+        }
+        for line in children(&config).into_iter().chain(feed::describe(&config)) {
             say(&line)?;
         }
         let directory = self
@@ -89,6 +94,23 @@ impl advice::Files for Machine {
     fn size(&mut self, path: &str) -> Option<u64> {
         fs::metadata(path).ok().map(|metadata| metadata.len())
     }
+}
+
+/// The children that this configuration needs, and what power each has, a line each.
+fn children(config: &Config) -> Vec<String> {
+    let user = &config.notifyuser;
+    let needed = Role::ALL.into_iter().filter(|role| needs(config, *role));
+    let power = |role: Role| match role {
+        Role::Mail => format!("{user}, no capability; mail programs may be set-user-id, whois may not"),
+        Role::Commands => "root, all capabilities: the commands of actions are run by it".to_owned(),
+        Role::Lookups => format!("{user}, no capability, no new privileges: names, ignorecommand"),
+    };
+    let line = |role: Role| format!("child: {:<10} {}", role.name(), power(role));
+    let lines: Vec<String> = needed.map(line).collect();
+    if lines.is_empty() {
+        return vec!["children: none".to_owned()];
+    }
+    lines
 }
 
 /// What the kernel offers, a line each.

@@ -137,7 +137,7 @@ fn warn_of_options(reading: &mut Reading<'_>, value: &Value, call: &Call<'_>, ba
         warn(kind, format!("blocktype {}: {what}", shown(kind)));
     }
     // They all come behind prerouting, where our rules stand.
-    let covered = ["INPUT", "FORWARD", "DOCKER-USER"];
+    let covered = ["INPUT", "FORWARD", "DOCKER-USER", "<known/chain>"];
     if let Some(chain) = call.option("chain").filter(|chain| !covered.contains(chain)) {
         let what = "what is banned is dropped before every chain, also before this one";
         warn(chain, format!("chain {}: {what}", shown(chain)));

@@ -2,11 +2,15 @@
 
 use core::fmt;
 
-use super::{Block, Config, FilterName, Jail, OnStop, Origins, Protocol, Reach};
+use super::{
+    Block, Config, Feed, FilterName, IgnoreCache, IgnoreCommand, Jail, LogLevel, OnStop, Origins, Protocol,
+    Reach, UseDns,
+};
 use crate::action::{Commands, Does, Letter, Role};
 use crate::escape::Escaped;
 use crate::filter::sshd;
 use crate::guard::{Bannet, Escalation, Evidence};
+use crate::limits::{IGNORECOMMAND_SECONDS, LOOKUP_EVERY_SECONDS};
 use crate::time::Span;
 
 /// The effective settings, each with the file and line it comes from; many lines, the last without newline.
@@ -34,6 +38,15 @@ impl fmt::Display for Description<'_> {
             None => line(f, origins, "user", &"sipguard if there is one, else nobody")?,
         }
         line(f, origins, "readlogs", &config.readlogs.name())?;
+        if let Some(level) = config.loglevel {
+            let name = match level {
+                LogLevel::Error => "error",
+                LogLevel::Warning => "warning",
+                LogLevel::Info => "info: bans and what concerns the guard",
+                LogLevel::Debug => "debug: every failure",
+            };
+            line(f, origins, "loglevel", &name)?;
+        }
         match &config.dbfile {
             Some(path) => line(f, origins, "dbfile", &Escaped(path.as_bytes()))?,
             None => line(f, origins, "dbfile", &"none: bans end with a reboot")?,
@@ -102,6 +115,14 @@ fn write_jail(f: &mut fmt::Formatter<'_>, jail: &Jail, notifyuser: &str) -> fmt:
             &format_args!("{} of its own", own.ignore.len()),
         )?;
     }
+    match &jail.feed {
+        Feed::Files => {}
+        Feed::Journal(terms) => {
+            line(f, origins, "backend", &"systemd: the journal, by journalctl")?;
+            line(f, origins, "journalmatch", &terms.join(" "))?;
+        }
+        Feed::Logread => line(f, origins, "backend", &"logread: logd, by logread -f")?,
+    }
     for path in &jail.logpaths {
         line(f, origins, "logpath", &Escaped(path.as_bytes()))?;
     }
@@ -117,21 +138,12 @@ fn write_jail(f: &mut fmt::Formatter<'_>, jail: &Jail, notifyuser: &str) -> fmt:
         "findtime",
         &format_args!("within {}", Span(jail.findtime)),
     )?;
-    match jail.bantime {
-        Some(seconds) => line(f, origins, "bantime", &Span(seconds))?,
-        None => line(f, origins, "bantime", &"for ever")?,
-    }
-    if let Some(seconds) = jail.bantime_unproven {
-        let most = format_args!("{} at most, if unproven", Span(seconds));
-        line(f, origins, "bantime.unproven", &most)?;
-    }
-    if let Some(escalation) = &jail.escalation {
-        line(f, origins, "bantime.increment", &Growing(escalation))?;
-    }
+    write_bantime(f, jail)?;
     write_evidence(f, jail)?;
     for net in &jail.ignoreip {
         line(f, origins, "ignoreip", net)?;
     }
+    write_lookups(f, jail, notifyuser)?;
     let runs = jail.actions.iter().any(|action| action.role() == Role::Commands);
     if jail.blocks.is_empty() && !runs {
         line(f, origins, "action", &"blocks nothing")?;
@@ -147,6 +159,55 @@ fn write_jail(f: &mut fmt::Formatter<'_>, jail: &Jail, notifyuser: &str) -> fmt:
     line(f, origins, "reach", &reach)?;
     write_actions(f, jail, notifyuser)?;
     f.write_str("\n\n")
+}
+
+/// How long bans are.
+fn write_bantime(f: &mut fmt::Formatter<'_>, jail: &Jail) -> fmt::Result {
+    let origins = &jail.origins;
+    match jail.bantime {
+        Some(seconds) => line(f, origins, "bantime", &Span(seconds))?,
+        None => line(f, origins, "bantime", &"for ever")?,
+    }
+    if let Some(seconds) = jail.bantime_unproven {
+        let most = format_args!("{} at most, if unproven", Span(seconds));
+        line(f, origins, "bantime.unproven", &most)?;
+    }
+    if let Some(escalation) = &jail.escalation {
+        line(f, origins, "bantime.increment", &Growing(escalation))?;
+    }
+    Ok(())
+}
+
+/// What is asked before a ban, and of whom.
+fn write_lookups(f: &mut fmt::Formatter<'_>, jail: &Jail, notifyuser: &str) -> fmt::Result {
+    let origins = &jail.origins;
+    for name in &jail.ignorenames {
+        line(
+            f,
+            origins,
+            "ignoreip",
+            &format_args!("{name}, looked up every {}", Span(LOOKUP_EVERY_SECONDS)),
+        )?;
+    }
+    if let Some(IgnoreCommand { script, cache }) = &jail.ignorecommand {
+        let what = format_args!("asked before a ban, as {notifyuser}, at most {IGNORECOMMAND_SECONDS} s:");
+        line(f, origins, "ignorecommand", &what)?;
+        for command in script.lines() {
+            write!(f, "\n    {command}")?;
+        }
+        match cache {
+            Some(IgnoreCache { count, seconds }) => {
+                let what = format_args!("{count} answers, for {}", Span(*seconds));
+                line(f, origins, "ignorecache", &what)?;
+            }
+            None => line(f, origins, "ignorecache", &"no answer is kept")?,
+        }
+    }
+    match jail.usedns {
+        UseDns::No => Ok(()),
+        UseDns::Warn => line(f, origins, "usedns", &"names in lines support other evidence"),
+        UseDns::Yes => line(f, origins, "usedns", &"addresses of names in lines are banned"),
+    }
 }
 
 /// What the jail's actions do beside the kernel.

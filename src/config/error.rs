@@ -198,7 +198,7 @@ pub struct Warning {
 }
 
 impl fmt::Display for Warning {
-    /// `/etc/sipguard/jail.local:7: usedns is not yet in force`
+    /// `/etc/sipguard/jail.local:7: maxlines: lines are read one by one; …`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.origin {
             Some(origin) => write!(f, "{origin}: {}", self.what),

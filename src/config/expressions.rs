@@ -19,6 +19,18 @@ pub(super) struct Reads {
     pub(super) own: Option<Rc<Definition>>,
 }
 
+impl Reads {
+    /// Whether names can stand in its lines where addresses do.
+    pub(super) fn finds_names(&self) -> bool {
+        let custom = match &self.filter {
+            FilterName::Custom(definition) => Some(definition),
+            FilterName::Asterisk | FilterName::Sshd(_) | FilterName::Dropbear | FilterName::Recidive => None,
+        };
+        let mut all = custom.into_iter().chain(&self.own);
+        all.any(|definition| definition.finds_names())
+    }
+}
+
 /// Reads the expressions, of the filter and of the jail itself.
 pub(super) fn complete(
     reading: &mut Reading<'_>,
@@ -54,6 +66,7 @@ pub(super) fn complete(
             .ignore
             .extend(patterns(reading, ini, &value, Role::Ignore));
     }
+    own_dates(reading, section, built_in.as_ref(), &mut definition);
     let Some(filter) = built_in else {
         if definition.fail.is_empty() {
             if reading.is_sound() {
@@ -68,6 +81,26 @@ pub(super) fn complete(
     let own = !definition.fail.is_empty() || !definition.ignore.is_empty();
     let own = own.then(|| Rc::new(definition));
     Some(Reads { filter, own })
+}
+
+/// The jail's own `datepattern`, which counts before the filter's.
+fn own_dates(
+    reading: &mut Reading<'_>,
+    section: &str,
+    built_in: Option<&FilterName>,
+    definition: &mut Definition,
+) {
+    let value = reading.value(section, "datepattern");
+    let Some(value) = value.filter(|value| !value.text().trim().is_empty()) else {
+        return;
+    };
+    definition.dates = dates(reading, reading.ini, &value);
+    if let Some(filter) = built_in {
+        let name = filter.name();
+        let what =
+            format!("datepattern: the built-in filter {name} finds its dates by itself, in every layout");
+        reading.warn(Some(value.place()), what);
+    }
 }
 
 /// A line says nothing about spoofing. Where only TCP is guarded, the sender has answered before anything

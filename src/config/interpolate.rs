@@ -235,7 +235,7 @@ impl<'i> Resolver<'i> {
             return self.push(self.section, place);
         }
         let ini = self.ini;
-        let lower = name.to_lowercase();
+        let lower = name.to_ascii_lowercase();
         let (section, wanted, skipped) = match lower.split_once('/') {
             None => (self.section, lower.as_str(), 0),
             // Of its own key, what is below its own definition; of another key, what is below the topmost.

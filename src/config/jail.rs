@@ -1,28 +1,30 @@
 //! One jail: which log, which filter, how many failures, for how long, and who is never banned.
 
-use ipnet::IpNet;
-
 use super::action::{self, Actions};
 use super::filter::{self, Named};
 use super::ini::{DEFAULT, Place};
 use super::reading::{Reading, shown};
-use super::value::{Ignored, ignored};
-use super::{FilterName, Jail, Reach, escalation, evidence, expressions};
+use super::{Feed, FilterName, Jail, Reach, UseDns, escalation, evidence, expressions, feed, ignore};
 use crate::action::Role;
-use crate::limits::{FILES_MAX, IGNOREIP_MAX, JAIL_NAME_BYTES_MAX};
+use crate::limits::{FILES_MAX, JAIL_NAME_BYTES_MAX};
 
 /// Reads an enabled jail; `None` after a mistake, or if we have no such filter.
 pub(super) fn jail(reading: &mut Reading<'_>, name: &str, place: Option<Place>) -> Option<Jail> {
     name_is_sound(reading, name, place)?;
     let named = filter::named(reading, name)?;
-    let (logpaths, logpaths_guessed) = logpaths(reading, name, &named).unwrap_or_default();
+    let feed = feed::feed(reading, name, &named);
+    let (logpaths, logpaths_guessed) = match &feed {
+        Some(Feed::Files) => logpaths(reading, name, &named).unwrap_or_default(),
+        Some(Feed::Journal(_) | Feed::Logread) | None => Default::default(),
+    };
     let maxretry = reading.number(name, "maxretry");
     let findtime = reading.seconds(name, "findtime").flatten();
     let bantime = reading.seconds(name, "bantime");
     let bantime_unproven = escalation::optional_seconds(reading, name, "bantime.unproven");
     let escalation = escalation::escalation(reading, name);
     let evidence = evidence::evidence(reading, name);
-    let ignoreip = ignoreip(reading, name);
+    let ignore::Addresses { nets, names, .. } = ignore::addresses(reading, name);
+    let ignorecommand = ignore::command(reading, name);
     let reach = match reading.word(name, "reach") {
         Some("all") => Reach::All,
         _ => Reach::Proof,
@@ -42,12 +44,14 @@ pub(super) fn jail(reading: &mut Reading<'_>, name: &str, place: Option<Place>) 
         reading.warn(place, what);
     }
     let reads = expressions::complete(reading, name, named, &blocks);
+    let usedns = usedns(reading, name, reads.as_ref());
     let origins = reading.origins();
     let reads = reads?;
     Some(Jail {
         name: name.to_owned(),
         filter: reads.filter,
         own: reads.own,
+        feed: feed?,
         logpaths,
         logpaths_guessed,
         maxretry: maxretry?,
@@ -56,7 +60,10 @@ pub(super) fn jail(reading: &mut Reading<'_>, name: &str, place: Option<Place>) 
         bantime_unproven,
         escalation,
         evidence: evidence?,
-        ignoreip,
+        ignoreip: nets,
+        ignorenames: names,
+        ignorecommand,
+        usedns,
         blocks,
         reach,
         actions: others,
@@ -146,35 +153,21 @@ fn logpaths(reading: &mut Reading<'_>, section: &str, filter: &Named) -> Option<
     Some((paths, guessed))
 }
 
-fn ignoreip(reading: &mut Reading<'_>, section: &str) -> Vec<IpNet> {
-    let Some(value) = reading.value(section, "ignoreip") else {
-        return Vec::new();
-    };
-    let mut nets: Vec<IpNet> = Vec::new();
-    let words = value.text().split(|c: char| c == ',' || c.is_whitespace());
-    for word in words.filter(|word| !word.is_empty()) {
-        match ignored(word) {
-            Some(Ignored::Net(net)) => nets.push(net),
-            Some(Ignored::Named) => {
-                let what = format!(
-                    "ignoreip: names are not yet in force: {} may be banned",
-                    shown(word)
-                );
-                reading.warn(Some(value.wrong(word, "").place), what);
-            }
-            None => {
-                let what = format!("ignoreip: \"{}\" is not an address, network or name", shown(word));
-                reading.wrong(value.wrong(word, what));
-            }
-        }
-        if nets.len() > IGNOREIP_MAX {
-            let what = format!("ignoreip: more than {IGNOREIP_MAX} entries; join them into networks");
-            reading.wrong(value.wrong(word, what));
-            break;
-        }
+/// `usedns`. Lines of our own filters hold no names.
+fn usedns(reading: &mut Reading<'_>, section: &str, reads: Option<&expressions::Reads>) -> UseDns {
+    let word = reading.word(section, "usedns");
+    if !reads.is_some_and(expressions::Reads::finds_names) {
+        return UseDns::No;
     }
-    let mut sorted = nets;
-    sorted.sort_unstable();
-    sorted.dedup();
-    sorted
+    match word {
+        Some("yes") => {
+            let what = "usedns = yes: whoever owns a name in a line chooses whose address is banned; match addresses \
+                with <ADDR>, or write usedns = warn";
+            let place = reading.value(section, "usedns").map(|value| value.place());
+            reading.warn(place, what.to_owned());
+            UseDns::Yes
+        }
+        Some("warn") => UseDns::Warn,
+        _ => UseDns::No,
+    }
 }

@@ -10,9 +10,10 @@ use super::interpolate::Value;
 use super::reading::{Reading, shown};
 use super::settings::{self, Reads, SETTINGS, Scope, Setting};
 use super::{
-    Backend, Config, DBFILE_DEFAULT, FilterName, Jail, OnStop, Protocol, ReadLogs, SOCKET_DEFAULT, jail,
+    Backend, Config, DBFILE_DEFAULT, Feed, FilterName, Jail, LogLevel, OnStop, Protocol, ReadLogs,
+    SOCKET_DEFAULT, jail,
 };
-use crate::limits::{FILES_MAX, JAILS_MAX, RING_MIN, SOCKET_PATH_BYTES_MAX};
+use crate::limits::{FEEDS_MAX, FILES_MAX, JAILS_MAX, NAMES_MAX, RING_MIN, SOCKET_PATH_BYTES_MAX};
 
 /// fail2ban.conf's section; its keys may stand in jail.local, too.
 const DEFINITION: &str = "Definition";
@@ -92,15 +93,17 @@ impl<'i> Reading<'i> {
     }
 
     fn warn_if_without_effect(&mut self, setting: &Setting, entry: &Entry) {
-        let Reads::NotYet(unsaid) = setting.reads else {
+        let Reads::Otherwise(unsaid, what) = setting.reads else {
             return;
         };
         let text = match entry.lines.as_slice() {
             [line] => line.text.as_str(),
             _ => "\n",
         };
-        if !unsaid.iter().any(|unsaid| unsaid.eq_ignore_ascii_case(text)) {
-            self.warn(Some(entry.place), format!("{} is not yet in force", entry.key));
+        // A value that is made of others would say no more.
+        let is_meant = |unsaid: &&str| *unsaid == "*" || unsaid.eq_ignore_ascii_case(text);
+        if !unsaid.iter().any(is_meant) && !text.is_empty() && !text.starts_with("%(") {
+            self.warn(Some(entry.place), format!("{}: {what}", entry.key));
         }
     }
 
@@ -124,6 +127,7 @@ impl<'i> Reading<'i> {
         };
         let socket = self.socket().unwrap_or_default();
         let user = self.user();
+        let loglevel = self.loglevel();
         let readlogs = match self.word(DEFINITION, "readlogs") {
             Some("groups") => ReadLogs::Groups,
             Some("capability") => ReadLogs::Capability,
@@ -142,6 +146,7 @@ impl<'i> Reading<'i> {
             onstop,
             socket,
             user,
+            loglevel,
             readlogs,
             origins: self.origins(),
         };
@@ -160,6 +165,27 @@ impl<'i> Reading<'i> {
             self.wrong(value.wrong(value.text(), what));
         }
         Some(text.to_owned())
+    }
+
+    /// fail2ban's levels; what we call info, the bans, is a notice of its.
+    fn loglevel(&mut self) -> Option<LogLevel> {
+        let value = self.value(DEFINITION, "loglevel")?;
+        let text = value.text().trim();
+        Some(match text.to_ascii_lowercase().as_str() {
+            "" => return None,
+            "critical" | "error" => LogLevel::Error,
+            "warning" | "warn" => LogLevel::Warning,
+            "notice" | "info" => LogLevel::Info,
+            "debug" | "heavydebug" | "tracedebug" | "trace" => LogLevel::Debug,
+            _ => {
+                let what = format!(
+                    "loglevel: \"{}\" is none of CRITICAL, ERROR, WARNING, NOTICE, INFO, DEBUG",
+                    shown(text)
+                );
+                self.wrong(value.wrong(value.text(), what));
+                return None;
+            }
+        })
     }
 
     fn dbfile(&mut self) -> Option<String> {
@@ -235,10 +261,32 @@ impl<'i> Reading<'i> {
             self.whole_wrong("no enabled jail has a filter that is in force; enable [asterisk]");
         }
         self.warn_of_tcp_only(&config.jails);
+        let mut names: Vec<&String> = config.jails.iter().flat_map(|jail| &jail.ignorenames).collect();
+        names.sort_unstable();
+        names.dedup();
+        if names.len() > NAMES_MAX {
+            let what = format!(
+                "ignoreip: {} names in all jails; {NAMES_MAX} are the limit",
+                names.len()
+            );
+            self.whole_wrong(&what);
+        }
         let paths: usize = config.jails.iter().map(|jail| jail.logpaths.len()).sum();
         if paths > FILES_MAX {
             self.whole_wrong(&format!(
                 "{paths} log files in all jails; {FILES_MAX} are the limit"
+            ));
+        }
+        let mut feeds: Vec<&Feed> = Vec::new();
+        for jail in &config.jails {
+            if jail.feed != Feed::Files && !feeds.contains(&&jail.feed) {
+                feeds.push(&jail.feed);
+            }
+        }
+        if feeds.len() > FEEDS_MAX {
+            self.whole_wrong(&format!(
+                "{} different parts of the journal; {FEEDS_MAX} are the limit",
+                feeds.len()
             ));
         }
         let ring_is_read = config.ring >= RING_MIN;
@@ -304,7 +352,7 @@ fn references(ini: &Ini) -> BTreeSet<String> {
         .flat_map(|entry| &entry.lines);
     let names = lines.flat_map(|line| {
         let parts = line.text.split("%(").skip(1);
-        parts.filter_map(|part| part.split_once(")s").map(|(name, _)| name.to_lowercase()))
+        parts.filter_map(|part| part.split_once(")s").map(|(name, _)| name.to_ascii_lowercase()))
     });
     // `%(section/name)s` refers to `name`.
     names

@@ -4,7 +4,8 @@
 //! names file, line and key. From the text inwards: `parse` is the grammar, [`ini`] and `include` the files
 //! in layers, [`interpolate`] resolves `%(name)s`, `settings` is the table of keys, `value` and `ports`
 //! read one value and `reading` says what is wrong with it, `action` is the list of actions, `letter` those that
-//! mail and `command` those of `action.d`, `filter` finds a filter, `tags` the values of either and `expressions` reads them, `options` are those of either, `jail` puts a
+//! mail and `command` those of `action.d`, `ignore` is who is never banned, `filter` finds a filter, `tags` the values of either and `expressions` reads them, `options` are those of either, `feed` is where lines come from,
+//! `jail` puts a
 //! jail together, `load` the whole, and [`mod@describe`] shows what came out.
 #![forbid(unsafe_code)]
 #![deny(
@@ -21,6 +22,7 @@ use std::rc::Rc;
 use ipnet::IpNet;
 
 use crate::action::Action;
+use crate::action::script::Script;
 use crate::filter::custom::Definition;
 use crate::filter::sshd;
 use crate::guard::{Escalation, Evidence};
@@ -33,7 +35,9 @@ pub mod error;
 mod escalation;
 mod evidence;
 mod expressions;
+mod feed;
 mod filter;
+mod ignore;
 mod include;
 pub mod ini;
 pub mod interpolate;
@@ -53,6 +57,7 @@ mod value;
 pub use changes::changes;
 pub use describe::describe;
 pub use error::{Error, Origin, Warning};
+pub(crate) use feed::is_match;
 pub use value::seconds;
 
 /// A whole configuration, resolved: no names, no interpolation, no inheritance left.
@@ -83,6 +88,8 @@ pub struct Config {
     pub socket: String,
     /// `user`: who the guard becomes when it guards; `None` is `sipguard` if there is such a user, else `nobody`.
     pub user: Option<String>,
+    /// `loglevel`; `None`: as the command line says.
+    pub loglevel: Option<LogLevel>,
     /// `readlogs`: by which right it reads logs that belong to others.
     pub readlogs: ReadLogs,
     /// Where these settings are written.
@@ -99,7 +106,9 @@ pub struct Jail {
     /// The jail's own `failregex` and `ignoreregex` beside a built-in filter; with a filter of the user's own
     /// they are part of that.
     pub own: Option<Rc<Definition>>,
-    /// `logpath`: files and glob patterns, absolute.
+    /// `backend` and `journalmatch`: where its lines come from.
+    pub feed: Feed,
+    /// `logpath`: files and glob patterns, absolute; none if its lines come from elsewhere.
     pub logpaths: Vec<String>,
     /// Whether `logpaths` are built in: places where the log may be, of which one is enough.
     pub logpaths_guessed: bool,
@@ -117,6 +126,12 @@ pub struct Jail {
     pub evidence: Evidence,
     /// `ignoreip`: never banned.
     pub ignoreip: Vec<IpNet>,
+    /// The names in `ignoreip`: their addresses are never banned. Sorted, in small letters.
+    pub ignorenames: Vec<String>,
+    /// `ignorecommand`: asked before a ban.
+    pub ignorecommand: Option<IgnoreCommand>,
+    /// `usedns`: what becomes of names in lines; [`UseDns::No`] for filters that find none.
+    pub usedns: UseDns,
     /// What its firewall actions block; empty if the jail has no firewall action. At most one block for
     /// each protocol, its ports sorted and merged, at most [`crate::limits::PORTS_MAX`] ranges in each.
     pub blocks: Vec<Block>,
@@ -128,6 +143,59 @@ pub struct Jail {
     pub maxmatches: u32,
     /// Where these settings are written.
     pub origins: Origins,
+}
+
+/// `ignorecommand`: whom it says 0 about is not banned.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct IgnoreCommand {
+    /// One command.
+    pub script: Script,
+    /// `ignorecache`; `None`: no answer is kept.
+    pub cache: Option<IgnoreCache>,
+}
+
+/// `ignorecache`: answers are kept by address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct IgnoreCache {
+    /// `max-count`: at most so many; at most [`crate::limits::IGNORECACHE_MAX`].
+    pub count: u32,
+    /// `max-time`: so long, in seconds.
+    pub seconds: u64,
+}
+
+/// `usedns`: what becomes of a name in a line, where an address is expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UseDns {
+    /// It counts for nobody.
+    No,
+    /// Its addresses are claimed: they support other evidence, and never are banned for it alone.
+    Warn,
+    /// Its addresses count, unproven.
+    Yes,
+}
+
+/// `loglevel`, as far as we tell levels apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// `CRITICAL`, `ERROR`
+    Error,
+    /// `WARNING`
+    Warning,
+    /// `NOTICE`, `INFO`
+    Info,
+    /// `DEBUG` and what is below.
+    Debug,
+}
+
+/// Where the lines of a jail come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Feed {
+    /// Files, or pipes: `logpath`.
+    Files,
+    /// systemd's journal: what these words of `journalmatch` match, as journalctl(1) takes them.
+    Journal(Vec<String>),
+    /// OpenWrt's logd: all that `logread -f` prints.
+    Logread,
 }
 
 /// `reach`: what bans drop of what the jail's actions block.
@@ -307,6 +375,7 @@ impl Config {
             name: "asterisk".to_owned(),
             filter: FilterName::Asterisk,
             own: None,
+            feed: Feed::Files,
             logpaths: settings::ASTERISK_LOGS.split('\n').map(str::to_owned).collect(),
             logpaths_guessed: true,
             maxretry: 5,
@@ -316,6 +385,9 @@ impl Config {
             escalation: None,
             evidence: evidence::built_in(),
             ignoreip: Vec::new(),
+            ignorenames: Vec::new(),
+            ignorecommand: None,
+            usedns: UseDns::No,
             blocks: vec![Block {
                 protocol: Protocol::TcpUdp,
                 ports: vec![(5060, 5061)],
@@ -338,6 +410,7 @@ impl Config {
             onstop: OnStop::Keep,
             socket: SOCKET_DEFAULT.to_owned(),
             user: None,
+            loglevel: None,
             readlogs: ReadLogs::Auto,
             origins: Origins::default(),
         }

@@ -62,7 +62,7 @@ pub(super) fn entry(value: &Value, option: &str, text: &str) -> Entry {
         place: value.wrong(line, "").place,
     });
     Entry {
-        key: option.to_lowercase(),
+        key: option.to_ascii_lowercase(),
         place: value.wrong(option, "").place,
         lines: lines.collect(),
     }

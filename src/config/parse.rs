@@ -158,7 +158,7 @@ impl Parser {
             return Err(wrong(what.to_owned()));
         };
         let value_place = place.right(key.len() + 1 + value.len() - value.trim_start().len());
-        let key = key.trim_end().to_lowercase();
+        let key = key.trim_end().to_ascii_lowercase();
         let length = key.len();
         self.count(place)?;
         let Some(section) = self.sections.last() else {

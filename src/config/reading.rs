@@ -171,7 +171,7 @@ impl<'i> Reading<'i> {
                 | Reads::Word(_)
                 | Reads::ByItself
                 | Reads::Definition
-                | Reads::NotYet(_) => return Err("is no time".to_owned()),
+                | Reads::Otherwise(..) => return Err("is no time".to_owned()),
             };
             let fault = match value::seconds(text) {
                 None => "not a time",

@@ -4,7 +4,7 @@
 //! fail2ban's own jail.conf has for our filters, so that a jail.local of nothing but `enabled = true` works.
 
 use crate::limits::{MAXBANS_MAX, MAXRETRY_MAX, RING_MAX, RING_MIN, SPAN_SECONDS_MAX, TRIED_MAX};
-use Reads::{ByItself, Definition, NotYet, Number, Seconds, SecondsOrForEver, Word, YesNo};
+use Reads::{ByItself, Definition, Number, Otherwise, Seconds, SecondsOrForEver, Word, YesNo};
 
 /// Where a key may stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +32,9 @@ pub(super) enum Reads {
     ByItself,
     /// Only for other values to refer to.
     Definition,
-    /// Not in force; with these values what we do anyway is what is meant, and nothing is said.
-    NotYet(&'static [&'static str]),
+    /// What we do is always the same. With these values it is what is meant, and nothing is said (`*`: with all);
+    /// with others it is said what we do, and what to do.
+    Otherwise(&'static [&'static str], &'static str),
 }
 
 /// One key.
@@ -76,12 +77,12 @@ const fn needed(name: &'static str) -> Setting {
     }
 }
 
-const fn not_yet(name: &'static str, unsaid: &'static [&'static str]) -> Setting {
+const fn otherwise(name: &'static str, unsaid: &'static [&'static str], what: &'static str) -> Setting {
     Setting {
         name,
         scope: Scope::Jail,
         default: None,
-        reads: NotYet(unsaid),
+        reads: Otherwise(unsaid, what),
     }
 }
 
@@ -151,14 +152,52 @@ pub(super) const SETTINGS: &[Setting] = &[
     program("dbshort", None, ByItself),
     program("dbpurgeage", Some("1d"), SecondsOrForEver(SPAN_SECONDS_MAX)),
     program("onstop", Some("keep"), Word(&["keep", "remove"])),
-    program("dbmaxmatches", None, NotYet(&[])),
-    program("logtarget", None, NotYet(&[])),
-    program("loglevel", None, NotYet(&[])),
-    program("syslogsocket", None, NotYet(&["auto"])),
+    program(
+        "dbmaxmatches",
+        None,
+        Otherwise(
+            &["0"],
+            "no log lines are stored; maxmatches of them are kept in memory, for mails and commands",
+        ),
+    ),
+    program(
+        "logtarget",
+        None,
+        Otherwise(
+            &["stderr", "syslog", "systemd-journal", "sysout"],
+            "no file of our own is written: the log is in the journal (journalctl -u sipguard), in syslog (sipguard \
+             run --syslog), on OpenWrt in logread",
+        ),
+    ),
+    program("loglevel", Some(""), ByItself),
+    program(
+        "syslogsocket",
+        None,
+        Otherwise(&["auto", "/dev/log"], "syslog is reached at /dev/log"),
+    ),
     program("socket", Some(super::SOCKET_DEFAULT), ByItself),
-    program("pidfile", None, NotYet(&[])),
-    program("allowipv6", None, NotYet(&["auto", "yes", "on", "true", "1"])),
-    program("stacksize", None, NotYet(&["0"])),
+    program(
+        "pidfile",
+        None,
+        Otherwise(
+            &[
+                "none",
+                "/var/run/fail2ban/fail2ban.pid",
+                "/run/fail2ban/fail2ban.pid",
+            ],
+            "none is written: sipguard status tells the process, and its socket that there is one only",
+        ),
+    ),
+    program(
+        "allowipv6",
+        None,
+        Otherwise(
+            &["auto", "yes", "on", "true", "1"],
+            "IPv6 is always guarded as IPv4 is: an attacker who has it would use it",
+        ),
+    ),
+    // There is one thread.
+    program("stacksize", None, Otherwise(&["*"], "")),
     // Ours, for jails.
     jail("reach", "proof", Word(&["proof", "all"])),
     jail("bantime.unproven", "", Seconds(SPAN_SECONDS_MAX)),
@@ -180,25 +219,58 @@ pub(super) const SETTINGS: &[Setting] = &[
     jail("bantime.maxtime", "", Seconds(SPAN_SECONDS_MAX)),
     jail("bantime.rndtime", "", Seconds(SPAN_SECONDS_MAX)),
     jail("bantime.overalljails", "false", YesNo),
-    not_yet("ignorecommand", &[""]),
-    not_yet("ignorecache", &[""]),
-    not_yet("ignoreself", YES),
-    not_yet("maxlines", &[]),
-    // We follow files, with inotify; every one of these words asks for no more.
-    not_yet("backend", &["auto", "pyinotify", "gamin", "polling"]),
-    // Names in a log are never resolved: whoever owns a name would choose who is banned.
-    not_yet("usedns", &["no"]),
-    not_yet("logencoding", &["auto", "utf-8"]),
-    not_yet("logtimezone", &[]),
-    not_yet("datepattern", &[]),
-    not_yet("prefregex", &[]),
-    not_yet("journalmatch", &[]),
-    not_yet("systemd_if_nologs", &[]),
-    not_yet("skip_if_nologs", &[]),
-    not_yet("blocktype", &["DROP", "drop"]),
-    not_yet("returntype", &["RETURN"]),
-    not_yet("tcpport", &[]),
-    not_yet("udpport", &[]),
+    jail("ignorecommand", "", ByItself),
+    jail("ignorecache", "", ByItself),
+    jail("usedns", "no", Word(&["no", "raw", "warn", "yes"])),
+    jail("datepattern", "", ByItself),
+    otherwise(
+        "ignoreself",
+        YES,
+        "our own addresses are never banned all the same: one forged packet would cut us off",
+    ),
+    otherwise(
+        "maxlines",
+        &["1"],
+        "lines are read one by one; match the one that has the address",
+    ),
+    jail("backend", "auto", ByItself),
+    jail("journalmatch", "", ByItself),
+    otherwise(
+        "logencoding",
+        &["auto", "utf-8", "utf8", "ascii", "us-ascii"],
+        "lines are read as UTF-8, and what is not stands for one unknown character a byte",
+    ),
+    otherwise(
+        "logtimezone",
+        &[],
+        "a line counts when it is written; for what was written before the start, set TZ for sipguard",
+    ),
+    otherwise(
+        "prefregex",
+        &[],
+        "belongs into a filter: write filter.d/NAME.local with it, and filter = NAME",
+    ),
+    // A log that is not there is waited for.
+    otherwise("systemd_if_nologs", &["*"], ""),
+    otherwise("skip_if_nologs", &["*"], ""),
+    otherwise(
+        "blocktype",
+        &["DROP", "drop"],
+        "packets are dropped and not answered: the answer to a forged one would hit somebody else",
+    ),
+    otherwise(
+        "returntype",
+        &["RETURN"],
+        "what is not banned goes on to every other rule",
+    ),
+    otherwise("tcpport", &[], "write the ports into port"),
+    otherwise("udpport", &[], "write the ports into port, and protocol = udp"),
+    jail("fail2ban_confpath", "/etc/fail2ban", Definition),
+    jail(
+        "ignorecommands_dir",
+        "/etc/fail2ban/filter.d/ignorecommands",
+        Definition,
+    ),
     jail("name", "%(__name__)s", Definition),
     jail("fail2ban_agent", "sipguard", Definition),
     jail("fail2ban_version", "", Definition),

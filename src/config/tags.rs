@@ -73,11 +73,11 @@ impl OfAction<'_> {
     }
 
     fn by_tag(&self, name: &str) -> Result<Found, Wrong> {
-        let lower = name.to_lowercase();
+        let lower = name.to_ascii_lowercase();
         let found = match name.split_once('/') {
             None => self.by_name(&lower)?,
             Some(("known" | "", _)) => None,
-            Some((section, key)) => self.ini.resolve(section, &key.to_lowercase())?,
+            Some((section, key)) => self.ini.resolve(section, &key.to_ascii_lowercase())?,
         };
         if let Some(value) = found {
             return Ok(Found::Value(value));
@@ -165,9 +165,9 @@ fn by_tag(ini: &Ini, name: &str) -> Result<Option<Value>, Wrong> {
         return Ok(None);
     }
     match name.split_once('/') {
-        None => by_name(ini, &name.to_lowercase()),
+        None => by_name(ini, &name.to_ascii_lowercase()),
         Some(("known" | "", _)) => Ok(None),
-        Some((section, key)) => ini.resolve(section, &key.to_lowercase()),
+        Some((section, key)) => ini.resolve(section, &key.to_ascii_lowercase()),
     }
 }
 

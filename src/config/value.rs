@@ -77,15 +77,17 @@ pub(super) fn yes_no(text: &str) -> Option<bool> {
 
 /// One entry of `ignoreip`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ignored {
+pub(super) enum Ignored<'t> {
     /// An address or a network.
     Net(IpNet),
-    /// A name that DNS would have to resolve, or another thing fail2ban can look up.
+    /// A name of the DNS.
     Named,
+    /// `file:/PATH`: a list in a file (fail2ban 1.1.1).
+    File(&'t str),
 }
 
 /// An address, a network (`/24` or `/255.255.255.0`; bits of the host part do not matter) or a name.
-pub(super) fn ignored(text: &str) -> Option<Ignored> {
+pub(super) fn ignored(text: &str) -> Option<Ignored<'_>> {
     let (address, length) = match text.split_once('/') {
         None => (text, None),
         Some((address, length)) => (address, Some(length)),
@@ -93,16 +95,10 @@ pub(super) fn ignored(text: &str) -> Option<Ignored> {
     if let Some(address) = addr::parse(address.as_bytes()) {
         return network(address, length).map(Ignored::Net);
     }
-    // fail2ban 1.1.1 reads lists from a file.
-    if text.starts_with("file:/") {
-        return Some(Ignored::Named);
+    if let Some(path) = text.strip_prefix("file:").filter(|path| path.starts_with('/')) {
+        return Some(Ignored::File(path));
     }
-    let named = length.is_none()
-        && text.len() <= 253
-        && text.bytes().any(|byte| byte.is_ascii_alphabetic())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    let named = length.is_none() && addr::is_name(text);
     named.then_some(Ignored::Named)
 }
 
@@ -195,14 +191,10 @@ mod tests {
         check("2001:db8::/32", "2001:db8::/32");
         check("::ffff:192.0.2.1", "192.0.2.1/32");
         check("0.0.0.0/0", "0.0.0.0/0");
-        for name in [
-            "pbx.example.org",
-            "localhost",
-            "a-b_c.example",
-            "file:/etc/friends",
-        ] {
+        for name in ["pbx.example.org", "localhost", "a-b_c.example", "a.example."] {
             assert_eq!(ignored(name), Some(Ignored::Named), "{name}");
         }
+        assert_eq!(ignored("file:/etc/friends"), Some(Ignored::File("/etc/friends")));
         for wrong in [
             "192.168.1.256",
             "192.168.1",

@@ -4,6 +4,7 @@
 //! {"version","pid","since","up_seconds","backend","in_sync","not_in_force","trouble","unsaved","bans","maxbans",
 //!  "failures","ring","trusted":[…],"memory_kib","jails":[
 //!   {"name","filter","maxretry","findtime","bantime","blocks","files":[{"path","state","offset","lines"},…],
+//!    "names":[{"name","found","failing","addresses":[…]},…],
 //!    "failures","sources","suspicious","bans","in_force","not_in_force","bans_total",
 //!    "next_end":{"addr","until"},
 //!    "banned":[{"addr","since","until","left","proof","by_hand","in_force"},…]},…]}
@@ -11,7 +12,8 @@
 //!
 //! `trouble`, `bantime` (for ever), `offset`, `memory_kib`, `next_end`, `until` and `left` (for ever) may be null.
 //! `trusted` has addresses and `first-last`. Times are UTC, `"2026-11-22T12:42:47Z"`; `bantime`, `findtime`,
-//! `up_seconds` and `left` are seconds. `banned` is there only if one jail was asked for. Every file and every ban
+//! `up_seconds` and `left` are seconds. `banned` is there only if one jail was asked for, `names` only if
+//! `ignoreip` has some. Every file and every ban
 //! has a line of its own.
 #![forbid(unsafe_code)]
 #![deny(
@@ -24,7 +26,7 @@
 use core::fmt::{self, Display};
 use std::io::Write as _;
 
-use super::listing::{Banned, Clock, File, Jail, Whole, Write};
+use super::listing::{Banned, Clock, File, Jail, Name, Whole, Write};
 use crate::addr::HostOrNet;
 use crate::escape::Quoted;
 use crate::limits::{ANSWER_PATH_BYTES_MAX, ANSWER_RANGES_MAX};
@@ -121,6 +123,24 @@ impl Write for Json {
                 file.lines
             ),
         );
+    }
+
+    fn name(&self, out: &mut Vec<u8>, name: &Name<'_>, first: bool) {
+        let before = if first { "],\n\"names\":[" } else { "," };
+        put(
+            out,
+            format_args!(
+                "{before}\n{{\"name\":{},\"found\":{},\"failing\":{},\"addresses\":[",
+                Quoted(name.name.as_bytes()),
+                name.addresses.is_some(),
+                name.is_failing
+            ),
+        );
+        for (number, address) in name.addresses.unwrap_or_default().iter().enumerate() {
+            let comma = if number == 0 { "" } else { "," };
+            put(out, format_args!("{comma}\"{address}\""));
+        }
+        put(out, format_args!("]}}"));
     }
 
     fn after_files(&self, out: &mut Vec<u8>, jail: &Jail<'_>, clock: Clock, bans: bool) {

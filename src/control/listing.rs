@@ -8,6 +8,7 @@
     clippy::panic
 )]
 
+use core::net::IpAddr;
 use std::borrow::Cow;
 
 use super::client::Pulled;
@@ -27,6 +28,8 @@ pub trait View {
     fn jail(&self, jail: JailId) -> Option<Jail<'_>>;
     /// One of a jail's log files, by its place among them.
     fn file(&self, jail: JailId, place: usize) -> Option<File<'_>>;
+    /// One of the names in a jail's `ignoreip`, by its place among them.
+    fn name(&self, jail: JailId, place: usize) -> Option<Name<'_>>;
     /// The ban with this number and whether it is in force.
     fn ban(&self, number: u32) -> Option<(&Ban, bool)>;
     /// The numbers of bans are below this.
@@ -132,6 +135,17 @@ pub struct File<'a> {
     pub lines: u64,
 }
 
+/// A name that is never banned.
+#[derive(Clone, Copy, Debug)]
+pub struct Name<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// Its addresses; `None`: it was never found.
+    pub addresses: Option<&'a [IpAddr]>,
+    /// Whether the last lookup found nothing.
+    pub is_failing: bool,
+}
+
 /// One ban.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Banned<'a> {
@@ -155,6 +169,8 @@ enum At {
     Jail(JailId),
     /// The place of the file among those of the jail, and the width of the longest path.
     File(JailId, usize, usize),
+    /// The place of the name among those of the jail.
+    Name(JailId, usize),
     /// The jail, and the number of the next ban.
     Bans(JailId, u32),
     End,
@@ -179,7 +195,9 @@ pub(super) trait Write {
     fn jail(&self, out: &mut Vec<u8>, jail: &Jail<'_>, clock: Clock, first: bool);
     /// `width` is that of the longest path of the jail's files.
     fn file(&self, out: &mut Vec<u8>, file: &File<'_>, width: usize, first: bool);
-    /// Behind the files of a jail; `bans`: its bans follow.
+    /// `first` comes behind the files.
+    fn name(&self, out: &mut Vec<u8>, name: &Name<'_>, first: bool);
+    /// Behind the files and names of a jail; `bans`: its bans follow.
     fn after_files(&self, out: &mut Vec<u8>, jail: &Jail<'_>, clock: Clock, bans: bool);
     fn ban(&self, out: &mut Vec<u8>, banned: Banned<'_>, clock: Clock, first: bool);
     /// Behind a jail; `bans`: its bans were listed.
@@ -229,10 +247,17 @@ impl Listing {
                 }
                 None => self.at = At::End,
             },
-            At::File(id, place, width) => match (view.file(id, place), view.jail(id)) {
-                (Some(file), _) => {
+            At::File(id, place, width) => match view.file(id, place) {
+                Some(file) => {
                     write.file(out, &file, width, place == 0);
                     self.at = At::File(id, place + 1, width);
+                }
+                None => self.at = At::Name(id, 0),
+            },
+            At::Name(id, place) => match (view.name(id, place), view.jail(id)) {
+                (Some(name), _) => {
+                    write.name(out, &name, place == 0);
+                    self.at = At::Name(id, place + 1);
                 }
                 (None, Some(jail)) => {
                     write.after_files(out, &jail, clock, one);

@@ -18,6 +18,7 @@ struct Fake {
     trouble: Option<&'static str>,
     flooded: bool,
     path: Vec<u8>,
+    names: Vec<(&'static str, Option<Vec<IpAddr>>, bool)>,
 }
 
 impl Fake {
@@ -47,6 +48,7 @@ impl Fake {
             trouble: None,
             flooded: false,
             path: b"/var/log/asterisk/messages".to_vec(),
+            names: Vec::new(),
         }
     }
 
@@ -164,6 +166,15 @@ impl View for Fake {
             state: Cow::Borrowed(state),
             offset,
             lines: 9,
+        })
+    }
+
+    fn name(&self, jail: JailId, place: usize) -> Option<Name<'_>> {
+        let name = self.names.get(place).filter(|_| jail == JailId(0))?;
+        Some(Name {
+            name: name.0,
+            addresses: name.1.as_deref(),
+            is_failing: name.2,
         })
     }
 
@@ -299,6 +310,35 @@ fn a_jail_that_is_not_there_shows_nothing_and_stays_json() {
     let fake = Fake::new();
     let none: JsonValue = fake.show(Some(9), true).parse().unwrap();
     assert_eq!(none["jails"].get::<Vec<JsonValue>>().map(Vec::len), Some(0));
+}
+
+#[test]
+fn names_that_are_never_banned_are_shown_with_their_addresses() {
+    let mut fake = Fake::new();
+    let known = || Some(vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()]);
+    fake.names = vec![
+        ("a.example", known(), false),
+        ("b.example", known(), true),
+        ("c.example", None, true),
+        ("d.example", None, false),
+    ];
+    let shown = fake.show(Some(0), false);
+    for line in [
+        "\n  never     a.example: 192.0.2.1, 2001:db8::1\n",
+        "\n            b.example: 192.0.2.1, 2001:db8::1 (not found at the moment)\n",
+        "\n            c.example: NOT FOUND, its addresses may be banned\n",
+        "\n            d.example: not found yet\n",
+    ] {
+        assert!(shown.contains(line), "{shown}");
+    }
+    let json: JsonValue = fake.show(Some(0), true).parse().unwrap();
+    let names = &json["jails"][0]["names"];
+    assert_eq!(
+        names[0]["addresses"][1],
+        JsonValue::from("2001:db8::1".to_owned())
+    );
+    assert_eq!(names[1]["failing"], JsonValue::from(true));
+    assert_eq!(names[2]["found"], JsonValue::from(false));
 }
 
 #[test]

@@ -10,7 +10,7 @@
 use core::fmt::{self, Display};
 use std::io::Write as _;
 
-use super::listing::{Banned, Clock, File, Jail, Whole, Write};
+use super::listing::{Banned, Clock, File, Jail, Name, Whole, Write};
 use crate::addr::HostOrNet;
 use crate::escape::Escaped;
 use crate::guard::Tally;
@@ -123,6 +123,27 @@ impl Write for Text {
             let _ = out.write_fmt(format_args!(" to byte {offset}"));
         }
         out.push(b'\n');
+    }
+
+    fn name(&self, out: &mut Vec<u8>, name: &Name<'_>, first: bool) {
+        let word = if first { "never" } else { "" };
+        let _ = out.write_fmt(format_args!("  {word:<9} {}", Escaped(name.name.as_bytes())));
+        match name.addresses {
+            Some(addresses) => {
+                for (number, address) in addresses.iter().enumerate() {
+                    let before = if number == 0 { ": " } else { ", " };
+                    let _ = out.write_fmt(format_args!("{before}{address}"));
+                }
+                let now = if name.is_failing {
+                    " (not found at the moment)"
+                } else {
+                    ""
+                };
+                line(out, format_args!("{now}"));
+            }
+            None if name.is_failing => line(out, format_args!(": NOT FOUND, its addresses may be banned")),
+            None => line(out, format_args!(": not found yet")),
+        }
     }
 
     fn after_files(&self, out: &mut Vec<u8>, jail: &Jail<'_>, clock: Clock, bans: bool) {

@@ -25,12 +25,13 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
             self.look_at_own();
         }
         let until = seconds.map(|seconds| self.now.plus_seconds(seconds));
+        let replaced = self.guard.standing(net, jail).map(|(ban, _)| *ban);
         let displaced = self.guard.ban(net, jail, until, self.now, force)?;
         if let Some(ban) = displaced {
             warn!(target: TARGET, "the table is full (maxbans): the ban of {} ended early to make room", Net(&ban));
         }
         self.settle();
-        self.note_ban(net, jail, displaced.as_ref());
+        self.note_ban(net, jail, replaced.as_ref(), displaced.as_ref());
         Ok(())
     }
 

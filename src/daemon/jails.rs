@@ -4,18 +4,21 @@ use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
-use crate::config::{self, Config, FilterName, Warning};
+use super::log_names::LogNames;
+use super::names::Names;
+use crate::config::{self, Config, Feed, FilterName, UseDns, Warning};
 use crate::filter::asterisk::Asterisk;
 use crate::filter::custom::{Custom, Definition};
 use crate::filter::dropbear::Dropbear;
 use crate::filter::sshd::Sshd;
 use crate::filter::{Context, Filter, Lens, Reading, Trail};
 use crate::firewall::JailRule;
-use crate::guard::{Bannet, JailId, Policy, Trust};
-use crate::limits::{CONFIG_BYTES_MAX, FILES_MAX, JAILS_MAX};
+use crate::guard::{Bannet, JailId, Policy, Source, Trust};
+use crate::limits::{CONFIG_BYTES_MAX, JAILS_MAX, LOGS_MAX};
 use crate::notify::record::Record;
 use crate::sys::file;
 use crate::tail::Line;
+use crate::time::Mono;
 
 /// Where the configuration is looked for if the command line names none.
 const DEFAULT_PATH: &str = "/etc/sipguard/jail.local";
@@ -53,9 +56,13 @@ pub struct Jails {
     rules: Vec<JailRule>,
     /// The entries of all `logpath`s, each with a bit for every jail that reads it.
     patterns: Vec<(String, u32)>,
+    /// What is read beside files, as above.
+    feeds: Vec<(Feed, u32)>,
     readers: Vec<Reader>,
     /// Places where a log may be, of which one is enough.
     guesses: Vec<String>,
+    names_ignored: Names,
+    log_names: LogNames,
 }
 
 /// One filter, and the jails that it reads for: a line is read once for all of them.
@@ -63,6 +70,8 @@ struct Reader {
     name: FilterName,
     lens: Lens,
     definition: Option<Rc<Definition>>,
+    /// Whether names in its lines are wanted.
+    names: bool,
     jails: u32,
     /// What it remembers of each file.
     trails: Vec<Trail>,
@@ -78,8 +87,11 @@ impl Jails {
             names: Vec::new(),
             rules: Vec::new(),
             patterns: Vec::new(),
+            feeds: Vec::new(),
             readers: Vec::new(),
             guesses: Vec::new(),
+            names_ignored: Names::new(config),
+            log_names: LogNames::new(config),
         };
         for (number, jail) in config.jails.iter().enumerate() {
             let bit = 1_u32 << number;
@@ -99,6 +111,12 @@ impl Jails {
                     None => jails.patterns.push((pattern.clone(), bit)),
                 }
             }
+            if jail.feed != Feed::Files {
+                match jails.feeds.iter_mut().find(|(known, _)| *known == jail.feed) {
+                    Some((_, readers)) => *readers |= bit,
+                    None => jails.feeds.push((jail.feed.clone(), bit)),
+                }
+            }
             let Some(lens) = lens(jail) else { continue };
             match jails.readers.iter_mut().find(|reader| reader.is_for(jail)) {
                 Some(reader) => reader.jails |= bit,
@@ -115,9 +133,32 @@ impl Jails {
             .map(|(pattern, readers)| (pattern.as_str(), *readers))
     }
 
+    /// What is read beside files, each once, with the bits as above.
+    pub(super) fn feeds(&self) -> impl Iterator<Item = (&Feed, u32)> {
+        self.feeds.iter().map(|(feed, readers)| (feed, *readers))
+    }
+
     /// Whether nobody asked for this file, so that nobody misses it.
     pub(super) fn is_guess(&self, path: &Path) -> bool {
         self.guesses.iter().any(|guess| Path::new(guess) == path)
+    }
+
+    /// The names that they never ban.
+    pub(super) fn names(&self) -> &Names {
+        &self.names_ignored
+    }
+
+    /// The names in their logs that are looked up.
+    pub(super) fn log_names(&self) -> &LogNames {
+        &self.log_names
+    }
+
+    pub(super) fn log_names_mut(&mut self) -> &mut LogNames {
+        &mut self.log_names
+    }
+
+    pub(super) fn names_mut(&mut self) -> &mut Names {
+        &mut self.names_ignored
     }
 
     /// What of the kernel they need, in their order.
@@ -147,34 +188,44 @@ impl Jails {
     pub(super) fn read(
         &mut self,
         line: &Line<'_>,
-        context: &Context,
+        (now, context): (Mono, &Context),
         each: &mut dyn FnMut(Reading, JailBits),
     ) {
         for reader in &mut self.readers {
             let jails = reader.jails & line.readers;
-            if jails != 0 {
-                each(
-                    reader.read(line.bytes, usize::from(line.file.0), context),
-                    JailBits(jails),
-                );
+            if jails == 0 {
+                continue;
             }
+            let reading = reader.read(line.bytes, usize::from(line.file.0), context);
+            // What had a name when a line was written long ago may be somebody else's by now.
+            if reading == Reading::Nothing && reader.names && !line.backlog {
+                let source = Source(line.file.0);
+                let names = &mut self.log_names;
+                reader
+                    .lens
+                    .name(|name| names.saw(name, JailBits(jails), source, now));
+            }
+            each(reading, JailBits(jails));
         }
     }
 }
 
 impl Reader {
     fn new(jail: &config::Jail, lens: Lens, jails: u32) -> Reader {
+        let names = jail.usedns != UseDns::No;
         Reader {
             name: jail.filter.clone(),
-            lens,
+            names,
+            lens: if names { lens.with_names() } else { lens },
             definition: jail.own.clone(),
             jails,
-            trails: vec![Trail::default(); FILES_MAX],
+            trails: vec![Trail::default(); LOGS_MAX],
         }
     }
 
     fn is_for(&self, jail: &config::Jail) -> bool {
-        (&self.name, &self.definition) == (&jail.filter, &jail.own)
+        let names = jail.usedns != UseDns::No;
+        (&self.name, &self.definition, self.names) == (&jail.filter, &jail.own, names)
     }
 
     fn read(&mut self, line: &[u8], file: usize, context: &Context) -> Reading {
@@ -202,7 +253,7 @@ pub(crate) fn lens(jail: &config::Jail) -> Option<Lens> {
 
 /// Some jails.
 #[derive(Clone, Copy)]
-pub(super) struct JailBits(u32);
+pub(super) struct JailBits(pub(super) u32);
 
 impl Iterator for JailBits {
     type Item = JailId;

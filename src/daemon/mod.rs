@@ -3,6 +3,9 @@
 
 mod by_hand;
 mod jails;
+mod log_names;
+mod logs;
+mod names;
 mod notices;
 mod report;
 mod requests;
@@ -14,12 +17,13 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use log::{error, info, warn};
+use log::{LevelFilter, error, info, warn};
 
+use crate::action::{Role, needs};
 use crate::cli::Failed;
-use crate::config::{self, Config, Warning};
+use crate::config::{self, Config, LogLevel, Warning};
 use crate::firewall::{Enforce as _, Firewall};
-use crate::guard::{Guard, Seed, Settings, Trust};
+use crate::guard::{Guard, JailId, Seed, Settings, Trust};
 use crate::notify::record::Record;
 use crate::power::{Plan, Powers, Writable};
 use crate::sys::clock_set::ClockSet;
@@ -27,8 +31,9 @@ use crate::sys::poll::{Interest, Place, Waiting};
 use crate::sys::routes::Routes;
 use crate::sys::signals::{Request, Signals};
 use crate::sys::{Fault, caps, clock, own};
-use crate::tail::{Start, Tail, What};
+use crate::tail::What;
 use crate::time::Mono;
+use logs::Logs;
 use notices::Notices;
 use report::Count;
 use requests::Control;
@@ -54,7 +59,7 @@ pub struct Daemon {
     path: Option<PathBuf>,
     config: Config,
     signals: Signals,
-    tail: Tail,
+    logs: Logs,
     watch: Watch,
     control: Option<Control>,
     /// Where it is heard that the wall clock was set; a kernel may lack it.
@@ -65,6 +70,8 @@ pub struct Daemon {
     since: Mono,
     /// How often another configuration was taken over.
     reloads: u32,
+    /// The command line asks for every failure, whatever `loglevel` says.
+    is_verbose: bool,
     powers: Powers,
 }
 
@@ -75,20 +82,26 @@ impl Daemon {
     /// # Errors
     /// A wrong configuration, or a machine that refuses what a guard needs.
     pub fn start(path: Option<PathBuf>, dry_run: bool) -> Result<Daemon, Failed> {
+        let is_verbose = log::max_level() >= LevelFilter::Debug;
         let (config, _, record) = load_and_warn(path.as_deref())?;
+        set_level(&config, is_verbose);
         // First of all: the children are started while we have the power to.
         let notices = match config_file(path.as_deref()) {
             Some(file) if !dry_run => Notices::start(&config, file, &record)?,
+            Some(_) if needs(&config, Role::Lookups) => {
+                warn!(target: TARGET, "a dry run looks no names up and does not ask ignorecommand");
+                Notices::default()
+            }
             Some(_) | None => Notices::default(),
         };
         drop(record);
+        let mut logs = Logs::start(&config)?;
         let signals = Signals::new().map_err(|source| Fault::new("cannot take signals", source))?;
         let now = clock::boottime().map_err(|source| Fault::new("cannot read the clock", source))?;
         // A dry run beside a running guard is no second one.
         let control = if dry_run { None } else { requests::open(&config)? };
-        let mut tail = Tail::new()?;
         let jails = Jails::new(&config);
-        let mut guard = new_guard(&config)?;
+        let mut guard = new_guard(&config, !dry_run)?;
         let utc = clock::utc().map_err(|source| Fault::new("cannot read the clock", source))?;
         let made = if dry_run {
             Vec::new()
@@ -98,9 +111,9 @@ impl Daemon {
         let state = if dry_run {
             None
         } else {
-            State::open(&config, &jails, &mut guard, &mut tail, (now, utc))
+            State::open(&config, &jails, &mut guard, &mut logs, (now, utc))
         };
-        follow(&mut tail, &jails, now)?;
+        logs.follow(&jails, now)?;
         let firewall = if dry_run {
             None
         } else {
@@ -127,13 +140,14 @@ impl Daemon {
             path,
             config,
             signals,
-            tail,
+            logs,
             watch,
             control,
             clock_set: ClockSet::new().ok(),
             routes,
             since: now,
             reloads: 0,
+            is_verbose,
             powers,
         })
     }
@@ -146,7 +160,7 @@ impl Daemon {
         let ended = self
             .until_told()
             .map_err(|source| Fault::new("cannot wait for events", source));
-        self.watch.keep_all(&self.tail);
+        self.watch.keep_all(&self.logs);
         ended.and_then(|()| self.watch.stop(self.config.onstop))
     }
 
@@ -159,7 +173,9 @@ impl Daemon {
                 self.timeout(clock::boottime()?)
             };
             let mut waiting = Waiting::new(self.signals.as_fd());
-            let logs = waiting.add(self.tail.fd(), Interest::Read);
+            let logs = waiting.add(self.logs.tail.fd(), Interest::Read);
+            let feeds = self.logs.readers.fds();
+            let feeds = feeds.map(|fd| fd.map(|fd| waiting.add(fd, Interest::Read)));
             let kernel = self.watch.kernel_events();
             let kernel = kernel.map(|events| waiting.add(events, Interest::Read));
             let clock = self.clock_set.as_ref();
@@ -175,8 +191,12 @@ impl Daemon {
             if ready.has(Place::FIRST) && !self.obey(now)? {
                 return Ok(());
             }
-            if ready.has(logs) || self.tail.next_deadline().is_some_and(|deadline| deadline <= now) {
-                self.tail.wake(now);
+            let deadline = self.logs.tail.next_deadline();
+            if ready.has(logs) || deadline.is_some_and(|deadline| deadline <= now) {
+                self.logs.tail.wake(now);
+            }
+            if feeds.iter().flatten().any(|place| ready.has(*place)) {
+                self.logs.readers.wake();
             }
             if children.iter().flatten().any(|place| ready.has(*place)) {
                 self.watch.notices_mut().listen();
@@ -188,7 +208,7 @@ impl Daemon {
                 routes_changed: routes.is_some_and(|place| ready.has(place)) && self.hears_routes(),
                 clock_was_set: clock.is_some_and(|place| ready.has(place)) && self.hears_clock(),
             };
-            more = self.watch.turn(&mut self.tail, heard, (now, clock::utc()?));
+            more = self.watch.turn(&mut self.logs, heard, (now, clock::utc()?));
             // What was asked for may have changed what there is to read.
             more |= self.serve(ready, clients, now);
             self.tell_of_files();
@@ -197,11 +217,14 @@ impl Daemon {
 
     /// Says what happened to the logs.
     fn tell_of_files(&mut self) {
-        while let Some(notice) = self.tail.notice() {
+        while let Some(notice) = self.logs.tail.notice() {
             report::file(&notice, self.watch.jails());
             if matches!(notice.what, What::Opened(_) | What::Rotated) {
                 self.watch.log_opened();
             }
+        }
+        if self.logs.readers.take_news() {
+            self.watch.log_opened();
         }
     }
 
@@ -226,7 +249,11 @@ impl Daemon {
     /// How long nothing has to be done, in milliseconds; `None` is for ever.
     fn timeout(&self, now: Mono) -> Option<u64> {
         let control = self.control.as_ref().and_then(Control::next_deadline);
-        let deadlines = [self.watch.next_deadline(), self.tail.next_deadline(), control];
+        let deadlines = [
+            self.watch.next_deadline(),
+            self.logs.tail.next_deadline(),
+            control,
+        ];
         let next = deadlines.into_iter().flatten().min()?;
         Some(next.millis_since(now))
     }
@@ -274,46 +301,30 @@ impl Daemon {
         let (config, warnings, _) = load_and_warn(self.path.as_deref())?;
         let mut changes = config::changes(&self.config, &config);
         let jails = Jails::new(&config);
-        let guard = new_guard(&config)?;
+        let guard = new_guard(&config, true)?;
         let layout = |config: &Config| (config.firewall, config.ipv6prefix, config.maxbans);
         let laid_out_alike =
             jails.rules() == self.watch.jails().rules() && layout(&config) == layout(&self.config);
-        let mut prepared = follow(&mut self.tail, &jails, now);
+        let mut prepared = self.logs.follow(&jails, now);
         if prepared.is_ok() && !laid_out_alike {
             prepared = self.watch.relayout(&config, &jails);
         }
         if let Err(fault) = prepared {
-            unfollow(&mut self.tail, &jails, self.watch.jails(), now);
-            follow(&mut self.tail, self.watch.jails(), now)?;
+            self.logs.unfollow(&jails, self.watch.jails(), now);
+            self.logs.follow(self.watch.jails(), now)?;
             return Err(fault.into());
         }
-        unfollow(&mut self.tail, self.watch.jails(), &jails, now);
+        self.logs.unfollow(self.watch.jails(), &jails, now);
         self.watch.notices_mut().reload(&config);
         let ended = self.watch.replace(jails, guard, now);
         if ended > 0 {
             changes.push(format!("bans that ended: {ended}"));
         }
         self.powers.look_again(&config, config_file(self.path.as_deref()));
+        set_level(&config, self.is_verbose);
         self.config = config;
         self.reloads = self.reloads.wrapping_add(1);
         Ok((changes, warnings))
-    }
-}
-
-/// Follows the files of these jails; those that are followed already keep their place.
-fn follow(tail: &mut Tail, jails: &Jails, now: Mono) -> Result<(), Fault> {
-    for (pattern, readers) in jails.patterns() {
-        tail.follow(pattern, readers, Start::End, now)?;
-    }
-    Ok(())
-}
-
-/// Follows the files of these jails no more, but for those that the others read.
-fn unfollow(tail: &mut Tail, jails: &Jails, others: &Jails, now: Mono) {
-    for (pattern, _) in jails.patterns() {
-        if others.patterns().all(|(wanted, _)| wanted != pattern) {
-            tail.unfollow(pattern, now);
-        }
     }
 }
 
@@ -323,6 +334,17 @@ fn load_and_warn(path: Option<&Path>) -> Result<(Config, Vec<Warning>, Record), 
         warn!(target: TARGET, "{warning}");
     }
     Ok((config, warnings, record))
+}
+
+/// `loglevel`.
+fn set_level(config: &Config, is_verbose: bool) {
+    log::set_max_level(match config.loglevel {
+        _ if is_verbose => LevelFilter::Debug,
+        Some(LogLevel::Error) => LevelFilter::Error,
+        Some(LogLevel::Warning) => LevelFilter::Warn,
+        Some(LogLevel::Info) | None => LevelFilter::Info,
+        Some(LogLevel::Debug) => LevelFilter::Debug,
+    });
 }
 
 /// Where the control socket stands.
@@ -349,7 +371,8 @@ fn give_up(config: &Config, file: Option<&Path>, made: &[PathBuf], firewall: boo
     Plan::new(config, config_file(file), caps::uid() == 0).carry_out(&writable, firewall)
 }
 
-fn new_guard(config: &Config) -> Result<Guard, Fault> {
+/// `asks`: whether there is a child that can be asked about addresses.
+fn new_guard(config: &Config, asks: bool) -> Result<Guard, Fault> {
     let own = own::addresses().map_err(|source| Fault::new("cannot list our own addresses", source))?;
     let settings = Settings {
         ring: config.ring,
@@ -359,7 +382,14 @@ fn new_guard(config: &Config) -> Result<Guard, Fault> {
         own: Trust::new(own),
         seed: Seed(clock::random()),
     };
-    Ok(Guard::new(policies(config), settings))
+    let mut guard = Guard::new(policies(config), settings);
+    for (number, jail) in (0..).zip(&config.jails) {
+        if let Some(command) = jail.ignorecommand.as_ref().filter(|_| asks) {
+            let kept = command.cache.map(|cache| (cache.count, cache.seconds));
+            guard.ask_before_bans(JailId(number), kept);
+        }
+    }
+    Ok(guard)
 }
 
 fn open_firewall(config: &Config, jails: &Jails) -> Result<Firewall, Fault> {

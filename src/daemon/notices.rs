@@ -9,13 +9,15 @@ use ipnet::IpNet;
 use log::warn;
 
 use super::TARGET;
+use super::log_names::LogNames;
 use crate::action::message::Event;
 use crate::action::recent::Recent;
 use crate::action::{Does, Mailer, Role, needs, plan};
 use crate::config::Config;
-use crate::guard::{Ban, Guard, JailId, Verdict};
+use crate::feed;
+use crate::guard::{Ban, Guard, JailId, Question, Verdict};
 use crate::limits::ACTIONS_STOP_SECONDS;
-use crate::notify::link::{Link, Source};
+use crate::notify::link::{Heard, Link, Source};
 use crate::notify::record::Record;
 use crate::sys::{Fault, clock, poll, program};
 use crate::time::{Mono, Wall};
@@ -46,7 +48,7 @@ impl Notices {
         let mut notices = Notices::default();
         // A child stands in another directory than we.
         let path = &std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        for role in [Role::Mail, Role::Commands] {
+        for role in Role::ALL {
             if !needs(config, role) {
                 continue;
             }
@@ -55,7 +57,7 @@ impl Notices {
                 &config.notifyuser,
                 path,
                 record,
-                (plan(config), config.jails.len()),
+                (plan(config, role), config.jails.len()),
             )
             .map_err(|source| Fault::new(format!("cannot start the {} child", role.name()), source))?;
             notices.links.push(link);
@@ -84,19 +86,20 @@ impl Notices {
 
     /// Takes over another configuration.
     pub(super) fn reload(&mut self, config: &Config) {
-        for role in [Role::Mail, Role::Commands] {
+        for role in Role::ALL {
             let has = self.links.iter().any(|link| link.role() == role);
             if needs(config, role) && !has {
                 let what = match role {
                     Role::Mail => "mails are sent",
                     Role::Commands => "commands are run",
+                    Role::Lookups => "names are looked up and ignorecommand is asked",
                 };
                 warn!(target: TARGET, "no {what} before the guard is restarted: it can start no child any more");
             }
         }
         self.adopt(config);
         for link in &mut self.links {
-            link.reload(plan(config), config.jails.len());
+            link.reload(plan(config, link.role()), config.jails.len());
         }
         warn_of_absent(config);
     }
@@ -107,8 +110,8 @@ impl Notices {
     }
 
     /// What is readable when a child says something.
-    pub(super) fn fds(&self) -> [Option<BorrowedFd<'_>>; 2] {
-        [0, 1].map(|number| self.links.get(number).and_then(Link::fd))
+    pub(super) fn fds(&self) -> [Option<BorrowedFd<'_>>; 3] {
+        [0, 1, 2].map(|number| self.links.get(number).and_then(Link::fd))
     }
 
     /// Takes what the children say.
@@ -150,7 +153,7 @@ impl Notices {
             match link.role() {
                 Role::Mail if mail => link.banned(event),
                 Role::Commands if commands => link.banned(event),
-                Role::Mail | Role::Commands => {}
+                Role::Mail | Role::Commands | Role::Lookups => {}
             }
         }
     }
@@ -162,12 +165,50 @@ impl Notices {
         }
     }
 
+    /// Whether a question can be sent soon. `None`: nobody will ever answer.
+    pub(super) fn has_place_for_questions(&self) -> Option<bool> {
+        let mut links = self.links.iter().filter(|link| link.role() == Role::Lookups);
+        links.find_map(Link::has_place)
+    }
+
+    /// Asks whether an address is ignored.
+    pub(super) fn ask(&mut self, question: &Question) {
+        let JailId(jail) = question.jail;
+        let Wall(time) = self.utc;
+        let event = Event {
+            jail,
+            net: IpNet::from(question.addr),
+            failures: question.failures,
+            bantime: None,
+            time,
+            restored: false,
+        };
+        let lookups = self.links.iter_mut().find(|link| link.role() == Role::Lookups);
+        if let Some(link) = lookups {
+            link.ask(event);
+        }
+    }
+
+    /// Asks for the addresses of the name of this number.
+    pub(super) fn resolve(&mut self, number: u16) {
+        let lookups = self.links.iter_mut().find(|link| link.role() == Role::Lookups);
+        if let Some(link) = lookups {
+            link.resolve(number);
+        }
+    }
+
+    /// The next thing that the lookups child has found out.
+    pub(super) fn next_heard(&mut self) -> Option<Heard> {
+        self.links.iter_mut().find_map(Link::next_heard)
+    }
+
     /// Sends what the children have room for.
-    pub(super) fn flush(&mut self, guard: &Guard) {
+    pub(super) fn flush(&mut self, guard: &Guard, names: &LogNames) {
         let source = Known {
             recent: self.recent.as_ref(),
             jails: &self.jails,
             guard,
+            names,
             now: self.now,
             utc: self.utc,
         };
@@ -177,7 +218,7 @@ impl Notices {
     }
 
     /// Has the children stop what the actions began, and waits for them: the guard does nothing else any more.
-    pub(super) fn stop(&mut self, guard: &Guard) -> io::Result<()> {
+    pub(super) fn stop(&mut self, guard: &Guard, names: &LogNames) -> io::Result<()> {
         let end = clock::boottime()?.plus_seconds(ACTIONS_STOP_SECONDS);
         self.links.iter_mut().for_each(Link::stop);
         loop {
@@ -185,6 +226,7 @@ impl Notices {
                 recent: self.recent.as_ref(),
                 jails: &self.jails,
                 guard,
+                names,
                 now: self.now,
                 utc: self.utc,
             };
@@ -231,6 +273,7 @@ struct Known<'a> {
     recent: Option<&'a Recent>,
     jails: &'a [Needs],
     guard: &'a Guard,
+    names: &'a LogNames,
     now: Mono,
     utc: Wall,
 }
@@ -240,6 +283,10 @@ impl Source for Known<'_> {
         self.recent
             .into_iter()
             .flat_map(move |recent| recent.lines(net, jail))
+    }
+
+    fn name(&self, place: u16) -> &[u8] {
+        self.names.name(place).unwrap_or_default().as_bytes()
     }
 
     fn ban_from(&self, jail: JailId, mut from: u32) -> Option<(u32, Event)> {
@@ -258,14 +305,14 @@ impl Source for Known<'_> {
     }
 }
 
-/// Says which programs the mails need and are not there.
+/// Says which programs the mails and feeds need and are not there.
 fn warn_of_absent(config: &Config) {
     for what in absent(config) {
         warn!(target: TARGET, "{what}");
     }
 }
 
-/// What is missing on this machine for the mails of this configuration, a line each.
+/// What is missing on this machine for the mails and feeds of this configuration, a line each.
 pub(crate) fn absent(config: &Config) -> Vec<String> {
     let letters = || {
         let actions = config.jails.iter().flat_map(|jail| &jail.actions);
@@ -296,5 +343,6 @@ pub(crate) fn absent(config: &Config) -> Vec<String> {
         .filter(|(name, needed, _)| *needed && program::find(name).is_none());
     absent
         .map(|(name, _, what)| format!("there is no program {name}: {what}"))
+        .chain(feed::absent(config))
         .collect()
 }

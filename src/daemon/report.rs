@@ -8,7 +8,7 @@ use super::TARGET;
 use super::jails::Jails;
 use super::watch::Watch;
 use crate::addr::HostOrNet;
-use crate::config::Config;
+use crate::config::{Config, Feed};
 use crate::escape::Escaped;
 use crate::firewall::{Enforce, Firewall, STATELESS};
 use crate::guard::{Ban, Verdict, Why};
@@ -37,7 +37,10 @@ pub(super) fn started(config: &Config, watch: &Watch) {
             Count(jail.maxretry.into(), "failure"),
             Span(jail.findtime),
             Lasting(jail.bantime),
-            Escaped(jail.logpaths.join(" ").as_bytes())
+            match &jail.feed {
+                Feed::Files => Escaped(jail.logpaths.join(" ").as_bytes()).to_string(),
+                feed @ (Feed::Journal(_) | Feed::Logread) => feed.name(),
+            }
         );
     }
 }
@@ -100,8 +103,8 @@ pub(super) fn unbanned_by_hand(ban: &Ban, jail: &str, now: Mono, uid: u32) {
 }
 
 /// A ban should not have been made.
-pub(super) fn not_to_be_banned(ban: &Ban, jail: &str) {
-    warn!(target: TARGET, "unbanned {}: it is the box's own address, gateway or resolver jail={jail}", Net(ban));
+pub(super) fn not_to_be_banned(ban: &Ban, why: &str, jail: &str) {
+    warn!(target: TARGET, "unbanned {}: {why} jail={jail}", Net(ban));
 }
 
 /// Something happened to a log file. Nobody misses one that was only guessed.

@@ -127,7 +127,7 @@ impl Daemon {
             What::Listing(listing) => {
                 let status = Status {
                     config: &self.config,
-                    tail: &self.tail,
+                    logs: &self.logs,
                     watch: &self.watch,
                     since: self.since,
                 };
@@ -140,7 +140,7 @@ impl Daemon {
                 uid,
             } => {
                 let more = as_before && self.watch.lift_some(*jail, number, lifted);
-                self.watch.keep(&self.tail);
+                self.watch.keep(&self.logs);
                 if more {
                     return Pulled::More;
                 }
@@ -230,7 +230,7 @@ impl Daemon {
             return Err((NOT_DONE, format!("{} is not banned", HostOrNet(net))));
         }
         self.watch.settle();
-        self.watch.keep(&self.tail);
+        self.watch.keep(&self.logs);
         let mut said = String::new();
         for ban in &lifted {
             let jail = self.watch.jails().name(ban.jail);

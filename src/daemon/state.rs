@@ -9,12 +9,12 @@ use super::jails::Jails;
 use super::report::Count;
 use crate::config::Config;
 use crate::guard::{self, Ban, Guard};
-use crate::limits::FILES_MAX;
+use crate::limits::LOGS_MAX;
 use crate::store::{Banned, BootId, Disk, Failed, Kept, Live, Moment, Past, Restored, Store, What};
 use crate::sys::clock;
 use crate::sys::disk::{self, Directory};
+use crate::tail::Logs;
 use crate::tail::cursor::Position;
-use crate::tail::{Logs, Tail};
 use crate::time::{Mono, Wall};
 
 /// The state files of a running guard.
@@ -49,7 +49,7 @@ impl State {
         config: &Config,
         jails: &Jails,
         guard: &mut Guard,
-        tail: &mut Tail,
+        logs: &mut dyn Logs,
         (now, utc): (Mono, Wall),
     ) -> Option<State> {
         let long = Directory::new(Path::new(config.dbfile.as_deref()?));
@@ -65,7 +65,7 @@ impl State {
             boot,
             jails,
             guard,
-            tail,
+            logs,
             (now, utc),
         ))
     }
@@ -118,6 +118,11 @@ impl<D: Disk> State<D> {
         self.store.flush_urgent();
     }
 
+    /// Notes that a ban gives way to another one of the same network, which is to be told next.
+    pub(super) fn replaced(&mut self, ban: &Ban, guard: &Guard, jails: &Jails, (now, utc): (Mono, Wall)) {
+        self.store.replaced(&told(ban, guard, jails), moment(now, utc));
+    }
+
     /// Notes that a ban was lifted.
     pub(super) fn unban(&mut self, ban: &Ban, guard: &Guard, jails: &Jails, (now, utc): (Mono, Wall)) {
         self.store
@@ -139,7 +144,9 @@ impl<D: Disk> State<D> {
         if self.next_deadline().is_none_or(|deadline| deadline > now) {
             return;
         }
-        self.give_failures(guard, jails, now, utc);
+        if self.store.takes_failures(moment(now, utc)) {
+            self.give_failures(guard, jails, now, utc);
+        }
         let knowledge = Knowledge { guard, jails, logs };
         self.store.end_turn(moment(now, utc), &knowledge);
         self.tell();
@@ -159,7 +166,7 @@ impl<D: Disk> State<D> {
             info!(target: TARGET, "the clock was set: bans from before the boot end {} s {}",
                 correction.older_by.unsigned_abs() / 1000,
                 if correction.older_by > 0 { "earlier" } else { "later" });
-            guard.older_by(correction.older_by);
+            guard.older_by(correction.older_by, now);
         }
     }
 
@@ -239,7 +246,7 @@ fn restore(
     now: Mono,
 ) -> bool {
     match *restored {
-        Restored::Ban(ban) => jails.named(ban.jail).is_some_and(|jail| {
+        Restored::Ban(ban, began) => jails.named(ban.jail).is_some_and(|jail| {
             let Banned {
                 net,
                 since,
@@ -257,10 +264,15 @@ fn restore(
                 proof,
                 by_hand: false,
             };
+            guard.forget_failures(net, jail, unsigned(began));
             guard.restore_ban(ban, count.saturating_add(1), now)
         }),
         Restored::Past(past) => jails.named(past.jail).is_some_and(|jail| {
             guard.restore_past(past.net, jail, past.bans, unsigned(past.ended));
+            true
+        }),
+        Restored::Replaced { jail, net, at } => jails.named(jail).is_some_and(|jail| {
+            guard.restore_replaced(net, jail, unsigned(at));
             true
         }),
         Restored::Unban { jail, net, at } => jails.named(jail).is_some_and(|jail| {
@@ -282,7 +294,7 @@ fn restore(
         }),
         Restored::Read { path, position } => {
             positions.retain(|(known, _)| known != path);
-            if positions.len() < FILES_MAX {
+            if positions.len() < LOGS_MAX {
                 positions.push((path.to_owned(), position));
             }
             true

@@ -3,20 +3,21 @@
 use std::borrow::Cow;
 use std::os::unix::ffi::OsStrExt as _;
 
+use super::logs::Logs;
 use super::watch::Watch;
 use crate::config::{self, Config};
 use crate::control::View;
-use crate::control::listing::{Clock, File, Jail, Whole};
+use crate::control::listing::{Clock, File, Jail, Name, Whole};
 use crate::firewall::Enforce;
 use crate::guard::{Ban, JailId, Summary};
 use crate::sys::memory;
-use crate::tail::{State, Tail};
+use crate::tail::State;
 use crate::time::Mono;
 
 /// The guard as it is at this moment.
 pub(super) struct Status<'d> {
     pub(super) config: &'d Config,
-    pub(super) tail: &'d Tail,
+    pub(super) logs: &'d Logs,
     pub(super) watch: &'d Watch,
     /// Since when it guards.
     pub(super) since: Mono,
@@ -73,7 +74,7 @@ impl View for Status<'_> {
 
     fn file(&self, jail: JailId, place: usize) -> Option<File<'_>> {
         let bit = 1_u32.checked_shl(jail.0.into()).unwrap_or(0);
-        let mut files = self.tail.files().filter(|file| file.readers & bit != 0);
+        let mut files = self.logs.files().filter(|file| file.readers & bit != 0);
         let file = files.nth(place)?;
         Some(File {
             path: file.path.as_os_str().as_bytes(),
@@ -85,6 +86,15 @@ impl View for Status<'_> {
             },
             offset: file.position.map(|position| position.offset),
             lines: file.counts.lines,
+        })
+    }
+
+    fn name(&self, jail: JailId, place: usize) -> Option<Name<'_>> {
+        let name = self.watch.jails().names().of(jail).nth(place)?;
+        Some(Name {
+            name: &name.name,
+            addresses: name.addresses.as_deref(),
+            is_failing: name.is_failing,
         })
     }
 

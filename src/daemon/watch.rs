@@ -1,5 +1,6 @@
 //! One turn of the loop: lines in, verdicts, and changes to the kernel.
 
+mod answers;
 mod kernel;
 mod signs;
 #[cfg(test)]
@@ -72,6 +73,9 @@ pub struct Watch<K = Firewall, D = Directory> {
     removed: Telling,
     table_full: Telling,
     displaced: Telling,
+    unasked: Telling,
+    named: Telling,
+    names_lost: Telling,
     /// Why the kernel last refused something.
     trouble: String,
     /// Our rules could not be made again.
@@ -153,6 +157,9 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
             removed: Telling::default(),
             table_full: Telling::default(),
             displaced: Telling::default(),
+            unasked: Telling::default(),
+            named: Telling::default(),
+            names_lost: Telling::default(),
             trouble: String::new(),
             broken: false,
         }
@@ -203,8 +210,15 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
         (self.guard.whole_tally().leaving > 0).then_some(self.trouble.as_str())
     }
 
-    /// Notes a ban that a person asked for.
-    pub(super) fn note_ban(&mut self, net: IpNet, jail: JailId, displaced: Option<&Ban>) {
+    /// Notes a ban that a person asked for, and which ones it took the place of: of the same network, and in the full
+    /// table.
+    pub(super) fn note_ban(
+        &mut self,
+        net: IpNet,
+        jail: JailId,
+        replaced: Option<&Ban>,
+        displaced: Option<&Ban>,
+    ) {
         let made = self.guard.standing(net, jail).map(|(ban, _)| *ban);
         if let Some(displaced) = displaced {
             self.notices.unbanned(displaced);
@@ -213,6 +227,9 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
             self.notices.banned_by_hand(ban);
         }
         if let (Some(state), Some(ban)) = (&mut self.state, made) {
+            if let Some(replaced) = replaced {
+                state.replaced(replaced, &self.guard, &self.jails, (self.now, self.utc));
+            }
             let bans = [(&ban, displaced)].into_iter();
             state.bans(bans, &self.guard, &self.jails, (self.now, self.utc));
         }
@@ -229,7 +246,7 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
     }
 
     /// A log was opened: a crash must not make the next start begin behind what is written to it by then.
-    pub(super) fn log_opened(&mut self) {
+    pub fn log_opened(&mut self) {
         if let Some(state) = &mut self.state {
             state.positions_changed();
         }
@@ -272,7 +289,13 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
     }
 
     /// Puts another configuration in force. The bans of jails that are still there go on. Returns how many ended.
-    pub fn replace(&mut self, jails: Jails, mut guard: Guard, now: Mono) -> u32 {
+    pub fn replace(&mut self, mut jails: Jails, mut guard: Guard, now: Mono) -> u32 {
+        jails.names_mut().inherit(self.jails.names_mut());
+        for jail in jails.all() {
+            if let Some(trust) = jails.names().trust(jail) {
+                guard.set_trust(jail, trust);
+            }
+        }
         let ended = guard.inherit(&mut self.guard, |jail| jails.named(self.jails.name(jail)));
         if ended > 0 {
             info!(target: TARGET, "bans that end with the old configuration: {ended}");
@@ -343,10 +366,11 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
             jails,
             context,
             found,
+            now,
             ..
         } = self;
         found.clear();
-        jails.read(line, context, &mut |reading, jails| {
+        jails.read(line, (*now, context), &mut |reading, jails| {
             if reading != Reading::Nothing {
                 found.push((reading, jails));
             }
@@ -366,6 +390,8 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
 
     /// Brings the kernel to what the guard wants, then tells what was decided.
     pub(super) fn end_turn(&mut self) {
+        self.take_answers();
+        self.ask();
         while let Some(ban) = self.guard.expire(self.now) {
             report::unbanned(&ban, self.jails.name(ban.jail), self.now);
             self.notices.unbanned(&ban);
@@ -374,7 +400,7 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
         if self.own_at.is_some_and(|at| at <= self.now) {
             self.look_at_own();
         }
-        self.notices.flush(&self.guard);
+        self.notices.flush(&self.guard, self.jails.log_names());
     }
 
     /// Lifts bans of what has become one of our own addresses, gateways or resolvers since the start: a router
@@ -387,11 +413,7 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
         let wrong = self.guard.set_own(Trust::new(own));
         self.settle();
         for ban in wrong {
-            if let Some(state) = &mut self.state {
-                state.unban(&ban, &self.guard, &self.jails, (self.now, self.utc));
-            }
-            report::not_to_be_banned(&ban, self.jails.name(ban.jail));
-            self.notices.unbanned(&ban);
+            self.lifted(&ban, "it is the box's own address, gateway or resolver");
         }
     }
 
@@ -399,7 +421,7 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
     pub fn stop(&mut self, onstop: OnStop) -> Result<(), Fault> {
         let bans = Count(self.guard.ban_count().into(), "ban");
         // What an action leaves behind when this fails, it would leave behind in any case.
-        let _ = self.notices.stop(&self.guard);
+        let _ = self.notices.stop(&self.guard, self.jails.log_names());
         match (self.firewall.as_mut(), onstop) {
             (Some(firewall), OnStop::Remove) => {
                 firewall.teardown()?;
@@ -441,6 +463,7 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
             | Outcome::Claimed
             | Outcome::Counted(_)
             | Outcome::Banned
+            | Outcome::Held
             | Outcome::Dropped => None,
         }
     }

@@ -99,6 +99,30 @@ impl Lens {
     }
 }
 
+impl Lens {
+    /// The same, that keeps the name in a line if one stands where an address is expected.
+    #[must_use]
+    pub fn with_names(self) -> Lens {
+        Lens {
+            filter: match self.filter {
+                Filter::Custom(custom) => Filter::Custom(custom.with_names()),
+                built_in @ (Filter::Asterisk(_) | Filter::Sshd(_) | Filter::Dropbear(_)) => built_in,
+            },
+            own: self.own.map(custom::Custom::with_names),
+        }
+    }
+
+    /// Hands the name in the line that was read last to `each`, if there was one.
+    pub fn name(&self, mut each: impl FnMut(&str)) {
+        if let Filter::Custom(custom) = &self.filter {
+            custom.name(&mut each);
+        }
+        if let Some(own) = &self.own {
+            own.name(each);
+        }
+    }
+}
+
 /// The date at the head of a line, whatever the line says; not of Asterisk's `[json]` lines.
 #[must_use]
 pub fn stamp_of(line: &[u8], context: &Context) -> Option<Wall> {

@@ -166,6 +166,13 @@ impl Bans {
         }
     }
 
+    /// Forgets a ban, whether or not the kernel has it.
+    pub(crate) fn forget(&mut self, net: IpNet, jail: JailId) {
+        if let Some(id) = self.find_row(Key::new(net, jail)) {
+            self.drop_row(id);
+        }
+    }
+
     /// Ends a ban before its time.
     pub(crate) fn lift(&mut self, net: IpNet, jail: JailId) -> Option<Ban> {
         let id = self.find_row(Key::new(net, jail))?;

@@ -116,6 +116,23 @@ mod tests {
     }
 
     #[test]
+    fn a_ban_that_could_be_spoofed_ends_early_where_that_is_wanted() {
+        let mut guard = guard();
+        let [own, _, other] = &mut guard.policies[..] else {
+            panic!();
+        };
+        (own.bantime_unproven, other.bantime_unproven) = (Some(60), Some(60));
+        own.bantime = None;
+        let mut lasting = |jail, proof| {
+            let net = "192.0.2.1/32".parse().unwrap();
+            guard.lasting(net, JailId(jail), proof, Mono(1_000))
+        };
+        assert_eq!(lasting(0, Proof::Blind), Some(60), "for ever, if it were proven");
+        assert_eq!(lasting(0, Proof::Transport), None);
+        assert_eq!(lasting(1, Proof::Blind), Some(600));
+    }
+
+    #[test]
     fn the_longest_times_do_not_overflow() {
         let escalation = Escalation {
             multipliers: vec![u64::MAX],

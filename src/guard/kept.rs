@@ -196,7 +196,12 @@ impl Guard {
         }
     }
 
-    /// Enters a ban of before the restart, or of a kernel that holds it, and forgets the failures that brought it.
+    /// Forgets what somebody did up to this time: it brought a ban.
+    pub fn forget_failures(&mut self, net: IpNet, jail: JailId, until: Mono) {
+        self.failures.forget_until(Key::new(net, jail), until);
+    }
+
+    /// Enters a ban of before the restart, or of a kernel that holds it.
     /// It is the source's `bans`-th by this jail. If it is over, only that is remembered.
     /// `false`: it is nothing that this configuration bans, and whoever holds it shall let go of it.
     pub fn restore_ban(&mut self, ban: Ban, bans: u32, now: Mono) -> bool {
@@ -216,7 +221,6 @@ impl Guard {
         if ban.until.is_some_and(|until| until <= now) {
             return true;
         }
-        self.failures.forget(key);
         // The later one counts, even if it ends sooner: somebody has changed the end by hand.
         let newer = self
             .bans
@@ -239,18 +243,33 @@ impl Guard {
         }
     }
 
-    /// Enters bans of before the restart that are over: they count for the time of the next one. Failures of before
-    /// the last one's end count no more.
+    /// Enters bans of before the restart that are over: they count for the time of the next one.
     pub fn restore_past(&mut self, net: IpNet, jail: JailId, bans: u32, until: Mono) {
-        self.failures.forget_until(Key::new(net, jail), until);
-        self.history.note(Key::new(net, jail), bans, Some(until));
+        let key = Key::new(net, jail);
+        // Another file may have told of a later one.
+        let known = self.history.bans(key, until);
+        self.history.note(key, bans.max(known), Some(until));
+    }
+
+    /// Forgets a ban of before the restart that gave way to another one at this time, and failures of before. The kernel
+    /// may have the other one, also if no file told of it.
+    pub fn restore_replaced(&mut self, net: IpNet, jail: JailId, at: Mono) {
+        self.failures.forget_until(Key::new(net, jail), at);
+        if self
+            .bans
+            .standing(net, jail)
+            .is_some_and(|(ban, _)| ban.since <= at)
+        {
+            self.bans.forget(net, jail);
+        }
     }
 
     /// Ends a ban of before the restart that was lifted by hand at this time, and forgives what came before. What came
     /// later may be known already, from another file.
     pub fn restore_unban(&mut self, net: IpNet, jail: JailId, at: Mono) {
         let key = Key::new(net, jail);
-        self.failures.forget_until(key, at);
+        // Of a banned source nothing is noted: what is of the same millisecond came after it.
+        self.failures.forget_until(key, Mono(at.0.saturating_sub(1)));
         if self
             .bans
             .standing(net, jail)
@@ -274,8 +293,8 @@ impl Guard {
     }
 
     /// The wall clock is right by now: everything from before this boot is so many milliseconds older than was
-    /// thought, or younger.
-    pub fn older_by(&mut self, millis: i64) {
+    /// thought, or younger. A ban that was over before the kernel has been told so is lifted there.
+    pub fn older_by(&mut self, millis: i64, now: Mono) {
         let earlier = |at: Mono| Mono(at.0.saturating_add_signed(millis.saturating_neg()));
         self.failures.shift(earlier);
         let mut from = 0;
@@ -283,8 +302,13 @@ impl Guard {
             from = next;
             let ban = *ban;
             if let (Mono(0), Some(until)) = (ban.since, ban.until) {
-                let until = Some(earlier(until));
-                self.bans.enter(Ban { until, ..ban });
+                let until = earlier(until);
+                if until <= now {
+                    self.bans.lift(ban.net, ban.jail);
+                } else {
+                    let until = Some(until);
+                    self.bans.enter(Ban { until, ..ban });
+                }
             }
         }
     }
@@ -307,7 +331,7 @@ impl Guard {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Outcome, Policy, Seed, Settings, Source, Trust};
+    use super::super::{Change, Outcome, Policy, Seed, Settings, Source, Trust};
     use super::*;
     use crate::filter::{Attempt, Class, Failure, Service, Step, Witness};
 
@@ -422,6 +446,75 @@ mod tests {
         assert_eq!(new.failures_kept(), 1);
     }
 
+    /// The file for failures is read before the one for long bans.
+    #[test]
+    fn failures_after_a_ban_that_was_lifted_count_whichever_was_told_first() {
+        let mut guard = guard();
+        observe(&mut guard, 1, None, 10);
+        observe(&mut guard, 1, None, 30);
+        let ban = Ban {
+            net: "192.0.2.1/32".parse().unwrap(),
+            jail: JailId(0),
+            since: Mono(15_000),
+            until: None,
+            proof: Proof::Blind,
+            by_hand: false,
+        };
+        guard.forget_failures(ban.net, ban.jail, ban.since);
+        assert!(guard.restore_ban(ban, 1, Mono(40_000)));
+        guard.restore_unban(ban.net, ban.jail, Mono(20_000));
+        assert_eq!((guard.failures_kept(), guard.ban_count()), (1, 0));
+    }
+
+    #[test]
+    fn a_ban_that_gave_way_to_another_is_forgotten_and_the_kernel_keeps_the_other() {
+        let mut guard = guard();
+        let ban = |since, until| Ban {
+            net: "192.0.2.1/32".parse().unwrap(),
+            jail: JailId(0),
+            since: Mono(since),
+            until,
+            proof: Proof::Blind,
+            by_hand: false,
+        };
+        let (net, jail) = (ban(0, None).net, JailId(0));
+        assert!(guard.restore_ban(ban(1_000, None), 1, Mono(10_000)));
+        guard.restore_replaced(net, jail, Mono(4_999));
+        assert_eq!((guard.ban_count(), guard.poll_effect(Mono(10_000))), (0, None));
+        // The other one was told before, from another file.
+        assert!(guard.restore_ban(ban(5_000, Some(Mono(20_000))), 2, Mono(10_000)));
+        assert!(guard.restore_ban(ban(1_000, None), 1, Mono(10_000)));
+        guard.restore_replaced(net, jail, Mono(4_999));
+        assert_eq!(
+            guard.ban_from(0).map(|(_, ban)| ban.until),
+            Some(Some(Mono(20_000)))
+        );
+    }
+
+    #[test]
+    fn a_ban_that_is_over_by_the_right_clock_leaves_the_kernel() {
+        let mut guard = guard();
+        let until = Some(Mono(Mono::BOOT.0 + 50_000));
+        let ban = Ban {
+            net: "192.0.2.1/32".parse().unwrap(),
+            jail: JailId(0),
+            since: Mono(0),
+            until,
+            proof: Proof::Blind,
+            by_hand: false,
+        };
+        let now = Mono(Mono::BOOT.0 + 10_000);
+        assert!(guard.restore_ban(ban, 1, now));
+        let added = guard.poll_effect(now).unwrap();
+        guard.acked(added.slot, true, now);
+        guard.older_by(45_000, now);
+        assert_eq!(guard.ban_count(), 0);
+        assert_eq!(
+            guard.poll_effect(now).map(|effect| effect.change),
+            Some(Change::Delete)
+        );
+    }
+
     #[test]
     fn a_restored_ban_is_wanted_and_its_failures_are_gone() {
         let mut guard = guard();
@@ -434,6 +527,7 @@ mod tests {
             proof: Proof::Blind,
             by_hand: false,
         };
+        guard.forget_failures(ban.net, ban.jail, Mono(10_000));
         assert!(guard.restore_ban(ban, 1, Mono(20_000)));
         assert_eq!((guard.failures_kept(), guard.ban_count()), (0, 1));
         assert!(guard.poll_effect(Mono(20_000)).is_some());

@@ -11,6 +11,7 @@
     clippy::panic
 )]
 
+mod asking;
 mod bans;
 mod by_hand;
 mod convict;
@@ -24,6 +25,7 @@ mod history;
 mod index;
 mod kept;
 mod known;
+mod lifting;
 mod phrase;
 mod reach;
 mod recent;
@@ -42,6 +44,7 @@ use core::net::IpAddr;
 
 use ipnet::IpNet;
 
+pub use asking::{Answer, Question, Settled};
 pub use by_hand::NotBanned;
 pub use effect::{Change, Effect, JailId, Reach, Slot};
 pub use escalation::Escalation;
@@ -67,6 +70,7 @@ use crate::addr;
 use crate::filter::Failure;
 use crate::limits::REASONS_MAX;
 use crate::time::Mono;
+use asking::Asking;
 use bans::Bans;
 use failures::{Failures, Noted};
 use flood::Flood;
@@ -133,6 +137,8 @@ pub enum Outcome {
     Counted(u32),
     /// The source is banned already.
     Banned,
+    /// It would have brought a ban, which waits until `ignorecommand` has said something about the source.
+    Held,
     /// The source is banned already, and what was not proven is by now.
     Proven(Ban),
     /// It brought a ban.
@@ -184,6 +190,7 @@ pub struct Guard {
     /// A banned source that was heard of although it should be cut off.
     doubt: Option<(JailId, IpNet, Reach)>,
     history: History,
+    asking: Asking,
     known: Known,
     traces: Traces,
     networks: Networks,
@@ -211,6 +218,7 @@ impl Guard {
                 settings.seed,
             )
             .halving(policies.iter().any(|policy| policy.evidence.halves)),
+            asking: Asking::default(),
             known: Known::new(settings.seed),
             traces: Traces::new(settings.seed),
             networks: Networks::new(settings.seed),
@@ -269,25 +277,6 @@ impl Guard {
         }
     }
 
-    /// Takes the box's own addresses, gateways and resolvers as they are by now, and lifts the bans of these.
-    pub fn set_own(&mut self, own: Trust) -> Vec<Ban> {
-        if own == self.settings.own {
-            return Vec::new();
-        }
-        self.settings.own = own;
-        let own = &self.settings.own;
-        let wrong: Vec<Ban> = self
-            .bans
-            .iter()
-            .filter(|ban| own.overlaps(ban.net))
-            .copied()
-            .collect();
-        for ban in &wrong {
-            self.bans.lift(ban.net, ban.jail);
-        }
-        wrong
-    }
-
     /// How far back failures count in a jail, in seconds.
     #[must_use]
     pub fn findtime(&self, jail: JailId) -> u64 {
@@ -326,7 +315,8 @@ impl Guard {
     /// When to call again although nothing happened.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Mono> {
-        self.bans.next_deadline()
+        let deadlines = [self.bans.next_deadline(), self.asking.next_deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// All bans, in no order.
@@ -404,6 +394,7 @@ impl Guard {
                 *new = *stats;
             }
         }
+        self.asking.inherit(&mut old.asking, &jail);
         self.known.inherit(&old.known, &jail);
         self.inherit_reasons(&old.reasons, &jail);
         self.traces.inherit(&old.traces, &jail);

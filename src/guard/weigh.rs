@@ -116,7 +116,7 @@ impl Guard {
                     proof: Proof::Blind,
                 };
                 self.traces.forget(key);
-                Some(self.convict_for(why, net, jail, now))
+                Some(self.convict_for(why, (sign.addr, net), jail, now))
             }
         }
     }
@@ -133,12 +133,12 @@ impl Guard {
             Weight::Wait => Outcome::Counted(count),
             Weight::Ban => {
                 self.traces.forget(key);
-                self.convict(key, net, jail, now)
+                self.convict(key, (failure.addr, net), jail, now)
             }
             Weight::Beyond(why) => {
                 self.traces.forget(key);
                 self.failures.forget(key);
-                self.convict_for(why, net, jail, now)
+                self.convict_for(why, (failure.addr, net), jail, now)
             }
         }
     }

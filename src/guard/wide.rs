@@ -116,7 +116,7 @@ impl Guard {
                 pattern: Pattern::Network,
                 proof: Proof::Transport,
             };
-            self.convict_for(why, net, ban.jail, now)
+            self.sentence(why, net, ban.jail, now)
         });
         Some(Wide {
             net,

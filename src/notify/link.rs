@@ -13,6 +13,10 @@ use std::process::Child;
 use ipnet::IpNet;
 use log::{error, warn};
 
+mod questions;
+
+pub use questions::Heard;
+
 use super::record::Record;
 use super::{TARGET, WORD};
 use crate::action::Role;
@@ -21,6 +25,7 @@ use crate::action::script::shown;
 use crate::guard::JailId;
 use crate::limits::{
     MESSAGE_BYTES_MAX, NOTICES_UNDERWAY_MAX, NOTICES_UNDERWAY_PER_JAIL_MAX, NOTICES_WAITING_MAX,
+    REPORT_BYTES_MAX, REPORTS_PER_TURN,
 };
 use crate::sys::{program, seqpacket};
 
@@ -70,6 +75,7 @@ pub struct Link {
     /// Of each jail; in a mail child it says nothing.
     sync: Vec<Sync>,
     buffer: Vec<u8>,
+    heard: VecDeque<Heard>,
 }
 
 impl Link {
@@ -101,6 +107,7 @@ impl Link {
             missed: vec![0; jails],
             sync: vec![Sync::Wanted; jails],
             buffer: Vec::with_capacity(MESSAGE_BYTES_MAX),
+            heard: VecDeque::new(),
         })
     }
 
@@ -148,7 +155,15 @@ impl Link {
     /// Has the child take over another configuration, if its plan is another.
     pub fn reload(&mut self, plan: u64, jails: usize) {
         if plan == self.plan && self.state != State::Foreign {
+            if self.role == Role::Lookups && self.started && !self.waiting.contains(&Message::Start) {
+                // So that it looks all names up again.
+                self.wait(Message::Start);
+            }
             return self.sync();
+        }
+        if self.role == Role::Lookups {
+            // The guard asks again; jails have other numbers now.
+            self.underway.clear();
         }
         let lost = self
             .waiting
@@ -186,6 +201,8 @@ impl Link {
                     *missed = missed.saturating_add(1);
                 }
             }
+            // Whoever asks looks whether there is room.
+            Role::Lookups => {}
         }
     }
 
@@ -198,8 +215,10 @@ impl Link {
 
     /// `false`: the child has ended, with its nanny.
     fn hear(&mut self) -> bool {
-        let mut buffer = [0; 64];
-        while let Some(socket) = &self.socket {
+        let mut buffer = [0; REPORT_BYTES_MAX];
+        // A child that somebody took over could go on for ever.
+        for _ in 0..REPORTS_PER_TURN {
+            let Some(socket) = &self.socket else { break };
             match seqpacket::receive(socket, &mut buffer) {
                 Ok(seqpacket::Received::Nothing) => break,
                 Ok(seqpacket::Received::Message(length)) => {
@@ -207,6 +226,8 @@ impl Link {
                     match report {
                         Some(Report::Done(number)) => self.underway.retain(|(sent, _)| *sent != number),
                         Some(Report::Again(jail)) => self.sync_jail(jail),
+                        Some(Report::Found(found)) => self.heard.push_back(Heard::Found(found)),
+                        Some(Report::Answer(number, answer)) => self.take_answer(number, answer),
                         Some(Report::Hello { plan, again }) => self.greet(plan, again),
                         None => {}
                     }
@@ -221,7 +242,11 @@ impl Link {
         if again {
             self.say_what_is_lost();
         }
-        self.underway.clear();
+        while let Some((_, notice)) = self.underway.pop_back() {
+            if matches!(notice, Message::Ask(_) | Message::Resolve(..)) {
+                self.waiting.push_front(notice);
+            }
+        }
         self.sync();
         let number = self.number;
         self.transmit(number, &Message::Welcome, core::iter::empty());
@@ -249,7 +274,10 @@ impl Link {
             (Some(first), more) if self.role == Role::Mail => {
                 warn!(target: TARGET, "the {role} child is back; lost are the notices about {first} and {more} more");
             }
-            (Some(_), _) => warn!(target: TARGET, "the {role} child is back, and is told all bans again"),
+            (Some(_), _) if self.role == Role::Commands => {
+                warn!(target: TARGET, "the {role} child is back, and is told all bans again");
+            }
+            (Some(_), _) => warn!(target: TARGET, "the {role} child is back, and is asked again"),
         }
     }
 
@@ -258,6 +286,7 @@ impl Link {
         self.socket = None;
         self.waiting.clear();
         self.underway.clear();
+        self.heard.clear();
         error!(target: TARGET, "the {} child and its nanny are gone: what they did is not done; restart the guard", self.role.name());
         self.reap();
     }
@@ -357,20 +386,22 @@ impl Link {
 
     /// Sends one thing, with its lines. `false`: there is no room.
     fn send(&mut self, notice: Notice, source: &impl Source) -> bool {
-        let lines = match notice {
-            Message::Ban(event, _) => Some(source.lines(event.net, JailId(event.jail))),
+        let (lines, name) = match notice {
+            Message::Ban(event, _) => (Some(source.lines(event.net, JailId(event.jail))), None),
+            Message::Resolve(place, _) => (None, Some(source.name(place))),
             Message::Unban(_)
+            | Message::Ask(_)
             | Message::Missed(..)
             | Message::Welcome
             | Message::Start
             | Message::SyncBegin(_)
             | Message::SyncEnd(_)
             | Message::Reload
-            | Message::Stop => None,
+            | Message::Stop => (None, None),
         };
         let number = self.number.wrapping_add(1);
-        let sent =
-            self.has_room(notice.jail()) && self.transmit(number, &notice, lines.into_iter().flatten());
+        let lines = lines.into_iter().flatten().chain(name);
+        let sent = self.has_room(notice.jail()) && self.transmit(number, &notice, lines);
         if sent {
             self.number = number;
             self.underway.push_back((number, notice));
@@ -392,6 +423,11 @@ impl Link {
 
     /// The guard ends: the child is to stop the jails' actions.
     pub fn stop(&mut self) {
+        if self.role == Role::Lookups {
+            // Its end of the socket is enough for it: nothing has to be undone.
+            self.socket = None;
+            return;
+        }
         for (jail, count) in (0..).zip(core::mem::take(&mut self.missed)) {
             if count > 0 {
                 self.waiting.push_back(Message::Missed(jail, count));
@@ -420,6 +456,8 @@ impl Link {
 pub trait Source {
     /// The lines of a ban, if they are still at hand.
     fn lines(&self, net: IpNet, jail: JailId) -> impl Iterator<Item = &[u8]>;
+    /// The name of a log at this place; empty if nobody waits for it any more.
+    fn name(&self, place: u16) -> &[u8];
     /// The next ban of a jail that is in force, from number `from` on, and the number to go on with.
     fn ban_from(&self, jail: JailId, from: u32) -> Option<(u32, Event)>;
 }

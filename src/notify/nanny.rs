@@ -29,7 +29,8 @@ const SOUND_SECONDS: u64 = 60;
 const LAST_SECONDS: u64 = 5;
 
 struct Nanny {
-    role: Role,
+    /// The worker's name.
+    name: &'static str,
     socket: OwnedFd,
     record: File,
     ends: Children,
@@ -37,45 +38,61 @@ struct Nanny {
 
 /// Looks after workers until the guard is gone.
 pub(super) fn run(role: Role, notifyuser: &str, path: &OsStr) -> io::Result<u8> {
-    let mut nanny = Nanny {
-        role,
-        socket: super::socket()?,
-        record: super::recorded()?,
-        ends: Children::new()?,
-    };
-    program::adopt_orphans()?;
-    if role == Role::Mail {
-        become_user(notifyuser)?;
+    let nanny = Nanny::new(role.name())?;
+    if !role.is_root() {
+        become_user(notifyuser, &[], role.name())?;
     }
-    let (mut pause, mut again) = (1, false);
-    loop {
-        let started = clock::boottime()?;
-        match nanny.watch(again)? {
-            None | Some(Exit::Code(0)) => return Ok(0),
-            Some(Exit::Code(RELOAD)) => {
-                nanny.read_again(path);
-                again = false;
-                continue;
-            }
-            Some(exit) => {
-                warn!(target: TARGET, "the {} child ended ({exit:?}); starting it again", role.name());
-            }
-        }
-        again = true;
-        let lived = clock::boottime()?.seconds_since(started);
-        pause = if lived >= SOUND_SECONDS { 1 } else { pause };
-        if nanny.guard_ends_within(pause)? {
-            return Ok(0);
-        }
-        pause = (pause * 2).min(CHILD_PAUSE_SECONDS_MAX);
+    if role == Role::Lookups {
+        caps::no_new_privileges()?;
     }
+    nanny.keep(Some(path))
+}
+
+/// Looks after workers that have no configuration, until the guard is gone.
+pub(crate) fn keep(name: &'static str) -> io::Result<u8> {
+    Nanny::new(name)?.keep(None)
 }
 
 impl Nanny {
+    fn new(name: &'static str) -> io::Result<Nanny> {
+        program::adopt_orphans()?;
+        Ok(Nanny {
+            name,
+            socket: super::socket()?,
+            record: super::recorded()?,
+            ends: Children::new()?,
+        })
+    }
+
+    fn keep(mut self, path: Option<&OsStr>) -> io::Result<u8> {
+        let (mut pause, mut again) = (1, false);
+        loop {
+            let started = clock::boottime()?;
+            match self.watch(again)? {
+                None | Some(Exit::Code(0)) => return Ok(0),
+                Some(Exit::Code(RELOAD)) => {
+                    path.inspect(|path| self.read_again(path));
+                    again = false;
+                    continue;
+                }
+                Some(exit) => {
+                    warn!(target: TARGET, "the {} child ended ({exit:?}); starting it again", self.name);
+                }
+            }
+            again = true;
+            let lived = clock::boottime()?.seconds_since(started);
+            pause = if lived >= SOUND_SECONDS { 1 } else { pause };
+            if self.guard_ends_within(pause)? {
+                return Ok(0);
+            }
+            pause = (pause * 2).min(CHILD_PAUSE_SECONDS_MAX);
+        }
+    }
+
     /// Runs a worker; how it ended, or `None` if the guard is gone.
     fn watch(&self, again: bool) -> io::Result<Option<Exit>> {
         let again = if again { "again" } else { "first" };
-        let words = [WORD, "worker", self.role.name(), again].map(OsStr::new);
+        let words = [WORD, "worker", self.name, again].map(OsStr::new);
         let worker = program::start_ourselves(&words, self.socket.try_clone()?, &self.record)?.id();
         let mut last: Option<Mono> = None;
         loop {
@@ -134,30 +151,32 @@ impl Nanny {
         match file {
             Ok(file) => self.record = file,
             Err(error) => {
-                error!(target: TARGET, "the {} child cannot read the new configuration: {error}", self.role.name());
+                error!(target: TARGET, "the {} child cannot read the new configuration: {error}", self.name);
             }
         }
     }
 }
 
 /// Becomes this user for good, without any capability. What could be gained by running a set-user-id program stays
-/// possible: mail programs are such.
-fn become_user(name: &str) -> io::Result<()> {
+/// possible: mail programs are such. `child` is whose user it is.
+pub(crate) fn become_user(name: &str, groups: &[u32], child: &str) -> io::Result<()> {
     // Who is not root has nothing to give up.
     if caps::uid() != 0 {
         return Ok(());
     }
     let passwd = fs::read("/etc/passwd")?;
     let user = accounts::user(&passwd, name).ok_or_else(|| {
-        let text = format!("no mails are sent: there is no user {name} (notifyuser) in /etc/passwd");
+        let text =
+            format!("the {child} child does nothing: there is no user {name} (notifyuser) in /etc/passwd");
         io::Error::new(io::ErrorKind::NotFound, text)
     })?;
     let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     if !map.is_empty() && !is_mapped(&map, user.uid) {
-        warn!(target: TARGET, "mails are sent as root: this user namespace has no {name}");
+        warn!(target: TARGET, "the {child} child stays root: this user namespace has no {name}");
         return Ok(());
     }
-    caps::become_user(user.uid, user.gid, &[user.gid])?;
+    let groups: Vec<u32> = [user.gid].iter().chain(groups).copied().collect();
+    caps::become_user(user.uid, user.gid, &groups)?;
     caps::keep(Caps::NONE, Caps::NONE)
 }
 

@@ -1,5 +1,6 @@
 //! The process that runs the programs of actions: each jail's one after the other, those of several jails together.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 
@@ -10,16 +11,20 @@ use super::{RELOAD, TARGET};
 use crate::action::commands::CommandLane;
 use crate::action::job::{End, Ended, Lane, Now, Out, Program, Say, Told};
 use crate::action::letters::MailLane;
-use crate::action::message::{self, Message, Report};
+use crate::action::lookups::{NamesLane, QuestionsLane};
+use crate::action::message::{self, LOG_NAMES, Message, Report};
 use crate::action::{Does, Role, plan};
-use crate::config::{Config, Jail};
-use crate::limits::{ACTIONS_STOP_SECONDS, MESSAGE_BYTES_MAX};
+use crate::config::{Config, Jail, UseDns};
+use crate::limits::{ACTIONS_STOP_SECONDS, LOOKUPS_TOGETHER, MESSAGE_BYTES_MAX};
 use crate::sys::program::{Exit, Process, Start};
 use crate::sys::seqpacket::{self, Received};
 use crate::sys::signals::Children;
 use crate::sys::{clock, poll, program};
 use crate::time::Mono;
 use crate::zone::Zone;
+
+/// After so many milliseconds the guard is told what it had no room for.
+const AGAIN_MS: u64 = 200;
 
 /// Lines of the log in a minute; more are counted.
 const SAID_PER_MINUTE: u64 = 60;
@@ -42,6 +47,7 @@ struct Running {
 }
 
 struct Worker {
+    role: Role,
     socket: OwnedFd,
     ends: Children,
     desks: Vec<Desk>,
@@ -53,6 +59,8 @@ struct Worker {
     stopping: Option<(Mono, u8)>,
     /// How many lines were logged since when.
     said: (Mono, u64),
+    /// What the guard had no room for.
+    unsent: VecDeque<Report>,
 }
 
 /// Works until the guard says stop, or is gone. Returns the exit code.
@@ -65,6 +73,7 @@ pub(super) fn run(role: Role, again: bool) -> io::Result<u8> {
         .map_err(|error| io::Error::other(error.to_string()))?;
     let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let mut worker = Worker {
+        role,
         socket: super::socket()?,
         ends,
         desks: desks(&config, role, hostname.trim()),
@@ -73,27 +82,49 @@ pub(super) fn run(role: Role, again: bool) -> io::Result<u8> {
         welcome: false,
         stopping: None,
         said: (Mono(0), 0),
+        unsent: VecDeque::new(),
     };
     let hello = Report::Hello {
-        plan: plan(&config),
+        plan: plan(&config, role),
         again,
     };
-    worker.report(hello);
+    worker.unsent.push_back(hello);
+    worker.report();
     worker.work()
 }
 
 fn desks(config: &Config, role: Role, hostname: &str) -> Vec<Desk> {
+    let desk = |(jail, lane)| Desk {
+        jail,
+        lane,
+        running: None,
+    };
     let jails = (0..).zip(&config.jails);
-    jails
-        .filter_map(|(number, jail)| {
-            let lane = lane(number, jail, role, hostname)?;
-            Some(Desk {
-                jail: number,
-                lane,
-                running: None,
-            })
-        })
-        .collect()
+    let mut desks: Vec<Desk> = jails
+        .filter_map(|(number, jail)| Some(desk((number, lane(number, jail, role, hostname)?))))
+        .collect();
+    if role == Role::Lookups {
+        desks.extend(names(config).into_iter().map(desk));
+    }
+    desks
+}
+
+/// Who looks up the names of `ignoreip`, and those of logs.
+fn names(config: &Config) -> Vec<(u16, Box<dyn Lane>)> {
+    let mut names: Vec<&String> = config.jails.iter().flat_map(|jail| &jail.ignorenames).collect();
+    names.sort_unstable();
+    names.dedup();
+    let mut lanes: Vec<(u16, Box<dyn Lane>)> = Vec::new();
+    for part in 0..LOOKUPS_TOGETHER.min(names.len()) {
+        let part = names.iter().skip(part).step_by(LOOKUPS_TOGETHER);
+        let lane = NamesLane::new(part.map(|name| (*name).clone()));
+        // Nothing is said to these.
+        lanes.push((LOG_NAMES - 1, Box::new(lane)));
+    }
+    if config.jails.iter().any(|jail| jail.usedns != UseDns::No) {
+        lanes.push((LOG_NAMES, Box::new(NamesLane::new(core::iter::empty()))));
+    }
+    lanes
 }
 
 fn lane(number: u16, jail: &Jail, role: Role, hostname: &str) -> Option<Box<dyn Lane>> {
@@ -113,6 +144,10 @@ fn lane(number: u16, jail: &Jail, role: Role, hostname: &str) -> Option<Box<dyn 
     }
     let [seed, _] = clock::random();
     match role {
+        Role::Lookups => {
+            let script = jail.ignorecommand.as_ref()?.script.clone();
+            Some(Box::new(QuestionsLane::new(&jail.name, hostname, script)))
+        }
         Role::Mail if letters.is_empty() => None,
         Role::Commands if commands.is_empty() => None,
         Role::Mail => Some(Box::new(MailLane::new(&jail.name, hostname, seed, letters))),
@@ -150,9 +185,7 @@ impl Worker {
             }
             let (heard, ended) = self.wait(now.mono)?;
             if heard && !self.listen(&mut buffer)? {
-                for running in self.desks.iter_mut().filter_map(|desk| desk.running.as_mut()) {
-                    running.process.kill();
-                }
+                self.kill_all();
                 return Ok(0);
             }
             if ended {
@@ -183,6 +216,11 @@ impl Worker {
         let hurry = self.stopping.map(|(hurry, _)| hurry).filter(|hurry| *hurry > now);
         let next = limits.chain(letters).chain(hurry).min();
         let timeout = next.map(|next| next.millis_since(now));
+        let timeout = if self.unsent.is_empty() {
+            timeout
+        } else {
+            Some(timeout.unwrap_or(AGAIN_MS).min(AGAIN_MS))
+        };
         let mut fds = vec![self.socket.as_fd(), self.ends.as_fd()];
         fds.extend(
             running()
@@ -222,6 +260,8 @@ impl Worker {
             Message::Missed(jail, count) => (jail, Told::Missed(count)),
             Message::SyncBegin(jail) => (jail, Told::SyncBegin),
             Message::SyncEnd(jail) => (jail, Told::SyncEnd),
+            Message::Ask(event) => (event.jail, Told::Ask(event)),
+            Message::Resolve(_, lines) => (LOG_NAMES, Told::Resolve(lines)),
             Message::Start => return self.tell_all(number, Told::Start),
             Message::Stop | Message::Reload => {
                 let half = clock::boottime()?.plus_seconds(ACTIONS_STOP_SECONDS / 2);
@@ -231,6 +271,9 @@ impl Worker {
                     0
                 };
                 self.stopping = Some((half, code));
+                if self.role == Role::Lookups {
+                    self.kill_all();
+                }
                 return self.tell_all(number, Told::Stop);
             }
         };
@@ -239,6 +282,12 @@ impl Worker {
             None => self.out.done.push(number),
         }
         Ok(())
+    }
+
+    fn kill_all(&mut self) {
+        for running in self.desks.iter_mut().filter_map(|desk| desk.running.as_mut()) {
+            running.process.kill();
+        }
     }
 
     fn tell_all(&mut self, number: u32, told: Told<'_>) -> io::Result<()> {
@@ -300,12 +349,15 @@ impl Worker {
     /// Tells the guard and the log what came of it.
     fn tell(&mut self) {
         let out = core::mem::take(&mut self.out);
-        for number in out.done {
-            self.report(Report::Done(number));
-        }
-        for jail in out.again {
-            self.report(Report::Again(jail));
-        }
+        let found = out.found.into_iter().map(Report::Found);
+        let answers = out
+            .answers
+            .into_iter()
+            .map(|(number, answer)| Report::Answer(number, answer));
+        let done = out.done.into_iter().map(Report::Done);
+        let again = out.again.into_iter().map(Report::Again);
+        self.unsent.extend(found.chain(answers).chain(done).chain(again));
+        self.report();
         for say in out.said {
             self.say(&say);
         }
@@ -331,9 +383,15 @@ impl Worker {
         }
     }
 
-    fn report(&self, report: Report) {
-        // The guard reads whenever there is something; if it is gone, we see that where we listen.
-        let _ = seqpacket::send(&self.socket, &message::encode_report(report));
+    /// Tells the guard what it has room for.
+    fn report(&mut self) {
+        while let Some(report) = self.unsent.front() {
+            // If it is gone, we see that where we listen.
+            if !seqpacket::send(&self.socket, &message::encode_report(report)).unwrap_or(true) {
+                return;
+            }
+            self.unsent.pop_front();
+        }
     }
 }
 

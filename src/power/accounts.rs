@@ -34,6 +34,16 @@ pub fn user(passwd: &[u8], name: &str) -> Option<User> {
     })
 }
 
+/// The number of the group of this name.
+#[must_use]
+pub fn group(group: &[u8], name: &str) -> Option<u32> {
+    fields(group).find_map(|mut fields| {
+        (fields.next()? == name.as_bytes()).then_some(())?;
+        let _password = fields.next()?;
+        number(fields.next()?)
+    })
+}
+
 /// The name of this user, or its number if it has none.
 #[must_use]
 pub fn user_name(passwd: &[u8], uid: u32) -> String {
@@ -126,6 +136,10 @@ mod tests {
         for (gid, want) in [(0, "root"), (4, "adm"), (9, "9"), (10, "10")] {
             assert_eq!(group_name(group, gid), want);
         }
+        assert_eq!(
+            [self::group(group, "adm"), self::group(group, "ad")],
+            [Some(4), None]
+        );
         assert!(!group_name(group, 11).contains('\x1b'));
         assert_eq!(user_name(PASSWD, 65534), "nobody");
         assert_eq!(user_name(PASSWD, 5), "5");

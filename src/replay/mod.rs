@@ -127,9 +127,10 @@ impl<R: Read> Replay<R> {
     #[must_use]
     pub fn new(rules: Rules) -> Replay<R> {
         let policies = rules.jails.iter().map(|(_, policy)| policy.clone()).collect();
+        let guard = Guard::new(policies, rules.settings.clone());
         let judge = Judge {
             attempts: Attempts::new(rules.settings.seed),
-            guard: Guard::new(policies, rules.settings.clone()),
+            guard,
             timeline: Timeline::default(),
             tally: Tally::new(rules.settings.seed),
             ipv6prefix: rules.settings.ipv6prefix,
@@ -351,6 +352,7 @@ impl Judge {
             | Outcome::Claimed
             | Outcome::Counted(_)
             | Outcome::Banned
+            | Outcome::Held
             | Outcome::Proven(_)
             | Outcome::TableFull(_)
             | Outcome::Dropped => None,

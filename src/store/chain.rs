@@ -10,7 +10,7 @@ use core::mem::replace;
 
 use super::record::{BootId, Clock, Record};
 use super::stamp::Stamp;
-use crate::limits::{CLOCK_SETTLE_SECONDS, STORE_BOOTS_MAX};
+use crate::limits::{CLOCK_SETTLE_SECONDS, SPAN_SECONDS_MAX, STORE_BOOTS_MAX};
 use crate::time::{Mono, Wall};
 
 /// 2026-01-01, before the first version of this program: no wall clock that shows an earlier time is right.
@@ -18,6 +18,11 @@ const BUILD_ERA: i64 = 1_767_225_600_000;
 
 /// A wall clock that jumped by more than this was set. Wall clocks are read in whole seconds.
 const JUMP: i64 = 1_000;
+
+/// No time that is written is so far from its clock record: nothing that counts is older than ten years, and nobody
+/// runs for ten years with the clock unset.
+const FAR: i64 = 20 * 366 * 86_400_000;
+const _: () = assert!(FAR as u64 >= 2 * SPAN_SECONDS_MAX * 1000);
 
 fn is_plausible(wall: i64) -> bool {
     wall >= BUILD_ERA
@@ -74,6 +79,7 @@ struct Walk {
     boot: Option<BootId>,
     /// Whether there was a clock at all.
     begun: bool,
+    wall: i64,
     offset: i64,
     plausible: bool,
     away: i64,
@@ -107,6 +113,7 @@ impl Walk {
         *self = Walk {
             boot,
             begun: true,
+            wall: clock.wall.millis(),
             offset,
             plausible: is_plausible(clock.wall.millis()),
             away: clock.away,
@@ -121,7 +128,7 @@ impl Walk {
     /// A time that this clock cannot have shown: a clock record is lost. What follows is of a boot of its own, before
     /// which no time passed; its wall clock is the only one there is.
     fn stamp(&mut self, at: Stamp) -> Option<Tick> {
-        if self.begun && is_plausible(at.millis()) == self.plausible {
+        if self.begun && (at.millis() - self.wall).abs() <= FAR {
             return None;
         }
         let lost = Clock {
@@ -309,6 +316,12 @@ impl Present {
         now.has_plausible_wall().then(|| away.max(-self.first))
     }
 
+    /// Whether a start that knew nothing of this boot would take the machine to have been away for another time.
+    pub(super) fn is_misled_by(&self, now: Moment) -> bool {
+        self.away_by(now)
+            .is_some_and(|away| away.saturating_sub(self.away).saturating_abs() > JUMP)
+    }
+
     /// The wall clock may have been set. Returns how much longer the machine was away than was thought, in
     /// milliseconds: 0 unless this is the first time that the clock can be believed. A clock that could be believed
     /// at the boot is corrected in the first hour only: later it is a person's mistake, or the mending of one.
@@ -347,7 +360,7 @@ pub(super) struct Times {
     /// The same for what was from before its boot already.
     old_base: i64,
     /// Whether the record is of this boot.
-    pub(super) of_this_boot: bool,
+    of_this_boot: bool,
 }
 
 impl Chain {
@@ -373,8 +386,13 @@ impl Chain {
 
 impl Times {
     /// Whether this was before the boot of the record.
-    pub(super) fn is_old(&self, stamp: Stamp) -> bool {
+    fn is_old(&self, stamp: Stamp) -> bool {
         stamp.millis() <= self.offset
+    }
+
+    /// Whether this was before the boot of now.
+    pub(super) fn is_before_this_boot(&self, stamp: Stamp) -> bool {
+        !self.of_this_boot || self.is_old(stamp)
     }
 
     /// A time that is over.

@@ -77,6 +77,13 @@ pub(super) struct Ledger<D> {
     pub(super) record_bytes: u64,
 }
 
+fn is_due(since: Mono, now: Moment) -> bool {
+    since.plus_seconds(STORE_FLUSH_SECONDS) <= now.mono
+}
+
+/// The length of a record with a short jail name, in bytes, while nothing better is known.
+const RECORD_BYTES: u64 = 160;
+
 impl<D: Disk> Ledger<D> {
     /// Reads the file; `each` gets everything that counts.
     pub(super) fn open(
@@ -91,7 +98,7 @@ impl<D: Disk> Ledger<D> {
         let loaded = restore::load(&mut journal, buffer, boot, now, each);
         let wants_rewrite = loaded.damaged > 0 || loaded.boots > STORE_BOOTS_REWRITE;
         Ledger {
-            record_bytes: journal.size().checked_div(loaded.records).unwrap_or(0).max(64),
+            record_bytes: journal.size().checked_div(loaded.records).unwrap_or(RECORD_BYTES),
             journal,
             part,
             boot,
@@ -136,6 +143,19 @@ impl<D: Disk> Ledger<D> {
         if self.part.holds_ban(ban) || ban.since == Mono(0) {
             let bans = ban.count.saturating_add(1);
             self.end(ban.jail, ban.net, self.part.holds_history().then_some(bans), now);
+        }
+    }
+
+    /// Notes that a ban gave way to another one of the same network: else it would come back after a shorter one. The
+    /// other one may be in another file, and is told from it by its time.
+    pub(super) fn replaced(&mut self, ban: &Banned<'_>, now: Moment) {
+        let is_here = self.part.holds_ban(ban) || ban.since == Mono(0);
+        if is_here && self.begin(now) {
+            let (jail, net, bans) = (ban.jail.as_bytes(), ban.net, ban.count.saturating_add(1));
+            let at = self.stamp(now.mono().saturating_sub(1).max(millis(ban.since)));
+            Record::Past { jail, net, at, bans }.write(&mut self.lines);
+            self.urgent = true;
+            self.touch(now);
         }
     }
 
@@ -188,7 +208,9 @@ impl<D: Disk> Ledger<D> {
     /// be on the medium: by the clock before, all bans in the file would seem to be over, or never to be.
     pub(super) fn clock_was_set(&mut self, now: Moment) -> i64 {
         let longer = self.present.set(now);
-        if self.clock.is_some() && !self.journal.is_lost() {
+        // A file that does not know of this boot would have its bans end by a clock that is not believed.
+        let misleads = self.journal.size() > 0 && self.present.is_misled_by(now);
+        if (self.clock.is_some() || misleads) && !self.journal.is_lost() {
             (self.clock_set, self.urgent_commit) = (true, true);
         }
         longer
@@ -207,12 +229,12 @@ impl<D: Disk> Ledger<D> {
 
     /// What is due at the end of a turn, when every line that was read has been counted.
     pub(super) fn end_turn(&mut self, now: Moment, live: &dyn Live) {
-        let due = |since: Mono| since.plus_seconds(STORE_FLUSH_SECONDS) <= now.mono;
+        let due = |since: Mono| is_due(since, now);
         if self.urgent || self.urgent_commit {
             self.flush(now, live);
             self.journal.sync();
             self.check();
-        } else if self.dirty.is_some_and(due) {
+        } else if self.dirty.is_some_and(due) || (self.open > 0 && self.journal.is_rewriting()) {
             self.flush(now, live);
         }
         self.go_on_rewriting(now, live);
@@ -230,6 +252,14 @@ impl<D: Disk> Ledger<D> {
         while self.journal.is_rewriting() {
             self.rewrite_step(now, live);
         }
+    }
+
+    /// Whether failures that are given now are committed in this turn. Others are not to be given: a ban between a
+    /// failure and its commit would seem to be older than the failure.
+    pub(super) fn takes_failures(&self, now: Moment) -> bool {
+        let due = self.dirty.is_some_and(|since| is_due(since, now));
+        let now = self.urgent || self.urgent_commit || due || self.journal.is_rewriting();
+        self.part.holds_failures() && (now || self.journal.is_failing())
     }
 
     /// When to come back although nothing happened.

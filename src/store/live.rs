@@ -93,10 +93,20 @@ pub trait Live {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Restored<'a> {
     /// A ban in force. It takes the place of one of the same jail and network that came before it; failures of them
-    /// that are not younger than it are what it was made for, and count no more.
-    Ban(Banned<'a>),
-    /// Bans that are over, as of the last of them: for the history. Failures that are not younger count no more. A
-    /// ban in force that came before it is not touched.
+    /// that are not younger than it are what it was made for, and count no more. And when it began, also if that was
+    /// before this boot: milliseconds of the boot clock.
+    Ban(Banned<'a>, i64),
+    /// If there is a ban that did not begin after this, it has given way to another one, which is told, too, or was lost.
+    /// Failures that are not younger count no more.
+    Replaced {
+        /// The jail's name.
+        jail: &'a str,
+        /// Who was banned.
+        net: IpNet,
+        /// When: milliseconds of the boot clock, negative before the boot.
+        at: i64,
+    },
+    /// Bans that are over, as of the last of them: for the history.
     Past(Past<'a>),
     /// A ban was ended by hand at this time: if one came that is not younger, it is over, and its history forgotten.
     Unban {

@@ -96,6 +96,12 @@ impl<D: Disk> Store<D> {
         self.each(|ledger| ledger.displaced(ban, now));
     }
 
+    /// Notes that a ban gave way to another one of the same jail and network, perhaps a shorter one, which is noted
+    /// next. It counts as an earlier one.
+    pub fn replaced(&mut self, ban: &Banned<'_>, now: Moment) {
+        self.each(|ledger| ledger.replaced(ban, now));
+    }
+
     /// Failures that are no ban have changed, and are to be given with [`Store::failure`] when
     /// [`Store::next_deadline`] has come.
     pub fn failures_changed(&mut self, now: Moment) {
@@ -106,6 +112,12 @@ impl<D: Disk> Store<D> {
     /// the log until the next start. To be on the medium at the end of the turn.
     pub fn positions_changed(&mut self) {
         self.each(Ledger::positions_changed);
+    }
+
+    /// Whether failures are to be given before [`Store::end_turn`] of this turn, and not later.
+    #[must_use]
+    pub fn takes_failures(&self, now: Moment) -> bool {
+        self.ledgers.iter().any(|ledger| ledger.takes_failures(now))
     }
 
     /// Notes a failure that is no ban.

@@ -133,6 +133,7 @@ fn scan<D: Disk>(
 fn tell(record: &Record<'_>, chain: &mut Chain, now: Moment, each: &mut dyn FnMut(Restored<'_>)) -> bool {
     let times = chain.take(record);
     let name = |jail| core::str::from_utf8(jail).ok();
+    let over = |at| times.tell(at).min(now.mono());
     let restored = match *record {
         Record::Head(_) | Record::Clock(_) | Record::Commit { .. } => return true,
         Record::Ban {
@@ -152,11 +153,13 @@ fn tell(record: &Record<'_>, chain: &mut Chain, now: Moment, each: &mut dyn FnMu
                 proof,
                 count,
             };
-            in_force_or_over(ban, until.map(|until| times.tell_end(since, until)), now)
+            let until = until.map(|until| times.tell_end(since, until));
+            in_force_or_over(ban, (over(since), until), now, each)
         }
         Record::Past { jail, net, at, bans } => {
             let Some(jail) = name(jail) else { return false };
-            let ended = times.tell(at).min(now.mono());
+            let ended = over(at);
+            each(Restored::Replaced { jail, net, at: ended });
             Restored::Past(Past {
                 jail,
                 net,
@@ -166,7 +169,7 @@ fn tell(record: &Record<'_>, chain: &mut Chain, now: Moment, each: &mut dyn FnMu
         }
         Record::Unban { jail, net, at } => {
             let Some(jail) = name(jail) else { return false };
-            let at = times.tell(at);
+            let at = over(at);
             Restored::Unban { jail, net, at }
         }
         Record::Failure {
@@ -186,7 +189,7 @@ fn tell(record: &Record<'_>, chain: &mut Chain, now: Moment, each: &mut dyn FnMu
                 proof,
                 attempt,
                 reports,
-                at: times.tell(at).min(now.mono()),
+                at: over(at),
             })
         }
         Record::Read { path, position } => {
@@ -199,26 +202,33 @@ fn tell(record: &Record<'_>, chain: &mut Chain, now: Moment, each: &mut dyn FnMu
 }
 
 /// A ban until then, or what is left of one that is over.
-fn in_force_or_over(ban: Banned<'_>, until: Option<i64>, now: Moment) -> Restored<'_> {
-    match until {
-        Some(ended) if ended <= now.mono() => Restored::Past(Past {
-            jail: ban.jail,
-            net: ban.net,
-            bans: ban.count.saturating_add(1),
-            ended,
-        }),
-        Some(_) | None => Restored::Ban(Banned {
-            until: until.map(mono),
-            ..ban
-        }),
-    }
+fn in_force_or_over<'b>(
+    ban: Banned<'b>,
+    (began, until): (i64, Option<i64>),
+    now: Moment,
+    each: &mut dyn FnMut(Restored<'_>),
+) -> Restored<'b> {
+    let Some(ended) = until.filter(|ended| *ended <= now.mono()) else {
+        let until = until.map(mono);
+        return Restored::Ban(Banned { until, ..ban }, began);
+    };
+    let Banned { jail, net, count, .. } = ban;
+    // It may have been lifted before its end: what came after that counts.
+    each(Restored::Replaced { jail, net, at: began });
+    let bans = count.saturating_add(1);
+    Restored::Past(Past {
+        jail,
+        net,
+        bans,
+        ended,
+    })
 }
 
 /// When a ban began; before this boot is 0, and within it never 0.
 fn began(times: &Times, since: Stamp) -> Mono {
-    if times.of_this_boot && !times.is_old(since) {
-        mono(times.tell(since).max(1))
-    } else {
+    if times.is_before_this_boot(since) {
         Mono(0)
+    } else {
+        mono(times.tell(since).max(1))
     }
 }

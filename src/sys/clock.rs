@@ -27,6 +27,18 @@ pub fn utc() -> io::Result<Wall> {
     Ok(Wall(i64::from(now.tv_sec())))
 }
 
+/// The clock that journald puts on entries (`CLOCK_MONOTONIC`), and the wall clock, in microseconds.
+#[allow(clippy::useless_conversion, reason = "as for `utc`")]
+pub fn micros() -> io::Result<(u64, u64)> {
+    let read = |id| -> io::Result<u64> {
+        let now = clock_gettime(id)?;
+        let seconds = u64::try_from(i64::from(now.tv_sec())).unwrap_or(0);
+        let nanos = u64::try_from(i64::from(now.tv_nsec())).unwrap_or(0);
+        Ok(seconds.saturating_mul(1_000_000).saturating_add(nanos / 1_000))
+    };
+    Ok((read(ClockId::CLOCK_MONOTONIC)?, read(ClockId::CLOCK_REALTIME)?))
+}
+
 /// Which boot of the machine this is.
 pub fn boot_id() -> io::Result<BootId> {
     let text = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;

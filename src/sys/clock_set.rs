@@ -17,6 +17,7 @@ impl ClockSet {
     ///
     /// # Errors
     /// What timerfd_create(2) and timerfd_settime(2) say.
+    #[allow(deprecated, reason = "cross/recipe tells libc that musl's time_t has 64 bits")]
     pub fn new() -> io::Result<ClockSet> {
         let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
         let timer = TimerFd::new(ClockId::CLOCK_REALTIME, flags)?;

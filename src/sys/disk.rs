@@ -1,9 +1,11 @@
 //! A real directory with the files of one journal.
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 
 use crate::store::disk::{Disk, Name};
@@ -18,6 +20,8 @@ const DIRECTORY_MODE: u32 = 0o750;
 pub struct Directory {
     paths: [PathBuf; 3],
     files: [Option<File>; 3],
+    /// Why the journal can only be read (an errno), if it is so.
+    read_only: Option<i32>,
 }
 
 impl Directory {
@@ -32,6 +36,7 @@ impl Directory {
         Directory {
             paths: [with(""), with(".new"), with(".damaged")],
             files: [None, None, None],
+            read_only: None,
         }
     }
 
@@ -48,11 +53,28 @@ impl Directory {
     /// The file, opened if it is not yet.
     fn file(&mut self, name: Name) -> io::Result<&mut File> {
         if !self.files.get(name as usize).is_some_and(Option::is_some) {
-            let file = open(self.path_of(name), false)?;
+            let path = self.path_of(name);
+            let file = match open(path, OpenOptions::new().append(true)) {
+                Err(error) if is_read_only(&error) => {
+                    let file = open(path, &mut OpenOptions::new())?;
+                    self.read_only = error.raw_os_error();
+                    file
+                }
+                other => other?,
+            };
             self.hold(name, Some(file));
         }
         let file = self.files.get_mut(name as usize).and_then(Option::as_mut);
         file.ok_or(io::ErrorKind::NotFound.into())
+    }
+
+    /// The same, to be changed.
+    fn writable(&mut self, name: Name) -> io::Result<&mut File> {
+        self.file(name)?;
+        match self.read_only.filter(|_| name == Name::Live) {
+            Some(errno) => Err(io::Error::from_raw_os_error(errno)),
+            None => self.file(name),
+        }
     }
 
     fn hold(&mut self, name: Name, file: Option<File>) {
@@ -62,26 +84,28 @@ impl Directory {
     }
 }
 
-fn open(path: &Path, create_new: bool) -> io::Result<File> {
-    let file = OpenOptions::new()
+/// Whether a file may still be read that cannot be opened for writing.
+fn is_read_only(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
+    )
+}
+
+/// Opens a regular file for reading, and for what the options say. Anything else is refused, and opening it has not
+/// hung.
+fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = options
         .read(true)
-        .append(true)
-        .create_new(create_new)
         .mode(FILE_MODE)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(path);
-    let file = match file {
-        // It can be read where it cannot be written.
-        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem && !create_new => OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
-            .open(path)?,
-        other => other?,
-    };
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        .custom_flags(flags)
+        .open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
     }
-    Ok(file)
 }
 
 /// Makes a directory for state files; its parents are not made. `false`: it was there.
@@ -102,9 +126,21 @@ pub fn make_directory(path: &Path) -> io::Result<bool> {
 /// What mkdir(2) says.
 pub fn make_directories(path: &Path) -> io::Result<bool> {
     if let Some(parent) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o755).create(parent)?;
+        make_parents(parent)?;
     }
     make_directory(path)
+}
+
+fn make_parents(path: &Path) -> io::Result<()> {
+    if path.as_os_str().is_empty() || path.exists() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        make_parents(parent)?;
+    }
+    fs::create_dir(path)?;
+    // The umask may have taken from it, and whom we become has to pass.
+    fs::set_permissions(path, Permissions::from_mode(0o755))
 }
 
 impl Disk for Directory {
@@ -130,13 +166,16 @@ impl Disk for Directory {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
-        let file = open(path, true)?;
+        let file = open(path, OpenOptions::new().append(true).create_new(true))?;
         self.hold(name, Some(file));
+        if name == Name::Live {
+            self.read_only = None;
+        }
         Ok(())
     }
 
     fn append(&mut self, name: Name, bytes: &[u8]) -> io::Result<()> {
-        let file = self.file(name)?;
+        let file = self.writable(name)?;
         // Somebody removed it: what is written into it now is gone when it is closed.
         if file.metadata()?.nlink() == 0 {
             return Err(io::Error::new(io::ErrorKind::NotFound, "somebody removed it"));
@@ -145,7 +184,7 @@ impl Disk for Directory {
     }
 
     fn truncate(&mut self, name: Name, size: u64) -> io::Result<()> {
-        self.file(name)?.set_len(size)
+        self.writable(name)?.set_len(size)
     }
 
     fn sync(&mut self, name: Name) -> io::Result<()> {
@@ -156,6 +195,7 @@ impl Disk for Directory {
         fs::rename(self.path_of(Name::New), self.path_of(Name::Live))?;
         let [live, new, _] = &mut self.files;
         *live = new.take();
+        self.read_only = None;
         Ok(())
     }
 

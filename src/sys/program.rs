@@ -24,7 +24,7 @@ use nix::unistd::{Pid, getpid, pipe2};
 const OURSELVES: &str = "/proc/self/exe";
 
 /// Where programs are looked for.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -28,7 +28,7 @@ pub struct WatchId(i32);
 /// Something happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
-    /// A file was written or truncated.
+    /// A file was written or truncated, or somebody opened a pipe or closed it after writing.
     Written(WatchId),
     /// An entry of a directory appeared, went away, or its permissions changed.
     Entry(WatchId, &'a [u8]),
@@ -68,6 +68,15 @@ impl Watcher {
     /// What inotify_add_watch(2) says; `StorageFull` if the user has no watch left.
     pub fn file(&self, path: &Path) -> io::Result<Watch> {
         self.add(path, AddWatchFlags::IN_MODIFY)
+    }
+
+    /// Watches that somebody opens a named pipe, and that a writer closes it; what is written to it shows poll(2), also
+    /// when a write is longer than a pipe holds, of which inotify tells only when it is over.
+    ///
+    /// # Errors
+    /// As [`Watcher::file`].
+    pub fn pipe(&self, path: &Path) -> io::Result<Watch> {
+        self.add(path, AddWatchFlags::IN_OPEN | AddWatchFlags::IN_CLOSE_WRITE)
     }
 
     /// Watches which entries a directory has.
@@ -155,10 +164,12 @@ fn event(watch: WatchId, mask: u32, name: &[u8], each: &mut dyn FnMut(Event<'_>)
     if !name.is_empty() {
         return each(Event::Entry(watch, name));
     }
-    each(match mask & libc::IN_MODIFY {
-        0 => Event::Itself(watch),
-        _ => Event::Written(watch),
-    });
+    each(
+        match mask & (libc::IN_MODIFY | libc::IN_OPEN | libc::IN_CLOSE_WRITE) {
+            0 => Event::Itself(watch),
+            _ => Event::Written(watch),
+        },
+    );
 }
 
 const HEAD_BYTES: usize = 16;
@@ -198,6 +209,7 @@ mod tests {
                 (1, libc::IN_MODIFY, b""),
                 (2, libc::IN_CREATE, b"messages\0\0\0\0\0\0\0\0"),
                 (2, libc::IN_MOVED_FROM | libc::IN_ISDIR, b"a\0\0\0"),
+                (3, libc::IN_CLOSE_WRITE, b""),
                 (2, libc::IN_DELETE_SELF, b""),
                 (2, libc::IN_IGNORED, b""),
                 (-1, libc::IN_Q_OVERFLOW, b""),
@@ -206,6 +218,7 @@ mod tests {
                 Event::Written(WatchId(1)),
                 Event::Entry(WatchId(2), b"messages"),
                 Event::Entry(WatchId(2), b"a"),
+                Event::Written(WatchId(3)),
                 Event::Itself(WatchId(2)),
                 Event::Itself(WatchId(2)),
                 Event::Overflow,

@@ -26,7 +26,7 @@ impl Logs for Tail {
 
     fn positions(&self, each: &mut dyn FnMut(&Path, Position)) {
         for file in self.files() {
-            if let Some(position) = file.position {
+            if let Some(position) = file.position.filter(|_| !self.is_pipe(file.file)) {
                 each(file.path, position);
             }
         }

@@ -3,6 +3,11 @@
 //! The rules are pure and stand in [`cursor`] (one file's bytes), [`table`] (names and files) and [`names`];
 //! here and in `walk` is what touches the system. Nothing here knows what a line means.
 //!
+//! A named pipe (FIFO) given as a log, as syslogd's `|/path` writes to, is read like a file: whatever comes out of it
+//! while nobody reads, its writers wait with or throw away, so that there is no place in it to go on at after a restart.
+//! It is opened for reading only. That its writers go away ends nothing, and wakes nobody for more than once: then
+//! inotify tells when somebody opens it again.
+//!
 //! All knowledge of change comes from inotify: without an event nothing is read, and while nothing is pending
 //! there is no deadline. Network file systems, where other hosts' writes cause no event, are out of scope.
 
@@ -30,6 +35,7 @@ pub use table::{Start, Table};
 use crate::limits::{DIRECTORY_ENTRIES_MAX, FILES_MAX, LOG_RETRY_SECONDS, READ_BUFFER_BYTES};
 use crate::sys::Fault;
 use crate::sys::file::{self, Kind, LogFile};
+use crate::sys::group::Group;
 use crate::sys::watch::{Event, Watch, Watcher};
 use crate::time::Mono;
 use pattern::{Pattern, is_rotation};
@@ -40,6 +46,8 @@ use walk::{Found, Watches};
 pub struct Tail {
     watcher: Watcher,
     watches: Watches,
+    /// What shows that there is something to read: inotify, and the pipes that somebody writes to.
+    awaited: Group,
     patterns: Vec<Pattern>,
     table: Table<Open>,
     /// Where files were read to before the last stop.
@@ -55,6 +63,8 @@ pub struct Tail {
 struct Open {
     file: LogFile,
     watch: Watch,
+    /// Of a pipe: whether it is among what is awaited.
+    awaited: bool,
 }
 
 impl Tail {
@@ -63,8 +73,12 @@ impl Tail {
     /// # Errors
     /// If there is no inotify instance to be had.
     pub fn new() -> Result<Tail, Fault> {
+        let watcher = Watcher::new()?;
+        let awaited = Group::new();
+        let awaited = awaited.and_then(|awaited| awaited.add(&watcher).map(|()| awaited));
         Ok(Tail {
-            watcher: Watcher::new()?,
+            awaited: awaited.map_err(|error| Fault::new("cannot wait for several files at once", error))?,
+            watcher,
             watches: Watches::default(),
             patterns: Vec::new(),
             table: Table::default(),
@@ -125,7 +139,7 @@ impl Tail {
     /// To be polled for reading; then [`Tail::wake`].
     #[must_use]
     pub fn fd(&self) -> BorrowedFd<'_> {
-        self.watcher.as_fd()
+        self.awaited.as_fd()
     }
 
     /// Takes the events. To be called when [`Tail::fd`] is readable or [`Tail::next_deadline`] has come;
@@ -133,6 +147,9 @@ impl Tail {
     pub fn wake(&mut self, now: Mono) {
         let mut look = self.retry.is_some_and(|retry| retry <= now);
         let (table, watches) = (&mut self.table, &self.watches);
+        for stream in table.streams.iter_mut().filter(|stream| stream.handle.awaited) {
+            stream.ready = true;
+        }
         self.watcher.drain(&mut |event| match event {
             Event::Written(id) => {
                 table.written(|open| open.watch.id() == id);
@@ -157,6 +174,7 @@ impl Tail {
     pub fn read(&mut self, now: Mono, each: &mut dyn FnMut(Line<'_>)) -> bool {
         let mut read_at = |open: &Open, buffer: &mut [u8], offset: u64| open.file.read_at(buffer, offset);
         let left = self.table.read(&mut self.buffer, &mut read_at, each);
+        self.await_pipes();
         if left.failed {
             self.retry_later(now);
         }
@@ -297,12 +315,15 @@ impl Tail {
         };
         let name = self.table.path(file).unwrap_or(path).to_owned();
         let remembered = self.remembered.iter().position(|(path, _)| *path == name);
+        let remembered = remembered.filter(|_| !open.file.is_pipe());
         let cursor = match remembered.map(|index| self.remembered.swap_remove(index).1) {
             Some(position) if position.inode.number == inode.number => Cursor::resume(position),
             Some(position) => {
                 self.open_rotated(file, path, position);
                 Cursor::beginning()
             }
+            // It has no end to begin at: what is in it, nobody has read.
+            None if open.file.is_pipe() => Cursor::beginning(),
             None => match self.table.start(file) {
                 Start::Beginning => Cursor::beginning(),
                 Start::End => {
@@ -328,14 +349,19 @@ impl Tail {
         if file.inode() != inode {
             return Ok(None);
         }
-        let watch = self.watcher.file(path)?;
-        if file::kind(path).ok() != Some(Kind::Regular(inode)) {
+        let watch = if file.is_pipe() {
+            self.watcher.pipe(path)?
+        } else {
+            self.watcher.file(path)?
+        };
+        if file::kind(path).ok().and_then(Kind::log) != Some(inode) {
             if !self.table.written(|open| open.watch == watch) {
                 self.watcher.remove(watch);
             }
             return Ok(None);
         }
-        Ok(Some(Open { file, watch }))
+        let awaited = false;
+        Ok(Some(Open { file, watch, awaited }))
     }
 
     /// Looks for the file that had this name before the last stop, and reads its rest.
@@ -355,6 +381,32 @@ impl Tail {
             }
             return;
         }
+    }
+
+    /// Waits for the pipes that somebody writes to; those that are deserted would wake us for ever.
+    fn await_pipes(&mut self) {
+        let pipes = self.table.streams.iter_mut().map(|stream| &mut stream.handle);
+        for pipe in pipes.filter(|open| open.file.is_pipe()) {
+            let wanted = !pipe.file.is_deserted();
+            if wanted == pipe.awaited {
+                continue;
+            }
+            let done = if wanted {
+                self.awaited.add(&pipe.file)
+            } else {
+                self.awaited.remove(&pipe.file)
+            };
+            // Without memory for it, it is tried again when it is read again.
+            if done.is_ok() {
+                pipe.awaited = wanted;
+            }
+        }
+    }
+
+    /// Whether a name stands for a pipe, in which there is no place to go on at.
+    fn is_pipe(&self, file: FileId) -> bool {
+        let stream = self.table.streams.iter().find(|stream| stream.owner == file);
+        stream.is_some_and(|stream| stream.handle.file.is_pipe())
     }
 
     fn settle(&mut self, now: Mono) {

@@ -302,6 +302,47 @@ fn a_file_that_cannot_be_read_for_a_while_is_said_once_and_read_on() {
 }
 
 #[test]
+fn a_rotated_file_that_cannot_be_read_for_minutes_is_read_when_it_can() {
+    let mut table = Table::default();
+    let inode = |number| Inode { device: 1, number };
+    let mut lines = Vec::new();
+    let mut turn = |table: &mut Table<&'static [u8]>, now, current: u64, broken| {
+        table.want_nothing();
+        let file = table.want(Path::new("/log"), 1, Start::Beginning).unwrap();
+        if !table.saw(file, inode(current)) {
+            let text: &[u8] = if current == 1 { b"old\n" } else { b"new\n" };
+            table.open(file, inode(current), text, Cursor::beginning());
+            table.saw(file, inode(current));
+        }
+        table.settle(Mono(now), |_| false);
+        let mut read_at = |text: &&'static [u8], buffer: &mut [u8], offset: u64| {
+            let bytes = text.get(offset as usize..).unwrap_or_default();
+            buffer[..bytes.len()].copy_from_slice(bytes);
+            if broken {
+                Err(io::ErrorKind::Other.into())
+            } else {
+                Ok(bytes.len())
+            }
+        };
+        let mut buffer = vec![0; END_BYTES + 1];
+        table.read(&mut buffer, &mut read_at, &mut |line| {
+            lines.push(line.bytes.to_vec());
+        });
+        table.settle(Mono(now), |_| false);
+        let position = table.status().next().and_then(|status| status.position);
+        position.map(|position| (position.inode.number, position.offset))
+    };
+    turn(&mut table, 0, 1, true);
+    // A restart has to go on in the old file.
+    assert_eq!(turn(&mut table, 1_000, 2, true), Some((1, 0)));
+    assert_eq!(turn(&mut table, 1_000_000, 2, true), Some((1, 0)));
+    assert_eq!(turn(&mut table, 1_030_000, 2, false), Some((2, 4)));
+    turn(&mut table, 1_100_000, 2, false);
+    assert_eq!(lines, [b"old", b"new"]);
+    assert!(!table.has_old(), "then it is let go");
+}
+
+#[test]
 fn a_new_file_with_the_number_of_one_let_go_is_nobody_elses() {
     let mut table = Table::default();
     let inode = |number| Inode { device: 1, number };

@@ -51,6 +51,10 @@ impl<H> Table<H> {
             let turn = budget.min(READ_BYTES_PER_TURN);
             let used = stream.read(turn, buffer, read_at, &mut counts, each);
             let (owner, offset) = (stream.owner, stream.cursor.offset());
+            let failed_before = core::mem::replace(&mut stream.failed, used.is_err());
+            if stream.failed && !failed_before {
+                stream.until = None;
+            }
             match used {
                 Ok(used) => {
                     budget -= turn.min(used);

@@ -156,7 +156,7 @@ impl fmt::Display for Notice {
         match &self.what {
             What::Opened(offset) => write!(f, "reading {path} from byte {offset}"),
             What::Missing => write!(f, "{path} is not there; waiting for it"),
-            What::Refused(kind) => write!(f, "cannot read {path}: it is {kind}, not a regular file"),
+            What::Refused(kind) => write!(f, "cannot read {path}: it is {kind}, neither a file nor a pipe"),
             What::Unreadable(error) => write!(f, "cannot read {path}: {error}"),
             What::Rotated => write!(f, "{path} was rotated; reading the new file"),
             What::Truncated => write!(f, "{path} was truncated; reading it from its beginning"),

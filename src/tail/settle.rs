@@ -85,8 +85,12 @@ impl<H> Table<H> {
         readers == 0 || (!stream.ready && stream.until.is_some_and(|until| until <= now))
     }
 
-    /// How many quiet seconds an old file is kept; `None`: its writer will write to it until it reopens.
+    /// How many quiet seconds an old file is kept; `None`: its writer will write to it until it reopens. One that could
+    /// not be read is tried for a day.
     fn patience(&self, index: usize, stream: &Stream<H>, is_unlinked: &impl Fn(&H) -> bool) -> Option<u64> {
+        if stream.failed {
+            return Some(DELETED_FILE_SECONDS);
+        }
         let is_written = |other: &Stream<H>| other.cursor.has_data();
         let later = self
             .streams

@@ -72,6 +72,8 @@ pub(super) struct Stream<H> {
     pub(super) cursor: Cursor,
     /// Something may be there to read.
     pub(super) ready: bool,
+    /// The last try to read it failed: what is in it is still to come.
+    pub(super) failed: bool,
     /// The name it is read under.
     pub(super) owner: FileId,
     /// Who reads it.
@@ -96,8 +98,12 @@ impl<H> Default for Table<H> {
 }
 
 impl<H> Table<H> {
-    /// Begins to name anew what is wanted: what is not named before [`Table::settle`] is dropped.
+    /// Begins to name anew what is wanted: what is not named before [`Table::settle`] is dropped. What could not be
+    /// read is tried again, also if it has no name any more.
     pub fn want_nothing(&mut self) {
+        for stream in &mut self.streams {
+            stream.ready |= stream.failed;
+        }
         self.told_too_many &= self.names().count() >= FILES_MAX;
         for name in self.names.iter_mut().flatten() {
             name.readers = 0;
@@ -243,6 +249,7 @@ impl<H> Table<H> {
             handle,
             cursor,
             ready: true,
+            failed: false,
             owner: file,
             readers: 0,
             old: false,
@@ -271,7 +278,8 @@ impl<H> Table<H> {
             readers: name.readers,
             state: name.state,
             position: self
-                .stream_of(name)
+                .unread_of(file, name)
+                .or(self.stream_of(name))
                 .map(|stream| stream.cursor.position(stream.inode)),
             counts: name.counts,
         })
@@ -310,6 +318,19 @@ impl<H> Table<H> {
         self.streams
             .iter()
             .find(|stream| Some(stream.inode) == name.inode)
+    }
+
+    /// A rotated file that could not be read to its end, as long as nothing was read of its successor: reading goes on
+    /// there after a restart.
+    fn unread_of(&self, file: FileId, name: &Name) -> Option<&Stream<H>> {
+        let begun = self
+            .stream_of(name)
+            .is_some_and(|stream| stream.cursor.has_data());
+        let mut old = self
+            .streams
+            .iter()
+            .filter(|stream| stream.old && stream.owner == file);
+        old.find(|stream| stream.failed && !begun)
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = (FileId, &Name)> {

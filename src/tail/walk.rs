@@ -21,11 +21,11 @@ use crate::sys::watch::{Watch, WatchId, Watcher};
 /// What a path stands for, links followed.
 #[derive(Debug)]
 pub(super) enum Found {
-    /// A regular file, under this name without links.
+    /// A regular file or a pipe, under this name without links.
     File(PathBuf, Inode),
     /// A directory, under this name without links.
     Directory(PathBuf),
-    /// Something else: `a FIFO`.
+    /// Something else: `a socket`.
     Other(&'static str),
     /// Nothing.
     Missing,
@@ -109,7 +109,7 @@ impl Watches {
                     self.interest(watcher, &at, Interest::Name(name));
                     return Found::Missing;
                 }
-                Ok(Kind::Regular(inode)) => return Found::File(here, inode),
+                Ok(Kind::Regular(inode) | Kind::Pipe(inode)) => return Found::File(here, inode),
                 Ok(Kind::Other(what)) => return Found::Other(what),
             }
         }

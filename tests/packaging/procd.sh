@@ -130,6 +130,20 @@ at_root() {
 start at_root
 same "a log in the root directory" "$(grep -E '^(jail|reload)' "$ASKED")" "reload_signal <HUP>"
 grep -q 'a log in the root directory' "$LOGGED" || fail "says nothing of it"
+with_logread() {
+	confined
+	option backend logread
+}
+start with_logread
+same "a jail that reads logd" "$(grep -E '^(jail|reload)' "$ASKED")" "reload_signal <HUP>"
+grep -q 'logread cannot be run in a jail' "$LOGGED" || fail "says nothing of it"
+not_enabled() {
+	confined
+	SECTION=dropbear
+	option backend logread
+}
+start not_enabled
+same "one that is not enabled" "$(grep -cE '^jail' "$ASKED")" 1
 rm "$UJAIL"
 start confined
 same "a router without ujail" "$(grep -E '^(jail|reload)' "$ASKED")" "reload_signal <HUP>"
@@ -194,7 +208,10 @@ arrives asterisk port "5060 , 5080:5090" action "drops tcp and udp to port 5060,
 arrives asterisk protocol udp action "drops udp to port 5060-5061"
 arrives asterisk filter sshd filter sshd
 arrives asterisk logpath '/mnt/a%b/*.[0-9]' logpath '/mnt/a%b/*.[0-9]'
+arrives asterisk backend logread backend "logread: logd, by logread -f"
+arrives asterisk backend auto logpath "/var/log/asterisk/messages$NEWLINE/var/log/asterisk/messages.log$NEWLINE/var/log/asterisk/security$NEWLINE/var/log/asterisk/security.log"
 arrives dropbear enabled 1 filter "asterisk${NEWLINE}dropbear"
+arrives dropbear enabled 1 backend "logread: logd, by logread -f"
 several() {
 	default_config
 	SECTION=main
@@ -216,7 +233,8 @@ same "an option that is a list" "$(in_force ignoreip)" "198.51.100.1/32${NEWLINE
 
 echo "== hostile values change nothing else"
 OPTIONS="main.maxretry main.findtime main.bantime main.firewall main.onstop main.ignoreip
-	asterisk.maxretry asterisk.findtime asterisk.bantime asterisk.port asterisk.protocol asterisk.logpath"
+	asterisk.maxretry asterisk.findtime asterisk.bantime asterisk.port asterisk.protocol asterisk.logpath
+	asterisk.backend"
 # set_all VALUE: as installed, but for every option in OPTIONS.
 set_all() {
 	default_config
@@ -227,7 +245,7 @@ set_all() {
 }
 # What no option of OPTIONS has written.
 others() {
-	grep -vE '^(maxretry|findtime|bantime|firewall|onstop|ignoreip|port|action_|logpath) |^	|^$' "$RUN/jail.local"
+	grep -vE '^(maxretry|findtime|bantime|firewall|onstop|ignoreip|port|action_|logpath|backend) |^	|^$' "$RUN/jail.local"
 }
 # Whatever an option holds, sipguard takes the file, nothing else in it is different, and no command is run.
 harmless() {

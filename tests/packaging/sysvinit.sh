@@ -102,9 +102,9 @@ check 0 service sipguard status
 ! kill -0 "$first" 2>/dev/null || fail "the old program lives"
 cmp sound /etc/sipguard/jail.local || fail "the upgrade changed the configuration"
 # The new guard knows the old one's bans by the state file.
-if [ -e /var/lib/sipguard/bans ]; then
-	banned 192.0.2.66 || fail "the upgrade lost the ban"
-fi
+[ -e /var/lib/sipguard/bans ] || fail "there is no state file"
+soon banned 192.0.2.66
+sipguard status asterisk | grep -q 192.0.2.66 || fail "the new guard does not know the old one's ban"
 attack 192.0.2.67 2
 soon banned 192.0.2.67
 

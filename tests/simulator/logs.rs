@@ -141,6 +141,8 @@ pub(crate) struct Tail {
     pub(crate) given: Vec<Given>,
     retry: Option<Mono>,
     fresh: bool,
+    /// A file was opened: the guard is to be told.
+    pub(crate) opened: bool,
 }
 
 impl Tail {
@@ -154,6 +156,7 @@ impl Tail {
             given: Vec::new(),
             retry: None,
             fresh: true,
+            opened: false,
         }
     }
 
@@ -192,7 +195,13 @@ impl Tail {
             self.table.settle(now, |_| false);
         }
         self.table.take_gone().for_each(drop);
-        while self.table.notices.pop().is_some() {}
+        self.take_notices();
+    }
+
+    fn take_notices(&mut self) {
+        while let Some(notice) = self.table.notices.pop() {
+            self.opened |= matches!(notice.what, What::Opened(_) | What::Rotated);
+        }
     }
 
     pub(crate) fn has_events(&self) -> bool {
@@ -308,6 +317,7 @@ impl Logs for Tail {
             });
             each(line);
         });
+        self.take_notices();
         if left.failed {
             self.retry = Some(now.plus_seconds(sipguard::limits::LOG_RETRY_SECONDS));
         }

@@ -42,7 +42,7 @@ pub(crate) struct Slack {
 }
 
 /// A state that a crash may bring back, until everything is on the disk after this time.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Former {
     ban: Ban,
     until: i64,
@@ -68,6 +68,22 @@ pub(crate) struct Model {
     snapshots: Vec<Snapshot>,
     /// Who was unbanned once: the file says so, and a start believes it more than the kernel.
     lifted: BTreeSet<Key>,
+    /// How many failures of each were forgotten because they were older than findtime. The disk may still have them: if
+    /// findtime is longer by then, a restart counts them, as it should.
+    faded: BTreeMap<Key, usize>,
+    /// How many failures there were of each when the wall clock was set right.
+    aged: BTreeMap<Key, usize>,
+    /// Jails whose findtime was made longer.
+    lengthened: BTreeSet<&'static str>,
+    /// There is a file for short bans and failures, and one for long bans.
+    pub(crate) two_files: bool,
+    /// How many failures of each have brought long bans of which the file for them may know nothing any more: they ended
+    /// while it could not be written, and it was written anew then. The other file still has the failures, and they may
+    /// count again until they are older than findtime.
+    revived: BTreeMap<Key, usize>,
+    unhealthy: bool,
+    /// What brought a ban.
+    reasons: BTreeMap<Key, usize>,
     /// Jails that were gone for a while.
     doubtful: BTreeSet<&'static str>,
     /// How many lines of each path were read when it was truncated.
@@ -80,11 +96,16 @@ pub(crate) struct Model {
 /// What a guard holds after a start.
 pub(crate) struct Started {
     pub(crate) bans: BTreeMap<Key, Option<i64>>,
+    /// Bans that it knows only from the kernel.
+    pub(crate) adopted: BTreeSet<Key>,
     pub(crate) failures: BTreeMap<Key, Vec<i64>>,
+    /// What it has read is surely on the medium.
+    pub(crate) synced: bool,
     /// How many lines of each path it takes for read, and whether it knows that.
     pub(crate) read: Vec<(usize, bool)>,
-    /// What the kernel held before the start, and the guard could see.
+    /// What the kernel held before the start, and whether the guard could see all of it.
     pub(crate) held: BTreeMap<Key, Option<i64>>,
+    pub(crate) visible: bool,
     /// It is the same boot.
     pub(crate) same_boot: bool,
     /// The files for short bans and failures are gone with the boot.
@@ -119,7 +140,9 @@ impl Model {
                 continue;
             }
             let failures = self.failures.entry(key.clone()).or_default();
+            let before = failures.len();
             failures.retain(|at| now <= at + jail.findtime * 1000);
+            *self.faded.entry(key.clone()).or_default() += before - failures.len();
             failures.push(now);
             if failures.len() >= jail.maxretry {
                 self.ban(key, jail.bantime, now);
@@ -128,7 +151,9 @@ impl Model {
     }
 
     pub(crate) fn ban(&mut self, key: Key, seconds: Option<i64>, now: i64) {
-        self.failures.remove(&key);
+        if let Some(failures) = self.failures.remove(&key) {
+            *self.reasons.entry(key.clone()).or_default() += failures.len();
+        }
         self.touched.insert(key.clone(), self.turn);
         let end = seconds.map(|seconds| now + seconds * 1000);
         let ban = Ban {
@@ -151,9 +176,13 @@ impl Model {
     }
 
     fn may_return(&mut self, key: Key, ban: Ban, until: i64) {
+        if self.two_files && self.unhealthy && is_long(&ban) {
+            let reasons = self.reasons.get(&key).copied().unwrap_or(0);
+            self.revived.insert(key.clone(), reasons);
+        }
         let former = self.former.entry(key).or_default();
         former.push(Former { ban, until });
-        if former.len() > 16 {
+        if former.len() > 64 {
             former.remove(0);
         }
     }
@@ -192,11 +221,21 @@ impl Model {
                     self.bans.insert(key, Ban { end: *end, ..ban });
                 }
                 None => {
-                    let over = ban.truth.is_some_and(|truth| truth - self.slack.early <= now);
+                    // If it was one from before, that one is over.
+                    let former = self.former.get(&key).into_iter().flatten();
+                    let mut candidates = std::iter::once(&ban).chain(former.map(|former| &former.ban));
+                    let over =
+                        candidates.any(|ban| ban.truth.is_some_and(|truth| truth - self.slack.early <= now));
                     assert!(over, "{key:?} is over when the clock was set: {ban:?}");
                     self.bans.remove(&key);
+                    // By another clock it may not be over.
+                    self.may_return(key, ban, i64::MAX);
                 }
             }
+        }
+        // Of those from before the boot the guard may not know that they are older than it thought; a restart does.
+        for (key, times) in &failures {
+            self.aged.insert(key.clone(), times.len());
         }
         self.failures = failures;
     }
@@ -227,12 +266,19 @@ impl Model {
             // If the jail comes back before they end, a restart brings them back.
             self.lift(&key, i64::MAX);
         }
+        for jail in &jails {
+            let before = self.jails.iter().find(|before| before.name == jail.name);
+            if before.is_some_and(|before| before.findtime < jail.findtime) {
+                self.lengthened.insert(jail.name);
+            }
+        }
         self.jails = jails;
     }
 
     /// A turn is over. `healthy`: what the guard wants on the disk is there.
     pub(crate) fn end_turn(&mut self, now: i64, healthy: bool) {
         self.expire(now);
+        self.unhealthy = !healthy;
         if healthy {
             for ban in self.bans.values_mut() {
                 ban.durable |= ban.end.is_none_or(|end| end - ban.since >= 3_600_000);
@@ -288,7 +334,12 @@ impl Model {
             }
         }
         for (key, former) in &before.former {
-            self.former.entry(key.clone()).or_default().extend(former);
+            let known = self.former.entry(key.clone()).or_default();
+            for one in former {
+                if !known.contains(one) {
+                    known.push(*one);
+                }
+            }
         }
         for (key, turn) in &mut self.touched {
             if before.touched.get(key) != Some(turn) {
@@ -301,20 +352,29 @@ impl Model {
     pub(crate) fn started(&mut self, started: Started, now: i64) -> Result<(), String> {
         let mut bans = BTreeMap::new();
         for (key, end) in &started.bans {
-            let ban = self.find(key, *end, &started, now)?;
+            let mut ban = self.find(key, *end, &started, now)?;
+            if started.adopted.contains(key) {
+                if self.is_on_disk(key, &started) {
+                    return Err(format!("known only from the kernel: {key:?} {ban:?}"));
+                }
+                // Nobody knows when it began: what is left of it decides whether it has to outlive a reboot.
+                (ban.since, ban.durable) = (now, false);
+            }
             bans.insert(key.clone(), Ban { end: *end, ..ban });
         }
         for (key, ban) in &self.bans {
             let over = ban.truth.is_some_and(|end| end - self.slack.early <= now);
             let configured = self.jails.iter().any(|jail| jail.name == key.0);
-            let durable = ban.durable && (is_long(ban) || !started.short_gone);
-            let must = durable
-                || (started.same_boot && started.held.contains_key(key) && !self.lifted.contains(key));
+            let must = self.is_on_disk(key, &started)
+                || (started.same_boot
+                    && started.visible
+                    && started.held.contains_key(key)
+                    && !self.lifted.contains(key));
             if must && !over && configured && !bans.contains_key(key) {
                 return Err(format!("lost at a start: {key:?} {ban:?}"));
             }
         }
-        let snapshot = self.find_snapshot(&started, now)?;
+        let snapshots = self.find_snapshots(&started, now)?;
         for key in started.bans.keys().chain(self.bans.keys()) {
             if self.bans.get(key).map(|ban| ban.end) != started.bans.get(key).copied() {
                 // Which of the states it was is known; the disk may still have it so that another one comes.
@@ -327,11 +387,24 @@ impl Model {
             }
         }
         self.bans = bans;
+        for (key, before) in std::mem::take(&mut self.failures) {
+            let kept = started.failures.get(&key).map_or(0, Vec::len);
+            *self.faded.entry(key).or_default() += before.len().saturating_sub(kept);
+        }
         self.failures = started.failures;
         self.read = started.read.iter().map(|(read, _)| *read).collect();
-        self.snapshots = snapshot.into_iter().collect();
+        if started.synced {
+            self.snapshots.clear();
+        }
+        self.snapshots.extend(snapshots);
         self.take_snapshot();
         Ok(())
+    }
+
+    /// Whether a start has to find this ban in a file.
+    fn is_on_disk(&self, key: &Key, started: &Started) -> bool {
+        let durable = |ban: &Ban| ban.durable && (is_long(ban) || !started.short_gone);
+        self.bans.get(key).is_some_and(durable)
     }
 
     /// The state of which this ban is what is left.
@@ -346,8 +419,9 @@ impl Model {
         if let Some(ban) = candidates.find(|ban| self.fits(ban, end, now)) {
             return Ok(*ban);
         }
-        if started.held.get(key) == Some(&end) && !self.bans.contains_key(key) {
-            // Somebody put it into the kernel.
+        let no_file_has_it = started.adopted.contains(key) && !self.is_on_disk(key, started);
+        if started.held.get(key) == Some(&end) && no_file_has_it {
+            // Somebody put it into the kernel, or changed its end there before the guard died.
             return Ok(Ban {
                 since: now,
                 end,
@@ -378,11 +452,12 @@ impl Model {
         }
     }
 
-    fn find_snapshot(&self, started: &Started, now: i64) -> Result<Option<Snapshot>, String> {
+    /// All states that may be what is on the disk.
+    fn find_snapshots(&self, started: &Started, now: i64) -> Result<Vec<Snapshot>, String> {
         if started.read.iter().any(|(_, known)| !known) {
             let counts = started.failures.values().map(Vec::len).sum::<usize>();
             return if counts == 0 {
-                Ok(None)
+                Ok(Vec::new())
             } else {
                 Err("failures without a position".to_owned())
             };
@@ -399,13 +474,14 @@ impl Model {
                 .enumerate()
                 .all(|(path, read)| is_there(path, *read))
         };
-        for snapshot in self.snapshots.iter().rev().filter(fits) {
+        let mut found = Vec::new();
+        for snapshot in self.snapshots.iter().filter(fits) {
             match self.is_from(started, snapshot, now) {
-                Ok(()) => return Ok(Some(snapshot.clone())),
+                Ok(()) => found.push(snapshot.clone()),
                 Err(error) => why = error,
             }
         }
-        Err(why)
+        if found.is_empty() { Err(why) } else { Ok(found) }
     }
 
     fn is_from(&self, started: &Started, snapshot: &Snapshot, now: i64) -> Result<(), String> {
@@ -426,15 +502,26 @@ impl Model {
                     .filter(|at| **at + jail.findtime * 1000 >= now + slack)
                     .count()
             };
+            let aged = self.aged.get(key).copied().unwrap_or(0);
+            let least = counts(self.slack.early).saturating_sub(aged);
+            let faded = self
+                .faded
+                .get(key)
+                .filter(|_| self.lengthened.contains(jail.name));
+            let revived = self.revived.get(key);
+            let most = before.len() + faded.copied().unwrap_or(0) + revived.copied().unwrap_or(0);
             let touched = self.touched.get(key).is_some_and(|turn| *turn > snapshot.turn);
             let fits = if started.bans.contains_key(key) {
-                kept.is_empty()
+                // One that was lifted is there again if that could not be written; what came after it stays.
+                kept.is_empty() || ((!touched || !self.bans.contains_key(key)) && kept.len() <= most)
             } else if touched {
-                kept.len() <= before.len()
+                kept.len() <= most
+            } else if most > before.len() {
+                (least..=most).contains(&kept.len())
             } else if started.same_boot && self.slack.early == 0 {
                 kept.len() == counts(0) && before.ends_with(kept)
             } else {
-                (counts(self.slack.early)..=before.len()).contains(&kept.len())
+                (least..=before.len()).contains(&kept.len())
             };
             if !fits {
                 return Err(format!(

@@ -1,7 +1,7 @@
 //! A machine with a guard on it: clocks, disks, a kernel and log files, all of them the simulator's own.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;
 use std::rc::Rc;
@@ -37,7 +37,7 @@ pub(crate) struct World {
     pub(crate) clock: Rc<Cell<i64>>,
     /// When this boot was, and which one it is.
     pub(crate) booted: i64,
-    boot: u128,
+    pub(crate) boot: u128,
     /// By how many seconds the wall clock is wrong.
     pub(crate) wall_error: i64,
     pub(crate) clock_was_set: bool,
@@ -55,8 +55,9 @@ pub(crate) struct World {
     /// When the wall clock is right, it is known how long the machine was away.
     pub(crate) correctable: bool,
     pub(crate) clock_is_doubtful: bool,
-    /// When a log was last rotated.
-    pub(crate) rotated: i64,
+    /// A log was rotated, and that is not on the disk for sure. Whoever rotates twice, and has the guard die then, loses
+    /// the lines of the file between.
+    pub(crate) rotated: bool,
     pub(crate) verbose: bool,
     pub(crate) without: String,
     /// The kernel did not let the guard see what it holds when it started.
@@ -76,11 +77,12 @@ impl World {
             .collect();
         let machine = Machine::new(kind, Rc::clone(&clock), disks, random.below(u64::MAX));
         let trusted = ["192.0.2.0/24", "203.0.113.1/32", "2001:db8:ff::1/128"];
-        let model = Model::new(
+        let mut model = Model::new(
             jails(&mut random),
             trusted.map(|net| net.parse().unwrap()).to_vec(),
             PATHS,
         );
+        model.two_files = short.is_some();
         World {
             random,
             clock,
@@ -100,7 +102,7 @@ impl World {
             clock_was_wrong: false,
             correctable: false,
             clock_is_doubtful: false,
-            rotated: i64::MIN / 2,
+            rotated: false,
             verbose,
             without: super::without(),
             saw_nothing: false,
@@ -212,6 +214,11 @@ impl World {
         );
         let read = tail.follow(self.readers(), now);
         let held = self.held();
+        if self.verbose {
+            for ban in guard.bans() {
+                println!("restored {ban:?} now {now:?}");
+            }
+        }
         let firewall = Handle::open(&self.machine, jails.rules());
         let look_for_own = Box::new(|| Ok(own()));
         let mut watch = Watch::new(
@@ -233,13 +240,20 @@ impl World {
         self.saw_nothing = !visible;
         let started = Started {
             bans: self.bans_of_guard(),
+            adopted: self.adopted(),
             failures: self.failures_of_guard(),
+            synced: !self.running.as_ref().unwrap().watch.is_state_failing(),
             read,
-            held: if visible { held } else { BTreeMap::new() },
+            held,
+            visible,
             same_boot,
             short_gone,
         };
-        self.note(&format_args!("started, {} bans", started.bans.len()));
+        self.note(&format_args!(
+            "started, {} bans, read {:?}",
+            started.bans.len(),
+            started.read
+        ));
         let done = self.model.started(started, self.now());
         done.unwrap_or_else(|error| panic!("{error}"));
     }
@@ -269,6 +283,13 @@ impl World {
         bans.collect()
     }
 
+    /// Bans that the guard took over from the kernel just now.
+    fn adopted(&self) -> BTreeSet<Key> {
+        let guard = self.running.as_ref().unwrap().watch.guard();
+        let bans = guard.bans().filter(|ban| ban.since == self.mono());
+        bans.map(|ban| self.key(ban.jail, ban.net)).collect()
+    }
+
     pub(crate) fn failures_of_guard(&self) -> BTreeMap<Key, Vec<i64>> {
         let guard = self.running.as_ref().unwrap().watch.guard();
         let mut failures: BTreeMap<Key, Vec<i64>> = BTreeMap::new();
@@ -294,8 +315,15 @@ impl World {
         running.tail.wake(now);
         let corrects = heard.clock_was_set;
         running.more = running.watch.turn(&mut running.tail, heard, (now, utc));
+        // As `Daemon::tell_of_files` does.
+        if std::mem::take(&mut running.tail.opened) {
+            running.watch.log_opened();
+        }
         let healthy = !running.watch.is_state_failing();
         let given = std::mem::take(&mut running.tail.given);
+        for given in &given {
+            self.note(&format_args!("reads {given:?}"));
+        }
         self.turns += 1;
         if corrects {
             assert!(given.is_empty(), "all lines were read before");
@@ -317,6 +345,7 @@ impl World {
             self.model.given(given, &line, net_of(line.addr), time, utc.0);
         }
         self.model.end_turn(time, healthy);
+        self.rotated &= !healthy;
     }
 
     fn hears_kernel(&self) -> bool {

@@ -5,6 +5,7 @@
 mod content;
 mod limits;
 mod names;
+mod pipe;
 mod rotation;
 mod support;
 mod writer;

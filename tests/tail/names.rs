@@ -2,9 +2,8 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
 
-use nix::sys::stat::Mode;
-use nix::unistd::mkfifo;
 use sipguard::tail::{Start, State};
 
 use crate::support::{Dir, Reader, in_child};
@@ -189,13 +188,13 @@ fn old_files_that_a_pattern_finds_are_not_read_again() {
 }
 
 #[test]
-fn what_is_no_regular_file_is_refused_and_hangs_nobody() {
+fn what_is_neither_a_file_nor_a_pipe_is_refused_and_hangs_nobody() {
     let dir = Dir::new();
     dir.append("log", "0\n");
     let mut reader = Reader::following(&dir, "log");
     let become_something_else: [(&str, &dyn Fn()); 3] = [
         ("a directory", &|| fs::create_dir(dir.path("log")).unwrap()),
-        ("a FIFO", &|| mkfifo(&dir.path("log"), Mode::S_IRWXU).unwrap()),
+        ("a socket", &|| drop(UnixListener::bind(dir.path("log")).unwrap())),
         ("a device", &|| symlink("/dev/zero", dir.path("log")).unwrap()),
     ];
     for (kind, become_it) in become_something_else {

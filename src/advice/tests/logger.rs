@@ -217,3 +217,29 @@ fn a_file_that_nothing_rotates_is_named_with_its_size() {
         &[],
     );
 }
+
+#[test]
+fn a_jail_on_the_journal_hears_what_asterisk_writes_to_syslog() {
+    let mut config = following(&[]);
+    config.jails[0].feed = crate::config::Feed::Journal(vec!["A=1".to_owned()]);
+    let check = |text: &str, want: &[&str]| {
+        check_with(&config, good().with("/etc/asterisk/logger.conf", text), want);
+    };
+    check(
+        "[logfiles]\nmessages.log => notice,security\n",
+        &["logger.conf:1: jail asterisk hears nothing: Asterisk writes nothing to syslog…syslog.local0"],
+    );
+    check("[logfiles]\nsyslog.local0 => notice,security\nfull => *\n", &[]);
+    check(
+        "[logfiles]\nsyslog.local0 => notice\nsyslog.local1 => security\n",
+        &[],
+    );
+    check(
+        "[logfiles]\nsyslog.local0 => notice,warning\nsecurity => security\n",
+        &["logger.conf:1: syslog does not get `security`…syslog.local0"],
+    );
+    check(
+        "[logfiles]\nsyslog.local0 => security\n",
+        &["logger.conf:1: syslog does not get `notice`…chan_sip"],
+    );
+}

@@ -3,8 +3,10 @@
 use super::*;
 
 mod actions;
+mod feeds;
 mod filters;
 mod grammar;
+mod ignore;
 mod jails;
 mod mistakes;
 mod random;

@@ -64,6 +64,7 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
                 proof: guard.proof_of(jail, reach),
                 by_hand: false,
             };
+            guard.forget_failures(net, jail, now);
             if guard.restore_ban(ban, 1, now) {
                 adopted.push(ban);
             } else {

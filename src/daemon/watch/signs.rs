@@ -23,7 +23,10 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
                 continue;
             }
             let outcome = self.guard.observe(jail, source, failure, self.now);
-            if matches!(outcome, Outcome::Counted(_) | Outcome::Joined | Outcome::Ban(_)) {
+            if matches!(
+                outcome,
+                Outcome::Counted(_) | Outcome::Joined | Outcome::Held | Outcome::Ban(_)
+            ) {
                 self.notices.line(jail, failure.addr, line.bytes);
             }
             debug!(target: TARGET, "{} {} {outcome:?} jail={}", failure.addr, failure.kind, self.jails.name(jail));
@@ -31,12 +34,12 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
                 state.failures_changed(self.now, self.utc);
             }
             self.remark();
-            self.judged(&outcome);
+            self.judge_all(&outcome);
         }
     }
 
     /// What follows from what became of a failure, in all jails.
-    fn judged(&mut self, outcome: &Outcome) {
+    pub(super) fn judge_all(&mut self, outcome: &Outcome) {
         let Some(Verdict { ban, why, .. }) = self.judge(outcome) else {
             return;
         };
@@ -70,7 +73,7 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
             };
             debug!(target: TARGET, "{} {:?} {outcome:?} jail={}", sign.addr, sign.shown, self.jails.name(jail));
             self.remark();
-            self.judged(&outcome);
+            self.judge_all(&outcome);
         }
     }
 

@@ -10,24 +10,29 @@ use crate::addr;
 
 /// What was taken from the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Taken {
+pub(super) enum Taken<'t> {
     /// An address that a remote host can have.
     Address(IpAddr),
-    /// A name, or an address that nobody can have from outside.
+    /// The whole of a name that could be one of the DNS.
+    Name(&'t str),
+    /// Another word, or an address that nobody can have from outside.
     Nobody,
     /// Part of a longer word: what stands there is something else.
     Part,
 }
 
 /// Reads bytes `from..to` of `text`.
-pub(super) fn read(text: &str, from: usize, to: usize, pinned: Pinned) -> Taken {
+pub(super) fn read(text: &str, from: usize, to: usize, pinned: Pinned) -> Taken<'_> {
     let bytes = text.as_bytes();
     let (Some(before), Some(word), Some(after)) = (bytes.get(..from), bytes.get(from..to), bytes.get(to..))
     else {
         return Taken::Nobody;
     };
     let Some((address, length)) = longest(word) else {
-        return Taken::Nobody;
+        let alone = |byte: Option<&u8>| !byte.is_some_and(|&byte| belongs(byte));
+        let whole = (pinned.left || alone(before.last())) && (pinned.right || alone(after.first()));
+        let name = text.get(from..to).filter(|name| whole && addr::is_name(name));
+        return name.map_or(Taken::Nobody, Taken::Name);
     };
     let whole = length == word.len();
     let left = (pinned.left || !before.last().is_some_and(|&byte| belongs(byte)))

@@ -9,7 +9,8 @@
 //! whether what was found is an address.
 //!
 //! Where this differs from fail2ban:
-//! * Names are not resolved: a host name in place of `<HOST>` counts for nothing.
+//! * A host name in place of `<HOST>` counts for nothing, and is handed out only if it is asked for
+//!   ([`Custom::with_names`]); nothing is looked up here.
 //! * `\d`, `\w`, `\s`, `\b` and `(?i)` know ASCII only.
 //! * Lines are not tied together: `<F-MLFID>` and its like name groups without effect, so that an expression
 //!   without an address never counts; `<F-NOFAIL>` works.
@@ -44,7 +45,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::{Class, Context, Failure, Kind, Proof, Reading, Service, Suspicion};
-use crate::limits::LINE_BYTES_MAX;
+use crate::limits::{LINE_BYTES_MAX, NAME_BYTES_MAX};
 use crate::time::Wall;
 use address::Taken;
 use pattern::Match;
@@ -71,6 +72,8 @@ pub struct Definition {
 pub struct Custom {
     definition: Rc<Definition>,
     scratch: RefCell<Scratch>,
+    /// The name in the last line where an address is expected, if names are asked for.
+    name: Option<RefCell<String>>,
 }
 
 /// Room for one line.
@@ -95,6 +98,25 @@ impl Custom {
                 mended: String::with_capacity(LINE_BYTES_MAX),
                 joined: String::with_capacity(LINE_BYTES_MAX),
             }),
+            name: None,
+        }
+    }
+
+    /// The same, that keeps the name in a line if one stands where an address is expected.
+    #[must_use]
+    pub fn with_names(self) -> Custom {
+        let room = String::with_capacity(NAME_BYTES_MAX);
+        Custom {
+            name: Some(RefCell::new(room)),
+            ..self
+        }
+    }
+
+    /// Hands the name in the line that was read last to `each`, if there was one.
+    pub fn name(&self, each: impl FnOnce(&str)) {
+        let kept = self.name.as_ref().and_then(|name| name.try_borrow().ok());
+        if let Some(name) = kept.as_deref().filter(|name| !name.is_empty()) {
+            each(name);
         }
     }
 
@@ -102,7 +124,17 @@ impl Custom {
     #[must_use]
     pub fn read(&self, line: &[u8], context: &Context) -> Reading {
         let definition = &*self.definition;
-        let judge = |text: &str, at| definition.judge(text, at);
+        let mut kept = self.name.as_ref().and_then(|name| name.try_borrow_mut().ok());
+        if let Some(name) = kept.as_deref_mut() {
+            name.clear();
+        }
+        let judge = |text: &str, at| {
+            let (reading, name) = definition.judge(text, at);
+            if let (Some(kept), Some(name)) = (kept.as_deref_mut(), name) {
+                kept.push_str(name);
+            }
+            reading
+        };
         self.without_date(line, context, &definition.fail, judge)
             .unwrap_or(Reading::Nothing)
     }
@@ -167,26 +199,32 @@ fn mend(line: &[u8], mended: &mut String) {
 }
 
 impl Definition {
-    /// What a line without its date says.
-    fn judge(&self, text: &str, at: Option<Wall>) -> Reading {
+    /// Whether a name can stand in its lines where an address is expected.
+    #[must_use]
+    pub fn finds_names(&self) -> bool {
+        self.fail.iter().chain(&self.prefix).any(Pattern::finds_names)
+    }
+
+    /// What a line without its date says, and the name that stands where an address is expected.
+    fn judge<'t>(&self, text: &'t str, at: Option<Wall>) -> (Reading, Option<&'t str>) {
         let mut prefix = Match::default();
         if let Some(pattern) = &self.prefix {
             match pattern.find(text) {
                 Some(found) => prefix = found,
-                None => return Reading::Nothing,
+                None => return (Reading::Nothing, None),
             }
         }
         let text = prefix.content.unwrap_or(text);
         if self.ignore.iter().any(|pattern| pattern.is_match(text)) {
-            return Reading::Nothing;
+            return (Reading::Nothing, None);
         }
         let Some(found) = self.fail.iter().find_map(|pattern| pattern.find(text)) else {
-            return Reading::Nothing;
+            return (Reading::Nothing, None);
         };
         if found.no_fail || prefix.no_fail {
-            return Reading::Nothing;
+            return (Reading::Nothing, None);
         }
-        match found.taken.or(prefix.taken) {
+        let reading = match found.taken.or(prefix.taken) {
             Some(Taken::Address(addr)) => Reading::Failure(Failure {
                 addr,
                 kind: Kind {
@@ -199,7 +237,9 @@ impl Definition {
                 account: None,
             }),
             Some(Taken::Part) => Reading::Suspicious(Suspicion::Ambiguous),
+            Some(Taken::Name(name)) => return (Reading::Nothing, Some(name)),
             Some(Taken::Nobody) | None => Reading::Nothing,
-        }
+        };
+        (reading, None)
     }
 }

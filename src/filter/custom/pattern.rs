@@ -23,6 +23,9 @@ pub enum Role {
     Ignore,
 }
 
+/// Tags that match no name. A group of the user's own may match anything.
+const ADDRESSES_ONLY: [&str; 3] = ["<ADDR>", "<IP4>", "<IP6>"];
+
 /// An expression of fail2ban's. Equal to another of the same text and role.
 #[derive(Debug)]
 pub struct Pattern {
@@ -42,7 +45,7 @@ pub(super) struct Match<'t> {
     /// `<F-CONTENT>`
     pub(super) content: Option<&'t str>,
     /// Who did it, if the expression found that.
-    pub(super) taken: Option<Taken>,
+    pub(super) taken: Option<Taken<'t>>,
     /// `<F-NOFAIL>`: it is no failure.
     pub(super) no_fail: bool,
 }
@@ -122,6 +125,12 @@ impl Pattern {
             .any(|capture| matches!(capture, Capture::Address(_)))
     }
 
+    /// Whether what it finds can be a name: `<ADDR>` and its like match addresses only.
+    #[must_use]
+    pub fn finds_names(&self) -> bool {
+        self.has_address() && !ADDRESSES_ONLY.iter().any(|tag| self.source.contains(tag))
+    }
+
     /// Whether it marks lines that are no failures.
     #[must_use]
     pub fn has_no_fail(&self) -> bool {
@@ -173,10 +182,13 @@ impl Pattern {
 }
 
 /// Two groups of one expression: if they do not agree, neither is believed.
-fn both(one: Taken, other: Taken) -> Taken {
+fn both<'t>(one: Taken<'t>, other: Taken<'t>) -> Taken<'t> {
     match (one, other) {
-        (Taken::Address(address), Taken::Address(also)) if address == also => one,
+        (one, other) if one == other => one,
+        (Taken::Name(_), Taken::Name(_)) => Taken::Nobody,
         (Taken::Nobody, found) | (found, Taken::Nobody) => found,
+        // An address is not made doubtful by a name beside it.
+        (Taken::Name(_), found) | (found, Taken::Name(_)) => found,
         (Taken::Address(_) | Taken::Part, Taken::Address(_) | Taken::Part) => Taken::Part,
     }
 }

@@ -602,3 +602,51 @@ fn nothing_that_may_match_is_passed_over() {
         }
     }
 }
+
+#[test]
+fn names_are_handed_out_where_they_are_asked_for_and_only_whole() {
+    let custom = |expression: &str| {
+        Custom::new(Rc::new(Definition {
+            name: "x".to_owned(),
+            prefix: None,
+            fail: vec![Pattern::new(expression, Role::Fail).unwrap()],
+            ignore: Vec::new(),
+            dates: Dates::none(),
+            proof: Proof::Blind,
+        }))
+    };
+    let check = |expression: &str, line: &str, want: Option<&str>| {
+        for (custom, want) in [
+            (custom(expression), None),
+            (custom(expression).with_names(), want),
+        ] {
+            let reading = custom.read(line.as_bytes(), &Context::default());
+            let mut found = None;
+            custom.name(|name| found = Some(name.to_owned()));
+            assert_eq!(found.as_deref(), want, "{line}");
+            let is_failure = matches!(reading, Reading::Failure(_));
+            assert_eq!(is_failure, line.contains("192.0.2.1"), "{line}: {reading:?}");
+        }
+    };
+    let loose = "^fail from <HOST>";
+    check(loose, "fail from a.example", Some("a.example"));
+    check(loose, "fail from a.example port 1", Some("a.example"));
+    check(loose, "fail from 192.0.2.1", None);
+    check(loose, "fail from 1.2.3", None);
+    check(loose, "fail from -x.example", None);
+    check(loose, "fail from a..example", None);
+    check(loose, "fail from a.example^", None);
+    check(loose, "fail from $(reboot)", None);
+    check(loose, &format!("fail from {}", "a".repeat(300)), None);
+    check("^fail from <ADDR>$", "fail from a.example", None);
+    check(
+        "^fail from (?P<host>\\S+) or (?P<dns>\\S+)$",
+        "fail from a.example or b.example",
+        None,
+    );
+    // What was kept of the line before is gone.
+    let custom = custom(loose).with_names();
+    let _ = custom.read(b"fail from a.example", &Context::default());
+    let _ = custom.read(b"fail from 192.0.2.1", &Context::default());
+    custom.name(|name| panic!("{name}"));
+}

@@ -51,6 +51,40 @@ fn check(disk: &Memory, boot: BootId, now: Moment, want: Option<u64>) -> (Store<
 
 const NEXT: BootId = BootId(2);
 
+/// The file for long bans may have nothing of this boot, and the guard starts again while the clock is wrong.
+#[test]
+fn a_clock_that_a_person_set_wrong_ends_no_ban_of_a_file_that_nothing_was_written_to() {
+    let (long, short) = (Memory::new(), Memory::new());
+    let moment = |mono: u64, wall: i64| Moment {
+        mono: Mono(mono * 1000),
+        wall: Wall(1_795_351_367 + wall),
+    };
+    let open = |boot: u128, now| {
+        let mut truth = Truth::default();
+        let store = Store::open(
+            long.clone(),
+            Some(short.clone()),
+            BootId(boot),
+            now,
+            &mut |restored| {
+                truth.restore(restored);
+            },
+        );
+        (store, truth)
+    };
+    let (mut store, mut truth) = open(1, moment(10, 0));
+    let lasting = ban(1, Some(86_400), moment(10, 0));
+    store.ban(&lasting, moment(10, 0));
+    truth.bans.insert(lasting.net, lasting);
+    store.stop(moment(11, 1), &truth);
+    let (mut store, mut truth) = open(2, moment(10, 100));
+    assert_eq!(store.clock_was_set(moment(10_000, 10_090 + 200_000)), None);
+    store.end_turn(moment(10_000, 10_090 + 200_000), &truth);
+    truth.failures.clear();
+    let (_, back) = open(2, moment(10_001, 10_091 + 200_000));
+    assert_eq!(back.nets(), truth.nets());
+}
+
 #[test]
 fn within_a_boot_the_wall_clock_does_not_matter() {
     for (first, second) in [
@@ -227,6 +261,24 @@ fn a_clock_from_the_future_does_not_hold_the_others_there() {
     let (mut store, truth) = check(&disk, NEXT, boot_at(5, 0), Some(5_400));
     store.stop(boot_at(5, 0), &truth);
     check(&disk, BootId(3), boot_at(5, 100), Some(5_300));
+}
+
+#[test]
+fn a_clock_that_begins_with_the_year_of_the_firmware_does_not_confuse_what_is_older() {
+    let begin = 1_767_225_600 + 30 - WALL;
+    let disk = before(boot_at(100, 0));
+    // 2026-01-01 00:00:30, which can be right: a failure of two minutes ago was in a year that cannot.
+    let now = boot_at(5, begin);
+    let (mut store, mut truth) = open(&disk, NEXT, now);
+    let fresh = ban(50, Some(3 * HOUR), now);
+    disk.refuse_sync(Some(std::io::ErrorKind::Other));
+    store.ban(&fresh, now);
+    truth.bans.insert(fresh.net, fresh);
+    store.end_turn(now, &truth);
+    disk.refuse_sync(None);
+    store.stop(boot_at(40, begin + 35), &truth);
+    assert!(!store.is_failing());
+    assert_eq!(open(&disk, NEXT, boot_at(50, begin + 45)).1, truth);
 }
 
 #[test]

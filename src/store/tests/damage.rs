@@ -65,7 +65,8 @@ fn told(bytes: &[u8]) -> (Vec<String>, Store<Memory>, Memory) {
     let disk = Memory::with(bytes);
     let store = Store::open(disk.clone(), None, BootId(3), at(5_000), &mut |restored| {
         told.push(match restored {
-            Restored::Ban(ban) => format!("ban {}", ban.net.addr()),
+            Restored::Replaced { .. } => return,
+            Restored::Ban(ban, _) => format!("ban {}", ban.net.addr()),
             Restored::Past(past) => format!("past {}", past.net.addr()),
             Restored::Unban { net, .. } => format!("unban {}", net.addr()),
             Restored::Failure(failed) => format!("failure {}", failed.net.addr()),

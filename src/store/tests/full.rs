@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 
 use super::*;
+use crate::limits::STORE_SLICE_BYTES;
 use crate::store::disk::Name;
 
 /// Bans one more for ever, and ends the turn.
@@ -109,6 +110,45 @@ fn a_file_that_somebody_removed_is_written_again() {
     settle(&mut store, &truth, at(3));
     disk.restart(&mut none);
     assert_eq!(open(&disk, BOOT, at(4)).1.bans, truth.bans);
+}
+
+#[test]
+fn a_large_file_is_written_anew_in_slices_while_the_loop_goes_on() {
+    let disk = Memory::new();
+    let (mut store, mut truth) = open(&disk, BOOT, at(1));
+    for number in 0..8_000 {
+        let ban = ban(number, None, at(2));
+        store.ban(&ban, at(2));
+        truth.bans.insert(ban.net, ban);
+    }
+    store.end_turn(at(2), &truth);
+    // Two thirds end; the file grows by that alone.
+    for number in 0..6_000 {
+        store.unban(&truth.bans.remove(&net(number)).unwrap(), at(3));
+    }
+    store.flush_urgent();
+    let (mut now, mut turns, full) = (at(3), 0, disk.bytes(Name::Live).unwrap().len());
+    while turns == 0 || disk.bytes(Name::New).is_some() {
+        // Life goes on meanwhile.
+        let ban = ban(9_000 + turns, None, now);
+        store.ban(&ban, now);
+        truth.bans.insert(ban.net, ban);
+        store.flush_urgent();
+        let before = disk.written();
+        store.end_turn(now, &truth);
+        let written = disk.written() - before;
+        assert!(
+            written <= STORE_SLICE_BYTES as u64 + 1_000,
+            "{written} bytes in turn {turns}"
+        );
+        assert_eq!(store.next_deadline().is_some(), disk.bytes(Name::New).is_some());
+        now.mono.0 += 10;
+        turns += 1;
+    }
+    assert!(disk.bytes(Name::Live).unwrap().len() < full / 4);
+    assert!(turns >= 2, "{turns}");
+    disk.restart(&mut none);
+    assert_eq!(open(&disk, BOOT, at(5)).1.bans, truth.bans);
 }
 
 #[test]
@@ -241,6 +281,66 @@ fn with_a_file_for_what_is_short_the_other_gets_only_what_must_last() {
     // The short one was in memory, and is gone.
     short.lose(Name::Live);
     assert_eq!(open(at(204)).1, Truth::default());
+}
+
+/// A person has made a long ban short. When the short one is over, or its file is gone with a reboot, the long one must
+/// not be there again.
+#[test]
+fn a_ban_that_gave_way_to_a_shorter_one_does_not_come_back() {
+    for files in [1, 2] {
+        let (long, short) = (Memory::new(), Memory::new());
+        let open = |short: &Memory, now| {
+            let mut truth = Truth::default();
+            let short = (files == 2).then(|| short.clone());
+            let store = Store::open(long.clone(), short, BOOT, now, &mut |restored| {
+                truth.restore(restored);
+            });
+            (store, truth)
+        };
+        let (mut store, mut truth) = open(&short, at(1));
+        store.ban(&ban(1, None, at(2)), at(2));
+        store.replaced(&ban(1, None, at(2)), at(100));
+        let brief = Banned {
+            count: 1,
+            ..ban(1, Some(600), at(100))
+        };
+        store.ban(&brief, at(100));
+        store.flush_urgent();
+        truth.bans.insert(brief.net, brief);
+        store.stop(at(101), &truth);
+        let (_, back) = open(&short, at(102));
+        assert_eq!(back.bans, truth.bans, "{files} files");
+        let (_, back) = open(&short, at(800));
+        assert_eq!(
+            (back.nets(), back.past[&brief.net].0),
+            (vec![], 2),
+            "{files} files"
+        );
+        let (_, back) = open(&Memory::new(), at(102));
+        assert_eq!(back.nets().len(), 2 - files, "{files} files, and a reboot");
+    }
+}
+
+/// Whoever was banned for failures is not counted for them again when the ban is over.
+#[test]
+fn failures_are_only_taken_when_they_are_committed_in_the_same_turn() {
+    let disk = Memory::new();
+    let (mut store, mut truth) = open(&disk, BOOT, at(1));
+    store.failures_changed(at(2));
+    assert!(!store.takes_failures(at(2)));
+    assert!(store.takes_failures(at(62)));
+    store.ban(&ban(1, None, at(10)), at(10));
+    assert!(
+        store.takes_failures(at(10)),
+        "a ban that is to last is written at once"
+    );
+    store.failure(&failed(2, at(10)), at(10));
+    truth.bans.insert(net(1), ban(1, None, at(10)));
+    store.end_turn(at(10), &truth);
+    assert!(!store.takes_failures(at(11)));
+    let text = String::from_utf8(disk.bytes(Name::Live).unwrap()).unwrap();
+    let words: Vec<_> = text.lines().map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(words, ["sipguard", "clock", "ban", "failure", "commit"]);
 }
 
 #[test]

@@ -234,7 +234,9 @@ impl World {
         }
         assert!(!self.store.is_failing() && self.store.next_deadline().is_none());
         let (_, back) = open(&self.disk, self.boot, self.now);
-        assert_eq!(back.bans, self.truth.bans);
+        for net in back.bans.keys().chain(self.truth.bans.keys()) {
+            assert_eq!(back.bans.get(net), self.truth.bans.get(net), "{net}");
+        }
         let failures = |truth: &Truth| truth.failures.iter().map(|failed| failed.at).collect::<Vec<_>>();
         assert_eq!(
             (failures(&back), back.offset()),
@@ -249,7 +251,7 @@ impl World {
 #[test]
 fn whatever_happens_what_was_announced_is_kept() {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seeds = number("SEEDS").unwrap_or(50);
+    let seeds = number("SEEDS").unwrap_or(25);
     for seed in number("SEED").map_or(1..seeds, |seed| seed..seed + 1) {
         let run = std::panic::catch_unwind(|| {
             let mut world = World::new(seed);

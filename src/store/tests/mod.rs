@@ -93,18 +93,25 @@ impl Truth {
     /// As whoever uses the store has to do it.
     fn restore(&mut self, restored: Restored<'_>) {
         match restored {
-            Restored::Ban(ban) => {
+            Restored::Ban(ban, _) => {
                 let net = ban.net;
                 let since = ban.since.0 as i64;
                 self.failures
                     .retain(|failed| failed.net != net || failed.at > since);
-                self.bans.insert(ban.net, Banned { jail: JAIL, ..ban });
+                let newer = self.bans.get(&net).is_some_and(|known| known.since > ban.since);
+                if !newer {
+                    self.bans.insert(ban.net, Banned { jail: JAIL, ..ban });
+                }
             }
             Restored::Past(past) => {
                 let net = past.net;
-                self.failures
-                    .retain(|failed| failed.net != net || failed.at > past.ended);
-                self.past.insert(past.net, (past.bans, past.ended));
+                let known = self.past.get(&net).map_or(0, |(bans, _)| *bans);
+                self.past.insert(net, (past.bans.max(known), past.ended));
+            }
+            Restored::Replaced { net, at, .. } => {
+                self.failures.retain(|failed| failed.net != net || failed.at > at);
+                self.bans
+                    .retain(|other, ban| *other != net || ban.since.0 as i64 > at);
             }
             Restored::Unban { net, at, .. } => {
                 if self

@@ -85,7 +85,7 @@ sipguard_jail() {
 		;;
 	esac
 	printf '\n[%s]\nenabled = true\n' "$1"
-	for option in filter maxretry findtime bantime port; do
+	for option in filter backend maxretry findtime bantime port; do
 		sipguard_option "$1" $option $option
 	done
 	sipguard_protocol "$1"
