@@ -151,7 +151,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::config::{Block, Protocol};
+    use crate::firewall::JailRule;
     use crate::firewall::support::{isolated, run};
+    use crate::guard::JailId;
     use crate::sys::uapi::IPPROTO_UDP;
     use crate::sys::xtables::Xtables;
 
@@ -221,6 +224,50 @@ mod tests {
                 }
                 assert!(arrives("127.0.0.2", "127.0.0.1:9"));
                 assert_eq!(run("nft list ruleset"), "");
+            },
+        );
+    }
+
+    /// In a flood, in the same tables; where they cannot be had, the bans are.
+    #[test]
+    fn limits_are_rules_of_nf_tables_too() {
+        isolated(
+            "firewall::compat::tests::limits_are_rules_of_nf_tables_too",
+            || {
+                run("ipset create all4 hash:ip");
+                let numbers = Xtables::open(Family::V4).unwrap();
+                let drops = whole(DropRule {
+                    set: numbers.set_number("all4").unwrap().unwrap(),
+                    only: None,
+                });
+                let jail = JailRule {
+                    name: "sip".into(),
+                    blocks: vec![Block {
+                        protocol: Protocol::Udp,
+                        ports: vec![(5060, 5060)],
+                    }],
+                    by_proof: false,
+                    wide: false,
+                };
+                let mut layout = Layout::new(&[jail], "", 64, 10);
+                let mut netlink = Netlink::open().unwrap();
+                let mut room = [0; 4096];
+                for (limited, rules) in [(vec![], 0), (vec![JailId(0)], 1), (vec![], 0)] {
+                    layout.limited = limited;
+                    for family in [Family::V4, Family::V6] {
+                        let compat = Compat::install(&mut netlink, family, &drops, true, &layout).unwrap();
+                        assert!(compat.intact(&mut netlink, &mut room).unwrap() && compat.has_limits());
+                    }
+                    for (table, set) in [("ip", "sip4f"), ("ip6", "sip6f")] {
+                        let shown = run(&format!("nft list table {table} sipguard"));
+                        assert_eq!(shown.matches(&format!("update @{set}")).count(), rules, "{shown}");
+                        assert_eq!(
+                            shown.matches("udp dport 5060 jump sip-flood").count(),
+                            rules,
+                            "{shown}"
+                        );
+                    }
+                }
             },
         );
     }

@@ -138,7 +138,10 @@ pub(super) fn write(steps: &mut Steps<'_, '_>, layout: &Layout, only: Option<Fam
             steps
                 .step(format!("create the rule for set {name} in"))
                 .add_rule(&chain, |rule| {
-                    rule.family(family);
+                    // In a table of one family nft(8) cannot show that.
+                    if only.is_none() {
+                        rule.family(family);
+                    }
                     rule.source_over(family, &name, &LIMIT);
                     rule.counter();
                     rule.drop_packet();

@@ -481,22 +481,16 @@ fn how_long_healing_takes() {
     });
 }
 
-/// What stands in the kernel for a flood.
-fn is_limiting(held: Held) -> bool {
-    let rules = match held {
-        Held::Ipset => run("iptables-legacy-save") + &run("ip6tables-legacy-save"),
-        Held::Plain | Held::Protected => run("nft list ruleset"),
-    };
-    let words = match held {
-        Held::Ipset => "--hashlimit-above 30/sec --hashlimit-burst 60 --hashlimit-mode srcip",
-        Held::Plain | Held::Protected => "limit rate over 30/second burst 60 packets",
-    };
-    let both = rules.matches(words).count();
-    assert!(
-        [0, 2, 4].contains(&both),
-        "IPv4 and IPv6, of UDP and TCP: {rules}"
-    );
-    both > 0
+/// How many limits stand in the kernel.
+fn limits(held: Held) -> usize {
+    match held {
+        Held::Ipset => (run("iptables-legacy-save") + &run("ip6tables-legacy-save"))
+            .matches("--hashlimit-above 30/sec --hashlimit-burst 60 --hashlimit-mode srcip")
+            .count(),
+        Held::Plain | Held::Protected => run("nft list ruleset")
+            .matches("limit rate over 30/second burst 60 packets")
+            .count(),
+    }
 }
 
 /// The kernel limits sources while there is a flood, whatever somebody does to it, and no longer.
@@ -504,10 +498,11 @@ fn is_limiting(held: Held) -> bool {
 fn in_a_flood_the_kernel_limits_sources() {
     let name = "daemon::watch::tests::in_a_flood_the_kernel_limits_sources";
     isolated(name, || {
-        for (held, harm) in [
-            (Held::Ipset, "iptables-legacy -t mangle -F sipguard"),
-            (Held::Plain, "nft flush ruleset"),
-            (Held::Protected, ""),
+        for (held, harm, whole) in [
+            // IPv4 and IPv6, each for TCP and UDP.
+            (Held::Ipset, "iptables-legacy -t mangle -F sipguard", 4),
+            (Held::Plain, "nft flush ruleset", 2),
+            (Held::Protected, "", 2),
         ] {
             let mut watch = watch(held);
             let now = Mono(2_000);
@@ -523,19 +518,20 @@ fn in_a_flood_the_kernel_limits_sources() {
                 watch.judge(&outcome);
             }
             assert!(watch.guard.is_flooded(JailId(0), now) && watch.is_limited(JailId(0)));
-            assert!(is_limiting(held), "{held:?} before the turn is over");
+            assert_eq!(limits(held), whole, "{held:?} before the turn is over");
             turns(&mut watch, now);
             if !harm.is_empty() {
                 run(harm);
-                assert!(!is_limiting(held), "{held:?} {harm}");
+                assert!(limits(held) < whole, "{held:?} {harm}");
                 turns(&mut watch, now.plus_seconds(KERNEL_LOOK_SECONDS));
-                assert!(is_limiting(held), "{held:?} after {harm}");
+                assert_eq!(limits(held), whole, "{held:?} after {harm}");
             }
             turns(&mut watch, now.plus_seconds(61));
             // The first minute's flood was more than is believed; of the second nothing was heard.
             let over = now.plus_seconds(122);
             turns(&mut watch, over);
-            assert!(!watch.is_limited(JailId(0)) && !is_limiting(held), "{held:?}");
+            assert!(!watch.is_limited(JailId(0)));
+            assert_eq!(limits(held), 0, "{held:?}");
             assert!(watch.guard.ban_count() > 32_000 && watch.guard.not_in_force() == 0);
             assert_eq!(watch.flood_at, None);
             watch.stop(OnStop::Remove).unwrap();

@@ -387,7 +387,7 @@ mod tests {
         let data = attr(3 | NESTED, &[&attr(1, &[&1_u32.to_ne_bytes()])]);
         let compare = expression(b"cmp", &[&be32(1, 1), &be32(2, 0), &data]);
         check(
-            Rule::loopback,
+            |rule| rule.loopback(),
             &[expression(b"meta", &[&be32(1, 1), &be32(2, 4)]), compare], // NFT_META_IIF
         );
     }
