@@ -385,10 +385,16 @@ mod tests {
     #[test]
     fn loopback_is_the_first_interface() {
         let data = attr(3 | NESTED, &[&attr(1, &[&1_u32.to_ne_bytes()])]);
+        let interface = expression(b"meta", &[&be32(1, 1), &be32(2, 4)]); // NFT_META_IIF
         let compare = expression(b"cmp", &[&be32(1, 1), &be32(2, 0), &data]);
+        let accept = attr(2 | NESTED, &[&attr(2 | NESTED, &[&be32(1, 1)])]); // NF_ACCEPT
+        let verdict = expression(b"immediate", &[&be32(1, 0), &accept]);
         check(
-            |rule| rule.loopback(),
-            &[expression(b"meta", &[&be32(1, 1), &be32(2, 4)]), compare], // NFT_META_IIF
+            |rule| {
+                rule.loopback();
+                rule.accept_packet();
+            },
+            &[interface, compare, verdict],
         );
     }
 
