@@ -493,7 +493,7 @@ pub fn guard(bytes: &[u8]) {
                 }
             }
             6 => {
-                let ban = guard.bans().nth(usize::from(detail) % 4).copied();
+                let ban = guard.bans().nth(usize::from(detail) % 4);
                 if let Some(ban) = ban {
                     assert!(guard.unban(ban.net, ban.jail).is_some());
                 }

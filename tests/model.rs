@@ -166,11 +166,11 @@ impl World {
         let Some((&(address, jail), _)) = self.model.bans.iter().next() else {
             return;
         };
-        let net = *self
+        let net = self
             .guard
             .bans()
             .find(|ban| ban.net.addr() == address)
-            .map(|ban| &ban.net)
+            .map(|ban| ban.net)
             .unwrap();
         assert!(self.guard.unban(net, JailId(jail)).is_some());
         self.model.bans.remove(&(address, jail));

@@ -31,7 +31,7 @@ pub trait View {
     /// One of the names in a jail's `ignoreip`, by its place among them.
     fn name(&self, jail: JailId, place: usize) -> Option<Name<'_>>;
     /// The ban with this number and whether it is in force.
-    fn ban(&self, number: u32) -> Option<(&Ban, bool)>;
+    fn ban(&self, number: u32) -> Option<(Ban, bool)>;
     /// The numbers of bans are below this.
     fn ban_numbers(&self) -> u32;
     /// Why somebody is banned, if it is remembered.
@@ -121,7 +121,7 @@ pub struct Jail<'a> {
     /// Sources with an attempt in the ring.
     pub sources: u32,
     /// The ban that ends first.
-    pub next: Option<&'a Ban>,
+    pub next: Option<Ban>,
 }
 
 /// One log file.
@@ -270,9 +270,9 @@ impl Listing {
             At::Bans(id, number) if one && number < view.ban_numbers() => {
                 if let Some((ban, in_force)) = view.ban(number).filter(|(ban, _)| ban.jail == id) {
                     let banned = Banned {
-                        ban,
+                        ban: &ban,
                         in_force,
-                        why: view.reason(ban),
+                        why: view.reason(&ban),
                     };
                     write.ban(out, banned, clock, !self.began);
                     self.began = true;

@@ -181,7 +181,7 @@ impl View for Fake {
         })
     }
 
-    fn ban(&self, number: u32) -> Option<(&Ban, bool)> {
+    fn ban(&self, number: u32) -> Option<(Ban, bool)> {
         self.guard.ban_at(number)
     }
 

@@ -25,7 +25,7 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
             self.look_at_own();
         }
         let until = seconds.map(|seconds| self.now.plus_seconds(seconds));
-        let replaced = self.guard.standing(net, jail).map(|(ban, _)| *ban);
+        let replaced = self.guard.standing(net, jail).map(|(ban, _)| ban);
         let displaced = self.guard.ban(net, jail, until, self.now, force)?;
         if let Some(ban) = displaced {
             warn!(target: TARGET, "the table is full (maxbans): the ban of {} ended early to make room", Net(&ban));
@@ -49,7 +49,7 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
         let numbers = self.guard.ban_numbers();
         let end = numbers.min(number.saturating_add(UNBANS_PER_TURN));
         for at in *number..end {
-            let ban = self.guard.ban_at(at).map(|(ban, _)| *ban);
+            let ban = self.guard.ban_at(at).map(|(ban, _)| ban);
             if let Some(ban) = ban.filter(|ban| jail.is_none_or(|jail| jail == ban.jail)) {
                 self.unban(ban.net, ban.jail);
                 *lifted += 1;

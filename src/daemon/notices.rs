@@ -298,7 +298,7 @@ impl Source for Known<'_> {
         loop {
             let (next, ban) = self.guard.ban_from(from)?;
             if ban.jail == jail {
-                return Some((next, event(ban, needs.maxretry, self.now, self.utc)));
+                return Some((next, event(&ban, needs.maxretry, self.now, self.utc)));
             }
             from = next;
         }

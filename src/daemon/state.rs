@@ -208,7 +208,7 @@ impl Live for Knowledge<'_> {
     fn kept_after(&self, cursor: u64) -> Option<(u64, Kept<'_>)> {
         let Knowledge { guard, jails, .. } = self;
         if let Some((next, ban)) = u32::try_from(cursor).ok().and_then(|from| guard.ban_from(from)) {
-            return Some((next.into(), Kept::Ban(told(ban, guard, jails))));
+            return Some((next.into(), Kept::Ban(told(&ban, guard, jails))));
         }
         let mut from = u32::try_from(cursor.saturating_sub(PAST)).ok()?;
         loop {

@@ -99,7 +99,7 @@ impl View for Status<'_> {
         })
     }
 
-    fn ban(&self, number: u32) -> Option<(&Ban, bool)> {
+    fn ban(&self, number: u32) -> Option<(Ban, bool)> {
         self.watch.guard().ban_at(number)
     }
 

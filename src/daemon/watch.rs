@@ -226,7 +226,7 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
         replaced: Option<&Ban>,
         displaced: Option<&Ban>,
     ) {
-        let made = self.guard.standing(net, jail).map(|(ban, _)| *ban);
+        let made = self.guard.standing(net, jail).map(|(ban, _)| ban);
         if let Some(displaced) = displaced {
             self.notices.unbanned(displaced);
         }

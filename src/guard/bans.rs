@@ -5,7 +5,7 @@
 
 use ipnet::IpNet;
 
-use super::deadlines::Deadlines;
+use super::deadlines::{Deadlines, Due as _};
 use super::effect::{Change, Effect, JailId, Slot};
 use super::index::{Index, Key, Seed};
 use super::row::{Ban, Elsewhere, Queue, Row, Sync};
@@ -72,31 +72,31 @@ impl Bans {
     }
 
     /// The ban of a network in a jail, if it is in force at `now`.
-    pub(crate) fn find(&self, net: IpNet, jail: JailId, now: Mono) -> Option<&Ban> {
+    pub(crate) fn find(&self, net: IpNet, jail: JailId, now: Mono) -> Option<Ban> {
         let row = self.rows.at(self.find_row(Key::new(net, jail))?);
-        let ended = row.ban.until.is_some_and(|until| until <= now);
-        (!ended && !row.is_leaving()).then_some(&row.ban)
+        let ended = row.until().is_some_and(|until| until <= now);
+        (!ended && !row.is_leaving()).then_some(row.ban())
     }
 
     /// All bans, in no order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Ban> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Ban> {
         self.rows()
             .filter(|(_, row)| !row.is_leaving())
-            .map(|(_, row)| &row.ban)
+            .map(|(_, row)| row.ban())
     }
 
     /// The next ban with a number of at least `from`, and the number to go on with.
-    pub(crate) fn from(&self, from: u32) -> Option<(u32, &Ban)> {
+    pub(crate) fn from(&self, from: u32) -> Option<(u32, Ban)> {
         let mut numbers = from..self.rows.ever_used();
         let id = numbers.find(|&id| self.is_live(id) && !self.rows.at(id).is_leaving())?;
-        Some((id + 1, &self.rows.at(id).ban))
+        Some((id + 1, self.rows.at(id).ban()))
     }
 
     /// Bans that the kernel may have and shall not.
-    pub(crate) fn leaving(&self) -> impl Iterator<Item = &Ban> {
+    pub(crate) fn leaving(&self) -> impl Iterator<Item = Ban> {
         self.rows()
             .filter(|(_, row)| row.is_leaving())
-            .map(|(_, row)| &row.ban)
+            .map(|(_, row)| row.ban())
     }
 
     /// Bans in the table, without those on their way out.
@@ -110,7 +110,7 @@ impl Bans {
         let in_force = known.is_some_and(|id| !self.rows.at(id).is_leaving());
         let full = !in_force && self.len() >= self.maxbans;
         let displaced = if full { self.displaceable(&ban) } else { None };
-        let displaced = displaced.map(|id| self.rows.at(id).ban);
+        let displaced = displaced.map(|id| self.rows.at(id).ban());
         if (full && displaced.is_none()) || (known.is_none() && self.rows.is_full()) {
             return Entered::Full;
         }
@@ -129,7 +129,7 @@ impl Bans {
     }
 
     fn put(&mut self, row: Row) -> Option<u32> {
-        let (key, jail, sync) = (row.key(), row.ban.jail, row.sync);
+        let (key, jail, sync) = (row.key(), row.jail(), row.sync);
         let id = self.rows.insert(row)?;
         self.index.insert(key, id, |id| self.rows.at(id).key());
         *self.tallies.count(jail, sync.standing()) += 1;
@@ -140,7 +140,7 @@ impl Bans {
     pub(crate) fn extend(&mut self, ban: Ban) -> bool {
         let known = self.find_row(Key::new(ban.net, ban.jail));
         let lasts = known.map(|id| self.rows.at(id)).is_some_and(|row| {
-            let longer = match (row.ban.until, ban.until) {
+            let longer = match (row.until(), ban.until) {
                 (None, _) => true,
                 (Some(_), None) => false,
                 (Some(one), Some(other)) => one >= other,
@@ -180,7 +180,7 @@ impl Bans {
         if row.is_leaving() {
             return None;
         }
-        let ban = row.ban;
+        let ban = row.ban();
         self.set_sync(id, Sync::Unwanted);
         self.deadlines.remove(&mut self.rows, id);
         self.move_to(id, Queue::Urgent);
@@ -192,11 +192,11 @@ impl Bans {
         loop {
             let id = self.deadlines.first(&self.rows)?;
             let row = self.rows.at(id);
-            if row.due > now {
+            if row.due() > now {
                 return None;
             }
-            if row.ban.until.is_some_and(|until| until <= now) {
-                let ban = row.ban;
+            if row.until().is_some_and(|until| until <= now) {
+                let ban = row.ban();
                 if row.elsewhere == Elsewhere::Absent {
                     self.drop_row(id);
                 } else {
@@ -228,7 +228,7 @@ impl Bans {
             }
             self.move_to(id, Queue::Nowhere);
             let row = self.rows.at(id);
-            let (slot, jail, net, reach) = (Slot(id), row.ban.jail, row.ban.net, self.reach(&row.ban));
+            let (slot, jail, net, reach) = (Slot(id), row.jail(), row.ban().net, self.reach(&row.ban()));
             let effect = |reach, change| Effect {
                 slot,
                 jail,
@@ -245,13 +245,13 @@ impl Bans {
                 self.set_sync(id, Sync::Leaving);
                 return Some(effect(reach, Change::Delete));
             }
-            if row.ban.until.is_some_and(|until| until <= now) {
+            if row.until().is_some_and(|until| until <= now) {
                 // Over before the kernel ever had it; `expire` reports it.
                 self.schedule(id, now);
                 continue;
             }
             let timeout_ms = row
-                .ban
+                .ban()
                 .until
                 .map(|until| until.millis_since(now).min(self.longest_ms));
             self.set_sync(id, Sync::Sent);
@@ -320,15 +320,15 @@ impl Bans {
     }
 
     /// The ban of a network in a jail and whether the kernel is known to have it; `None`, too, if it is on its way out.
-    pub(crate) fn standing(&self, net: IpNet, jail: JailId) -> Option<(&Ban, bool)> {
+    pub(crate) fn standing(&self, net: IpNet, jail: JailId) -> Option<(Ban, bool)> {
         self.at(self.find_row(Key::new(net, jail))?)
     }
 
     /// The ban with this number, and whether the kernel is known to have it.
-    pub(crate) fn at(&self, id: u32) -> Option<(&Ban, bool)> {
+    pub(crate) fn at(&self, id: u32) -> Option<(Ban, bool)> {
         let row = self.rows.get(id)?;
         let shown = self.is_live(id) && !row.is_leaving();
-        shown.then_some((&row.ban, row.sync == Sync::Held))
+        shown.then_some((row.ban(), row.sync == Sync::Held))
     }
 
     /// The numbers of bans are below this.
@@ -338,13 +338,13 @@ impl Bans {
 
     /// The ban of a jail that ends first. Exact, but where the kernel cannot hold bans as long as they last and more
     /// than [`LOOKED_AT_MAX`] such bans are to be sent again before any ban ends.
-    pub(crate) fn next_to_end(&self, jail: JailId) -> Option<&Ban> {
+    pub(crate) fn next_to_end(&self, jail: JailId) -> Option<Ban> {
         let heap = self.deadlines.heap(usize::from(jail.0));
         let first = self.rows.at(*heap.first()?);
-        if first.ban.until == Some(first.due) {
-            return Some(&first.ban);
+        if first.until() == Some(first.due) {
+            return Some(first.ban());
         }
-        let looked_at = heap.iter().take(LOOKED_AT_MAX).map(|&id| &self.rows.at(id).ban);
+        let looked_at = heap.iter().take(LOOKED_AT_MAX).map(|&id| self.rows.at(id).ban());
         looked_at.min_by_key(|ban| ban.until)
     }
 
@@ -366,7 +366,7 @@ impl Bans {
     /// proven and the new one is not (rule R6). Bans for ever are never displaced.
     fn displaceable(&self, ban: &Ban) -> Option<u32> {
         let id = self.deadlines.first(&self.rows)?;
-        let soonest = &self.rows.at(id).ban;
+        let soonest = self.rows.at(id).ban();
         (soonest.until.is_some() && (ban.proof.is_proven() || !soonest.proof.is_proven())).then_some(id)
     }
 
@@ -381,7 +381,7 @@ impl Bans {
     fn schedule(&mut self, id: u32, sent: Mono) {
         self.deadlines.remove(&mut self.rows, id);
         let row = self.rows.at_mut(id);
-        if let Some(until) = row.ban.until {
+        if let Some(until) = row.until() {
             // Half the kernel's longest time leaves the other half for a kernel that refuses for a while.
             row.due = until.min(Mono(sent.0.saturating_add(self.longest_ms / 2)));
             self.deadlines.insert(&mut self.rows, id);
@@ -391,8 +391,8 @@ impl Bans {
     pub(super) fn set_sync(&mut self, id: u32, sync: Sync) {
         let row = self.rows.at_mut(id);
         let before = core::mem::replace(&mut row.sync, sync);
-        *self.tallies.count(row.ban.jail, before.standing()) -= 1;
-        *self.tallies.count(row.ban.jail, sync.standing()) += 1;
+        *self.tallies.count(row.jail(), before.standing()) -= 1;
+        *self.tallies.count(row.jail(), sync.standing()) += 1;
     }
 
     fn refuse(&mut self, id: u32, sync: Sync, now: Mono) {
@@ -417,7 +417,7 @@ impl Bans {
         self.move_to(id, Queue::Nowhere);
         self.deadlines.remove(&mut self.rows, id);
         let row = self.rows.at(id);
-        *self.tallies.count(row.ban.jail, row.sync.standing()) -= 1;
+        *self.tallies.count(row.jail(), row.sync.standing()) -= 1;
         self.index.remove(row.key(), |id| self.rows.at(id).key());
         self.rows.at_mut(id).sync = Sync::Gone;
         self.rows.release(id);

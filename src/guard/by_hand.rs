@@ -125,20 +125,20 @@ impl Guard {
 
     /// The ban of a jail that ends first, if one ends at all.
     #[must_use]
-    pub fn next_to_end(&self, jail: JailId) -> Option<&Ban> {
+    pub fn next_to_end(&self, jail: JailId) -> Option<Ban> {
         self.bans.next_to_end(jail)
     }
 
     /// The ban of a network in a jail, and whether the kernel is known to have it.
     #[must_use]
-    pub fn standing(&self, net: IpNet, jail: JailId) -> Option<(&Ban, bool)> {
+    pub fn standing(&self, net: IpNet, jail: JailId) -> Option<(Ban, bool)> {
         self.bans.standing(net, jail)
     }
 
     /// The ban with this number, and whether the kernel is known to have it. Numbers are below
     /// [`Guard::ban_numbers`], and a ban keeps its own as long as there is no other configuration.
     #[must_use]
-    pub fn ban_at(&self, number: u32) -> Option<(&Ban, bool)> {
+    pub fn ban_at(&self, number: u32) -> Option<(Ban, bool)> {
         self.bans.at(number)
     }
 

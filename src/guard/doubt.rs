@@ -50,7 +50,7 @@ impl Bans {
         let soon = now.plus_seconds(1);
         self.rows
             .get(id)
-            .is_some_and(|row| row.sync == Sync::Held && row.ban.until.is_none_or(|until| until > soon))
+            .is_some_and(|row| row.sync == Sync::Held && row.until().is_none_or(|until| until > soon))
     }
 }
 
@@ -68,8 +68,8 @@ impl Guard {
     /// The bans that the kernel must hold at `now`.
     pub fn held(&self, now: Mono) -> impl Iterator<Item = (JailId, IpNet, Reach)> {
         let held = (0..self.bans.rows.ever_used()).filter(move |&id| self.bans.is_held(id, now));
-        held.map(|id| &self.bans.rows.at(id).ban)
-            .map(|ban| (ban.jail, ban.net, self.bans.reach(ban)))
+        held.map(|id| self.bans.rows.at(id).ban())
+            .map(|ban| (ban.jail, ban.net, self.bans.reach(&ban)))
     }
 
     /// Before [`Guard::kernel_has`] is told of everything that the kernel holds.
@@ -90,14 +90,14 @@ impl Guard {
         let Some(id) = self.bans.find_row(Key::new(net, jail)) else {
             return false;
         };
-        if self.bans.reach(&self.bans.rows.at(id).ban) != reach {
+        if self.bans.reach(&self.bans.rows.at(id).ban()) != reach {
             self.bans.found_elsewhere(id);
             return true;
         }
         let longest_ms = self.bans.longest_ms;
         let row = self.bans.rows.at_mut(id);
         let wanted_ms = row
-            .ban
+            .ban()
             .until
             .map_or(longest_ms, |until| until.millis_since(now).min(longest_ms));
         // The kernel's longest time is asked for again when half of it is over.
@@ -130,8 +130,8 @@ impl Guard {
             return;
         };
         let row = self.bans.rows.at(id);
-        if row.sync == Sync::Held && row.ban.since.plus_seconds(ON_THE_WAY_SECONDS) <= now {
-            self.doubt = Some((jail, net, self.bans.reach(&row.ban)));
+        if row.sync == Sync::Held && row.ban().since.plus_seconds(ON_THE_WAY_SECONDS) <= now {
+            self.doubt = Some((jail, net, self.bans.reach(&row.ban())));
         }
     }
 

@@ -300,7 +300,6 @@ impl Guard {
         let mut from = 0;
         while let Some((next, ban)) = self.bans.from(from) {
             from = next;
-            let ban = *ban;
             if let (Mono(0), Some(until)) = (ban.since, ban.until) {
                 let until = earlier(until);
                 if until <= now {
@@ -324,7 +323,7 @@ impl Guard {
 
     /// The next ban in the table, from number `from` on, and the number to go on with.
     #[must_use]
-    pub fn ban_from(&self, from: u32) -> Option<(u32, &Ban)> {
+    pub fn ban_from(&self, from: u32) -> Option<(u32, Ban)> {
         self.bans.from(from)
     }
 }

@@ -11,7 +11,7 @@ impl Guard {
         self.settings.own = own;
         let own = &self.settings.own;
         let wrong = self.bans.iter().filter(|ban| own.overlaps(ban.net));
-        let wrong = wrong.copied().collect();
+        let wrong = wrong.collect();
         self.lift_all(wrong)
     }
 
@@ -28,7 +28,7 @@ impl Guard {
         let now = &policy.trust;
         let of_jail = self.bans.iter().filter(|ban| ban.jail == jail);
         let wrong = of_jail.filter(|ban| now.overlaps(ban.net) && !before.overlaps(ban.net));
-        let wrong = wrong.copied().collect();
+        let wrong = wrong.collect();
         self.lift_all(wrong)
     }
 

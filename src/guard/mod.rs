@@ -320,7 +320,7 @@ impl Guard {
     }
 
     /// All bans, in no order.
-    pub fn bans(&self) -> impl Iterator<Item = &Ban> {
+    pub fn bans(&self) -> impl Iterator<Item = Ban> {
         self.bans.iter()
     }
 
@@ -372,7 +372,7 @@ impl Guard {
         }
         for ban in old.bans.leaving() {
             if let Some(jail) = jail(ban.jail) {
-                self.expel(Ban { jail, ..*ban });
+                self.expel(Ban { jail, ..ban });
             }
         }
         for ban in old.bans.iter() {
@@ -382,10 +382,10 @@ impl Guard {
             };
             let net = self.net_as_configured(ban.net, jail);
             let net = net.filter(|net| !self.overlaps_trusted(*net, policy));
-            if !net.is_some_and(|net| self.bans.extend(Ban { net, jail, ..*ban })) {
-                self.expel(Ban { jail, ..*ban });
+            if !net.is_some_and(|net| self.bans.extend(Ban { net, jail, ..ban })) {
+                self.expel(Ban { jail, ..ban });
             } else {
-                self.settle_reach(ban.net, jail, old.bans.reach(ban));
+                self.settle_reach(ban.net, jail, old.bans.reach(&ban));
             }
         }
         for (number, stats) in (0..).zip(&old.stats) {

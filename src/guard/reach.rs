@@ -35,10 +35,10 @@ impl Bans {
 
     /// Puts a ban in the place of a row's, which the kernel may have.
     pub(super) fn set_ban(&mut self, id: u32, ban: Ban) {
-        let before = self.reach(&self.rows.at(id).ban);
+        let before = self.reach(&self.rows.at(id).ban());
         let moves = before != self.reach(&ban);
         let row = self.rows.at_mut(id);
-        row.ban = ban;
+        row.set_ban(&ban);
         if moves {
             row.elsewhere = Elsewhere::Unwanted;
         }
@@ -49,10 +49,10 @@ impl Bans {
     pub(super) fn prove(&mut self, key: Key, proof: Proof) -> Option<Ban> {
         let id = self.find_row(key)?;
         let row = self.rows.at(id);
-        if row.is_leaving() || row.ban.proof.is_proven() || !proof.is_proven() {
+        if row.is_leaving() || row.ban().proof.is_proven() || !proof.is_proven() {
             return None;
         }
-        let ban = Ban { proof, ..row.ban };
+        let ban = Ban { proof, ..row.ban() };
         self.set_ban(id, ban);
         Some(ban)
     }
@@ -104,7 +104,7 @@ impl Guard {
     /// Has the kernel let go of what another configuration had it hold with the other reach.
     pub(super) fn settle_reach(&mut self, net: IpNet, jail: JailId, before: Reach) {
         let row = self.bans.find_row(Key::new(net, jail));
-        if let Some(id) = row.filter(|&id| self.bans.reach(&self.bans.rows.at(id).ban) != before) {
+        if let Some(id) = row.filter(|&id| self.bans.reach(&self.bans.rows.at(id).ban()) != before) {
             self.bans.found_elsewhere(id);
         }
     }

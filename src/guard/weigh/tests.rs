@@ -403,7 +403,7 @@ fn a_known_source_is_forgotten_after_days() {
 fn a_ban_is_of_the_reach_that_its_proof_allows() {
     let mut world = world(evidence());
     (0..5).for_each(|account| _ = world.fail(7, account, Proof::Blind));
-    let ban: Ban = *world.guard.standing(address(7).into(), JAIL).unwrap().0;
+    let ban: Ban = world.guard.standing(address(7).into(), JAIL).unwrap().0;
     assert_eq!(world.guard.reach(&ban), super::super::Reach::Opened);
 }
 
@@ -435,7 +435,7 @@ fn no_sequence_of_forgeable_evidence_cuts_off_what_answers_us() {
             }
             made = made.max(world.guard.ban_count());
             for ban in world.guard.bans() {
-                assert_eq!(world.guard.reach(ban), super::super::Reach::Opened, "{ban:?}");
+                assert_eq!(world.guard.reach(&ban), super::super::Reach::Opened, "{ban:?}");
             }
         }
         assert!(made > 0, "else nothing is shown");
