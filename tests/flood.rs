@@ -241,7 +241,9 @@ fn a_flood_is_said_and_shown(backend: Backend) {
     log.line(storm(FLOOD_BURST + 1_000).trim_end());
     let line = guard.wait_for("a flood of forged sources");
     assert!(
-        line.contains("; the kernel takes 30 packets a second of each source at the ports jail=asterisk"),
+        line.contains(
+            "; the kernel takes 30 packets a second of each source at the jail's ports jail=asterisk"
+        ),
         "{line}"
     );
     let status = run(&format!("{} status", host::program_under_test()));

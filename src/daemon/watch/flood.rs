@@ -20,7 +20,7 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
     pub(super) fn flood_began(&mut self, surge: &Surge) {
         let limit = match self.limit() {
             Ok(()) if self.is_limited(surge.jail) => format!(
-                "; the kernel takes {FLOOD_PACKETS_PER_SECOND} packets a second of each source at the ports"
+                "; the kernel takes {FLOOD_PACKETS_PER_SECOND} packets a second of each source at the jail's ports"
             ),
             // A dry run, or a jail without a firewall.
             Ok(()) => String::new(),
