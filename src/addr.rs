@@ -129,21 +129,43 @@ impl fmt::Display for HostOrNet {
 }
 
 /// Whether a text can be a name of the DNS that is worth looking up: letters, digits and what host names have beside
-/// them, and no number.
+/// them, and no number: what inet_aton(3) reads, hexadecimal as well, the C library would take for an address.
 #[must_use]
 pub fn is_name(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let last = text.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+    let hexadecimal = last.strip_prefix("0x").or(last.strip_prefix("0X"));
+    let number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     !text.is_empty()
         && text.len() <= NAME_BYTES_MAX
         && !text.starts_with(['-', '.'])
         && !text.contains("..")
         && text.bytes().all(plain)
-        && text.bytes().any(|byte| byte.is_ascii_alphabetic())
+        && last.bytes().any(|byte| byte.is_ascii_alphabetic())
+        && !hexadecimal.is_some_and(number)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_c_library_takes_for_a_number_is_no_name() {
+        for text in [
+            "0x08080808",
+            "0X7f.1",
+            "1.0x2",
+            "8.8.0x808",
+            "0x1.2.3.4",
+            "123",
+            "1.2.3",
+        ] {
+            assert!(!is_name(text), "{text}");
+        }
+        for text in ["0xy.example", "x", "a.0xg", "0x.example.", "3com.com", "host-0x1"] {
+            assert!(is_name(text), "{text}");
+        }
+    }
 
     #[test]
     fn a_dotted_quad_is_what_the_standard_library_takes_for_one() {

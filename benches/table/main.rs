@@ -1,6 +1,6 @@
 //! One table that shows where we stand: every budget, and the same work done by what people use today, on the
 //! machine at hand. `make bench` installs the others and runs it; `cargo bench --bench table -- WORD…` measures only
-//! those whose name has one of the words.
+//! those whose name has one of the words, and keeps what was measured of the others before.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -44,6 +44,9 @@ fn main() {
         .collect();
     let wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
     let mut report = Report::default();
+    if !words.is_empty() {
+        report.keep_what_was_measured(|who| !wanted(who) && !(wanted("scan") && scan::is_scanner(who)));
+    }
     for name in ["floor nftables", "floor ipset"] {
         if wanted(name) {
             outside(name, &mut report);

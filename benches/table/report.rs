@@ -75,6 +75,25 @@ impl Report {
             .insert((who.to_owned(), measure.to_owned()), why.to_owned());
     }
 
+    /// Takes over what an earlier run has written of those that `keeps` wants; sizes are measured each time.
+    pub(crate) fn keep_what_was_measured(&mut self, keeps: impl Fn(&str) -> bool) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench/results.csv");
+        for line in fs::read_to_string(path).unwrap_or_default().lines().skip(1) {
+            let fields: Vec<&str> = line.trim_matches('"').split("\",").collect();
+            let [who, measure, value] = fields[..] else {
+                continue;
+            };
+            let measure = measure.trim_matches('"');
+            if !keeps(who) || measure.starts_with("installed") {
+                continue;
+            }
+            match value.trim_matches('"').strip_prefix("cannot: ") {
+                Some(why) => self.cannot(who, measure, why),
+                None => self.add(who, measure, value.parse().unwrap()),
+            }
+        }
+    }
+
     /// The values of one cell, from the least.
     fn sorted(&self, who: &str, measure: &str) -> Vec<f64> {
         let values = self.values.get(&(who.to_owned(), measure.to_owned()));

@@ -120,6 +120,10 @@ ban_time = "10m"
 backend = "nftables"
 "#;
 
+pub(crate) fn is_scanner(who: &str) -> bool {
+    FAST.iter().chain(&SLOW).any(|(name, _)| *name == who)
+}
+
 pub(crate) fn measure() -> Vec<Speed> {
     let megabytes = std::env::var("SCAN_MB").ok().and_then(|text| text.parse().ok());
     let bytes = megabytes.unwrap_or(200) * 1_000_000;

@@ -100,8 +100,9 @@ impl Subject {
         match self.program {
             Program::Sipguard => {
                 let backend = if self.ipset { "ipset" } else { "nftables" };
+                // A hundred thousand bans at once on evidence that may be forged would be taken for a flood.
                 let text = format!(
-                    "[DEFAULT]\nfirewall = {backend}\nonstop = remove\ndbfile = {at}/state/bans\nsocket = \
+                    "[DEFAULT]\nfirewall = {backend}\nfloodrate =\nonstop = remove\ndbfile = {at}/state/bans\nsocket = \
                      {at}/state/socket\n[asterisk]\nenabled = true\n{jail}\
                      action = iptables-allports[name=ASTERISK, protocol=all]\n"
                 );

@@ -385,7 +385,7 @@ impl Guard {
             if !net.is_some_and(|net| self.bans.extend(Ban { net, jail, ..ban })) {
                 self.expel(Ban { jail, ..ban });
             } else {
-                self.settle_reach(ban.net, jail, old.bans.reach(&ban));
+                self.settle_reach(ban.net, jail, &old.bans, &ban);
             }
         }
         for (number, stats) in (0..).zip(&old.stats) {

@@ -57,6 +57,12 @@ impl Bans {
         Some(ban)
     }
 
+    /// Whether the kernel may have a ban with the other reach, too.
+    fn may_be_elsewhere(&self, ban: &Ban) -> bool {
+        let row = self.find_row(Key::new(ban.net, ban.jail));
+        row.is_some_and(|id| self.rows.at(id).elsewhere != Elsewhere::Absent)
+    }
+
     /// The kernel has a row's ban with the other reach.
     pub(super) fn found_elsewhere(&mut self, id: u32) {
         let row = self.rows.at_mut(id);
@@ -101,10 +107,14 @@ impl Guard {
         }
     }
 
-    /// Has the kernel let go of what another configuration had it hold with the other reach.
-    pub(super) fn settle_reach(&mut self, net: IpNet, jail: JailId, before: Reach) {
-        let row = self.bans.find_row(Key::new(net, jail));
-        if let Some(id) = row.filter(|&id| self.bans.reach(&self.bans.rows.at(id).ban()) != before) {
+    /// Has the kernel let go of what another configuration had it hold with the other reach, or had not had it let go
+    /// of yet.
+    pub(super) fn settle_reach(&mut self, net: IpNet, jail: JailId, old: &Bans, before: &Ban) {
+        let Some(id) = self.bans.find_row(Key::new(net, jail)) else {
+            return;
+        };
+        let moves = self.bans.reach(&self.bans.rows.at(id).ban()) != old.reach(before);
+        if moves || old.may_be_elsewhere(before) {
             self.bans.found_elsewhere(id);
         }
     }
@@ -336,6 +346,21 @@ mod tests {
             kernel.settle(&mut new, Mono(0));
             assert_eq!(kernel.has(net(1)), want);
         }
+    }
+
+    #[test]
+    fn a_reload_forgets_no_ban_that_the_kernel_has_not_let_go_of_with_the_other_reach() {
+        let (mut old, mut kernel) = (guard(true), Kernel::default());
+        fail(&mut old, 1, Proof::Blind, Mono(0));
+        kernel.settle(&mut old, Mono(0));
+        old.ban(net(1), JAIL, None, Mono(0), false).unwrap();
+        kernel.refuses = true;
+        kernel.settle(&mut old, Mono(0));
+        let mut new = guard(true);
+        new.inherit(&mut old, Some);
+        kernel.refuses = false;
+        kernel.settle(&mut new, Mono(1_000));
+        assert_eq!((kernel.has(net(1)), kernel.gap), ("w", false));
     }
 
     #[test]

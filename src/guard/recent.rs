@@ -90,6 +90,15 @@ impl<T> Recent<T> {
         Some(&mut self.rows.at_mut(id).value)
     }
 
+    /// If all rows are sure: releases the one touched longest ago, should it be over by now. Without this a table that
+    /// lives for years ends up full of what was proven once, and takes nothing else.
+    pub(super) fn release_if(&mut self, is_over: impl FnOnce(&T) -> bool) {
+        let oldest = self.sure.first;
+        if self.rows.is_full() && self.unsure.is_empty() && is_over(&self.rows.at(oldest).value) {
+            self.release(oldest);
+        }
+    }
+
     pub(super) fn remove(&mut self, key: Key) {
         if let Some(id) = self.find(key) {
             self.release(id);

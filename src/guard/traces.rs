@@ -55,6 +55,8 @@ pub(super) struct Trace {
     pub(super) hasty: Option<Mono>,
     /// It was told that this is a phone with a wrong password.
     pub(super) told: Option<Mono>,
+    /// When all of this is too old to count.
+    over: Mono,
 }
 
 impl Trace {
@@ -121,9 +123,11 @@ impl Traces {
         self.table.len()
     }
 
-    /// The trace of a source, a new one if there is none. `None`: the table is full of what is proven.
-    pub(super) fn of(&mut self, key: Key, proof: Proof, now: Mono) -> Option<&mut Trace> {
-        self.table.touch(key, proof.is_proven(), || Trace {
+    /// The trace of a source, a new one if there is none; what is noted in it now counts for so many seconds. `None`:
+    /// the table is full of what is proven and still counts.
+    pub(super) fn of(&mut self, key: Key, proof: Proof, seconds: u64, now: Mono) -> Option<&mut Trace> {
+        self.table.release_if(|trace| trace.over < now);
+        let trace = self.table.touch(key, proof.is_proven(), || Trace {
             tried: Tried::NONE,
             slow: Count::new(now),
             proof: Proof::Claimed,
@@ -132,7 +136,10 @@ impl Traces {
             last: None,
             hasty: None,
             told: None,
-        })
+            over: now,
+        })?;
+        trace.over = trace.over.max(now.plus_seconds(seconds.max(HASTY_SECONDS)));
+        Some(trace)
     }
 
     pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Trace> {

@@ -101,7 +101,7 @@ impl Guard {
                 if self.known.is_known(key, now) || self.bans.find(net, jail, now).is_some() {
                     return None;
                 }
-                let challenges = &mut self.traces.of(key, Proof::Blind, now)?.challenges;
+                let challenges = &mut self.traces.of(key, Proof::Blind, findtime, now)?.challenges;
                 let (count, first) = (challenges.add(findtime, now), challenges.since);
                 if count < most {
                     return None;
@@ -172,8 +172,12 @@ impl Guard {
         if friends == 0 && failure.account.is_none() {
             return by_count;
         }
-        let Some(trace) = self.traces.of(key, failure.proof, now) else {
-            return by_count;
+        let Some(trace) = self
+            .traces
+            .of(key, failure.proof, findtime.max(slow_findtime), now)
+        else {
+            let forgiven = own && !failure.proof.is_proven();
+            return if forgiven { Weight::Wait } else { by_count };
         };
         trace.challenges.one_less();
         let calm = trace.is_calm(now);

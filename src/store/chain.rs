@@ -236,15 +236,16 @@ impl Survey {
         self.boots.len()
     }
 
-    /// Joins the boot of now to the line.
-    pub(super) fn finish(mut self, boot: BootId, now: Moment) -> (Chain, Present) {
+    /// Joins the boot of now to the line. `begun`: another file knows of this boot since this instant.
+    pub(super) fn finish(mut self, boot: BootId, now: Moment, begun: Option<i64>) -> (Chain, Present) {
         let same = self.walk.begun && self.walk.boot == Some(boot);
         let mut present = Present {
             away: self.walk.away,
             anchor: None,
             doubtful: false,
             settled: false,
-            first: now.mono(),
+            first: begun.unwrap_or(now.mono()),
+            is_known: same,
             offset: now.offset(),
             jumped: false,
         };
@@ -261,7 +262,7 @@ impl Survey {
             (current, _) => {
                 present.anchor = current.and_then(|current| anchor(&current, self.walk));
                 present.doubtful = is_doubtful(now.wall(), present.anchor);
-                present.away = present.away_by(now).unwrap_or(-now.mono());
+                present.away = present.away_by(now).unwrap_or(present.least_away());
                 self.end()
             }
         };
@@ -272,6 +273,7 @@ impl Survey {
             }
         }
         let chain = Chain {
+            is_age_unknown: present.away <= present.least_away(),
             boots: self.boots,
             base: before.saturating_add(present.away),
             same_boot: same,
@@ -289,7 +291,8 @@ fn anchor(current: &Current, walk: Walk) -> Option<i64> {
 
 /// Whether this wall clock at the beginning of a boot says nothing about how long the machine was away.
 fn is_doubtful(wall: i64, anchor: Option<i64>) -> bool {
-    !is_plausible(wall) || anchor.is_some_and(|anchor| wall < anchor)
+    // In whole seconds a clock that is right may seem to be a little behind.
+    !is_plausible(wall) || anchor.is_some_and(|anchor| wall < anchor.saturating_sub(JUMP))
 }
 
 /// The boot of now.
@@ -302,18 +305,25 @@ pub(super) struct Present {
     doubtful: bool,
     /// The wall clock was set since the boot, and is believed.
     settled: bool,
-    /// When the first record of this boot was or will be written.
-    first: i64,
+    /// When the first record of this boot was or will be written, here or in the other file.
+    pub(super) first: i64,
+    /// The file has a record of this boot from before the start.
+    pub(super) is_known: bool,
     offset: i64,
     /// The wall clock was set since this boot's last record.
     pub(super) jumped: bool,
 }
 
 impl Present {
+    /// No boot is without time: what was before one was before all that is known of it.
+    fn least_away(&self) -> i64 {
+        1_i64.saturating_sub(self.first)
+    }
+
     /// How long the machine was away if the wall clock is right.
     fn away_by(&self, now: Moment) -> Option<i64> {
         let away = now.offset().saturating_sub(self.anchor?);
-        now.has_plausible_wall().then(|| away.max(-self.first))
+        now.has_plausible_wall().then(|| away.max(self.least_away()))
     }
 
     /// Whether a start that knew nothing of this boot would take the machine to have been away for another time.
@@ -346,6 +356,8 @@ pub(super) struct Chain {
     boots: Vec<Boot>,
     /// The line's time at the start of this boot's clock.
     base: i64,
+    /// Nobody knows how long the machine was away before this boot.
+    is_age_unknown: bool,
     /// Whether the file's last boot is this one.
     same_boot: bool,
     walk: Walk,
@@ -361,6 +373,7 @@ pub(super) struct Times {
     old_base: i64,
     /// Whether the record is of this boot.
     of_this_boot: bool,
+    is_age_unknown: bool,
 }
 
 impl Chain {
@@ -379,6 +392,7 @@ impl Chain {
             offset: self.walk.offset,
             base: base(boot.away),
             old_base: base(self.walk.away),
+            is_age_unknown: self.is_age_unknown,
             of_this_boot: self.same_boot && self.number.map(|number| number + 1) == Some(self.boots.len()),
         }
     }
@@ -395,9 +409,15 @@ impl Times {
         !self.of_this_boot || self.is_old(stamp)
     }
 
-    /// A time that is over.
-    pub(super) fn tell(&self, stamp: Stamp) -> i64 {
-        self.tell_end(stamp, stamp)
+    /// A time that is over at `now`. If no time seems to have passed before this boot, what was then is told as the last
+    /// moment before it, so that it stays older than all of this boot, and is corrected when the clock is set.
+    pub(super) fn tell(&self, stamp: Stamp, now: i64) -> i64 {
+        let latest = if self.is_age_unknown && self.is_before_this_boot(stamp) {
+            -1
+        } else {
+            now
+        };
+        self.tell_end(stamp, stamp).min(latest)
     }
 
     /// The end of what began at `since`. If that was before the record's boot, the record was written again in a boot

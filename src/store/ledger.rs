@@ -12,7 +12,6 @@ use super::restore;
 use super::stamp::Stamp;
 use crate::limits::{STORE_BOOTS_REWRITE, STORE_FAILURES_PER_COMMIT, STORE_FLUSH_SECONDS, STORE_SLICE_BYTES};
 use crate::time::Mono;
-use ipnet::IpNet;
 
 /// What belongs into a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,17 +84,17 @@ fn is_due(since: Mono, now: Moment) -> bool {
 const RECORD_BYTES: u64 = 160;
 
 impl<D: Disk> Ledger<D> {
-    /// Reads the file; `each` gets everything that counts.
+    /// Reads the file; `each` gets everything that counts. `begun`: another file knows of this boot since this instant.
     pub(super) fn open(
         disk: D,
         part: Part,
-        boot: BootId,
+        (boot, begun): (BootId, Option<i64>),
         now: Moment,
         buffer: &mut [u8],
         each: &mut dyn FnMut(Restored<'_>),
     ) -> Ledger<D> {
         let mut journal = Journal::open(disk);
-        let loaded = restore::load(&mut journal, buffer, boot, now, each);
+        let loaded = restore::load(&mut journal, buffer, (boot, begun), now, each);
         let wants_rewrite = loaded.damaged > 0 || loaded.boots > STORE_BOOTS_REWRITE;
         Ledger {
             record_bytes: journal.size().checked_div(loaded.records).unwrap_or(RECORD_BYTES),
@@ -119,6 +118,11 @@ impl<D: Disk> Ledger<D> {
         }
     }
 
+    /// Since when this file knows of this boot.
+    pub(super) fn begun(&self) -> i64 {
+        self.present.first
+    }
+
     /// Notes a new ban, if it belongs here.
     pub(super) fn ban(&mut self, ban: &Banned<'_>, now: Moment) {
         if !self.part.holds_ban(ban) || !self.begin(now) {
@@ -133,7 +137,7 @@ impl<D: Disk> Ledger<D> {
     /// Notes that a ban ended before its time.
     pub(super) fn unban(&mut self, ban: &Banned<'_>, now: Moment) {
         if self.part.holds_ban(ban) || ban.since == Mono(0) {
-            self.end(ban.jail, ban.net, None, now);
+            self.end(ban, None, now);
             (self.urgent, self.urgent_commit) = (true, true);
         }
     }
@@ -142,7 +146,7 @@ impl<D: Disk> Ledger<D> {
     pub(super) fn displaced(&mut self, ban: &Banned<'_>, now: Moment) {
         if self.part.holds_ban(ban) || ban.since == Mono(0) {
             let bans = ban.count.saturating_add(1);
-            self.end(ban.jail, ban.net, self.part.holds_history().then_some(bans), now);
+            self.end(ban, self.part.holds_history().then_some(bans), now);
         }
     }
 
@@ -152,18 +156,23 @@ impl<D: Disk> Ledger<D> {
         let is_here = self.part.holds_ban(ban) || ban.since == Mono(0);
         if is_here && self.begin(now) {
             let (jail, net, bans) = (ban.jail.as_bytes(), ban.net, ban.count.saturating_add(1));
-            let at = self.stamp(now.mono().saturating_sub(1).max(millis(ban.since)));
+            let at = self.end_of(ban, now);
             Record::Past { jail, net, at, bans }.write(&mut self.lines);
             self.urgent = true;
             self.touch(now);
         }
     }
 
-    fn end(&mut self, jail: &str, net: IpNet, bans: Option<u32>, now: Moment) {
+    /// When a ban ends that ends now: before one that begins now, which may be in another file.
+    fn end_of(&self, ban: &Banned<'_>, now: Moment) -> Stamp {
+        self.stamp(now.mono().saturating_sub(1).max(millis(ban.since)))
+    }
+
+    fn end(&mut self, ban: &Banned<'_>, bans: Option<u32>, now: Moment) {
         if !self.begin(now) {
             return;
         }
-        let (jail, at) = (jail.as_bytes(), self.stamp(now.mono()));
+        let (jail, net, at) = (ban.jail.as_bytes(), ban.net, self.end_of(ban, now));
         Record::Unban { jail, net, at }.write(&mut self.lines);
         if let Some(bans) = bans {
             Record::Past { jail, net, at, bans }.write(&mut self.lines);
@@ -210,7 +219,8 @@ impl<D: Disk> Ledger<D> {
         let longer = self.present.set(now);
         // A file that does not know of this boot would have its bans end by a clock that is not believed.
         let misleads = self.journal.size() > 0 && self.present.is_misled_by(now);
-        if (self.clock.is_some() || misleads) && !self.journal.is_lost() {
+        let knows = self.clock.is_some() || self.present.is_known;
+        if (knows || misleads) && !self.journal.is_lost() {
             (self.clock_set, self.urgent_commit) = (true, true);
         }
         longer

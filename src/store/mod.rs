@@ -70,11 +70,13 @@ impl<D: Disk> Store<D> {
         each: &mut dyn FnMut(Restored<'_>),
     ) -> Store<D> {
         let mut buffer = vec![0; READ_BUFFER_BYTES];
-        let mut open = |disk, part| Ledger::open(disk, part, boot, now, &mut buffer, each);
+        let mut open = |disk, part, begun| Ledger::open(disk, part, (boot, begun), now, &mut buffer, each);
         let part = if short.is_some() { Part::Long } else { Part::All };
         let mut ledgers = Vec::with_capacity(2);
-        ledgers.extend(short.map(|disk| open(disk, Part::Short)));
-        ledgers.push(open(long, part));
+        ledgers.extend(short.map(|disk| open(disk, Part::Short, None)));
+        // The long file may have nothing of this boot. What is in it was before all that the short one has of it.
+        let begun = ledgers.first().map(Ledger::begun);
+        ledgers.push(open(long, part, begun));
         Store {
             ledgers,
             started: now.mono,

@@ -28,11 +28,11 @@ pub(super) struct Loaded {
 }
 
 /// Reads what the journal holds, sets aside what is damaged, and leaves the file so that it can be appended to.
-/// `buffer` is longer than the longest line.
+/// `buffer` is longer than the longest line. `begun`: another file knows of this boot since this instant.
 pub(super) fn load<D: Disk>(
     journal: &mut Journal<D>,
     buffer: &mut [u8],
-    boot: BootId,
+    (boot, begun): (BootId, Option<i64>),
     now: Moment,
     each: &mut dyn FnMut(Restored<'_>),
 ) -> Loaded {
@@ -44,7 +44,7 @@ pub(super) fn load<D: Disk>(
         }
     });
     let boots = survey.boots();
-    let (mut chain, present) = survey.finish(boot, now);
+    let (mut chain, present) = survey.finish(boot, now, begun);
     let (mut records, mut damaged, mut unknown) = (0, 0, 0);
     let mut aside = Vec::new();
     let ended = scan(journal, buffer, &mut |event| match event {
@@ -133,7 +133,7 @@ fn scan<D: Disk>(
 fn tell(record: &Record<'_>, chain: &mut Chain, now: Moment, each: &mut dyn FnMut(Restored<'_>)) -> bool {
     let times = chain.take(record);
     let name = |jail| core::str::from_utf8(jail).ok();
-    let over = |at| times.tell(at).min(now.mono());
+    let over = |at| times.tell(at, now.mono());
     let restored = match *record {
         Record::Head(_) | Record::Clock(_) | Record::Commit { .. } => return true,
         Record::Ban {
@@ -148,7 +148,7 @@ fn tell(record: &Record<'_>, chain: &mut Chain, now: Moment, each: &mut dyn FnMu
             let ban = Banned {
                 jail,
                 net,
-                since: began(&times, since),
+                since: began(&times, since, now),
                 until: None,
                 proof,
                 count,
@@ -225,10 +225,10 @@ fn in_force_or_over<'b>(
 }
 
 /// When a ban began; before this boot is 0, and within it never 0.
-fn began(times: &Times, since: Stamp) -> Mono {
+fn began(times: &Times, since: Stamp, now: Moment) -> Mono {
     if times.is_before_this_boot(since) {
         Mono(0)
     } else {
-        mono(times.tell(since).max(1))
+        mono(times.tell(since, now.mono()).max(1))
     }
 }

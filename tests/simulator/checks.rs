@@ -1,8 +1,11 @@
 //! What is always true, and what is true when all trouble is over.
 
+use ipnet::IpNet;
+use sipguard::guard::Reach;
 use sipguard::limits::NOTICES_MAX;
 
 use super::kernel::{Kind, Trouble};
+use super::model::Key;
 use super::world::{MAXBANS, World};
 
 impl World {
@@ -59,6 +62,13 @@ impl World {
         self.check_in_force();
     }
 
+    /// What the model has of a ban of the guard's.
+    fn model_of(&self, ban: &sipguard::guard::Ban) -> (Key, super::model::Ban) {
+        let key = (self.model.jails[usize::from(ban.jail.0)].name.to_owned(), ban.net);
+        let ban = self.model.bans[&key];
+        (key, ban)
+    }
+
     fn written(&self) -> u64 {
         self.disks().map(sipguard::store::memory::Memory::changes).sum()
     }
@@ -75,10 +85,37 @@ impl World {
         // Without bans nobody looks where nothing tells.
         let unseen = self.machine.borrow().kind == Kind::Poll && self.model.bans.is_empty();
         assert!(unseen || self.machine.borrow().rules, "our rules are there");
-        let held = self.held();
-        for (key, ban) in &self.model.bans {
-            let Some(end) = held.get(key) else {
-                panic!("{key:?} is not in the kernel: {ban:?}")
+        let (held, machine) = (self.held(), self.machine.borrow());
+        // What the guard could not see at its start stays until it ends, and where nothing tells and elements are only
+        // counted, it may stand for one that somebody removed.
+        let hides = |jail: &str| {
+            let strange = |(net, _): &(IpNet, _), reach| {
+                let mut bans = guard.bans().map(|ban| (self.model_of(&ban).0, guard.reach(&ban)));
+                !bans.any(|ban| ban == ((jail.to_owned(), *net), reach))
+            };
+            let are_strange = |reach| {
+                machine
+                    .elements(jail, reach)
+                    .iter()
+                    .any(|one| strange(one, reach))
+            };
+            let polls = machine.kind == Kind::Poll;
+            self.saw_nothing && polls && (are_strange(Reach::Whole) || are_strange(Reach::Opened))
+        };
+        for (wanted, (key, ban)) in guard.bans().map(|ban| (guard.reach(&ban), self.model_of(&ban))) {
+            let held = |reach| {
+                machine
+                    .elements(&key.0, reach)
+                    .into_iter()
+                    .find(|(net, _)| *net == key.1)
+            };
+            assert!(
+                self.saw_nothing || held(wanted.other()).is_none(),
+                "{key:?} is in the kernel with the other reach: {ban:?}"
+            );
+            let Some((_, end)) = &held(wanted) else {
+                assert!(hides(&key.0), "{key:?} is not in the kernel: {ban:?}");
+                continue;
             };
             let fits = match (ban.end, end) {
                 (Some(wanted), Some(end)) => (wanted - 2_000..=wanted).contains(end),

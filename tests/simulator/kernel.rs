@@ -115,7 +115,7 @@ impl Machine {
     }
 
     /// The same of one of them.
-    fn elements(&self, jail: &str, reach: Reach) -> Vec<(IpNet, Option<i64>)> {
+    pub(crate) fn elements(&self, jail: &str, reach: Reach) -> Vec<(IpNet, Option<i64>)> {
         let now = self.clock.get();
         let set = self.sets.get(&set_of(jail, reach)).into_iter().flatten();
         let alive = set.filter(|(_, end)| end.is_none_or(|end| end > now));
@@ -408,11 +408,12 @@ impl Enforce for Handle {
         }
         drop(machine);
         if counts.values().any(|(wanted, there)| there < wanted) {
+            self.surplus = 0;
             return Ok(false);
         }
         let surplus = counts.values().map(|(wanted, there)| there - wanted).sum();
         self.looks = self.looks.saturating_sub(1);
-        if surplus == 0 || surplus == self.surplus || self.looks > 0 {
+        if surplus == self.surplus || self.looks > 0 {
             return Ok(true);
         }
         (self.surplus, self.looks) = (surplus, IPSET_CLOSE_LOOKS);

@@ -112,6 +112,9 @@ pub(crate) struct Started {
     pub(crate) short_gone: bool,
 }
 
+/// So long after a boot the guard starts, in milliseconds.
+pub(crate) const BOOTING: i64 = 5_000;
+
 /// What is written at the latest after so many milliseconds.
 pub(crate) const FLUSH: i64 = 61_000;
 
@@ -214,11 +217,14 @@ impl Model {
         for (key, ban) in self.bans.clone() {
             match bans.get(&key) {
                 Some(end) => {
-                    assert!(
-                        self.fits(&ban, *end, now),
-                        "{key:?} ends {end:?} when the clock was set: {ban:?}"
-                    );
-                    self.bans.insert(key, Ban { end: *end, ..ban });
+                    // It may be one from before, which only now can be told from it.
+                    let former = self.former.get(&key).into_iter().flatten();
+                    let mut candidates = std::iter::once(&ban).chain(former.map(|former| &former.ban));
+                    let found = candidates.find(|ban| self.fits(ban, *end, now)).copied();
+                    let Some(found) = found else {
+                        panic!("{key:?} ends {end:?} when the clock was set: {ban:?}")
+                    };
+                    self.bans.insert(key, Ban { end: *end, ..found });
                 }
                 None => {
                     // If it was one from before, that one is over.
@@ -354,18 +360,24 @@ impl Model {
         for (key, end) in &started.bans {
             let mut ban = self.find(key, *end, &started, now)?;
             if started.adopted.contains(key) {
-                if self.is_on_disk(key, &started) {
+                if self.is_on_disk(key, &started, now) {
                     return Err(format!("known only from the kernel: {key:?} {ban:?}"));
                 }
-                // Nobody knows when it began: what is left of it decides whether it has to outlive a reboot.
-                (ban.since, ban.durable) = (now, false);
+                // Nobody knows when it began: what is left of it decides whether it has to outlive a reboot. The kernel
+                // says when it ends, by this boot's clock: no wall clock that is set changes that.
+                ban = Ban {
+                    since: now,
+                    end: *end,
+                    truth: *end,
+                    durable: false,
+                };
             }
             bans.insert(key.clone(), Ban { end: *end, ..ban });
         }
         for (key, ban) in &self.bans {
             let over = ban.truth.is_some_and(|end| end - self.slack.early <= now);
             let configured = self.jails.iter().any(|jail| jail.name == key.0);
-            let must = self.is_on_disk(key, &started)
+            let must = self.is_on_disk(key, &started, now)
                 || (started.same_boot
                     && started.visible
                     && started.held.contains_key(key)
@@ -374,6 +386,7 @@ impl Model {
                 return Err(format!("lost at a start: {key:?} {ban:?}"));
             }
         }
+        self.revive_lost(&started);
         let snapshots = self.find_snapshots(&started, now)?;
         for key in started.bans.keys().chain(self.bans.keys()) {
             if self.bans.get(key).map(|ban| ban.end) != started.bans.get(key).copied() {
@@ -387,7 +400,25 @@ impl Model {
             }
         }
         self.bans = bans;
-        for (key, before) in std::mem::take(&mut self.failures) {
+        // What was to be on the disk when the guard ended and is not, nobody will write: the guard does not know of it. A
+        // ban that was lifted, and is over by the clock of now, is in force again by a clock that stands still; one that gave
+        // way to another is when the other one, in the file that a boot removes, is gone.
+        for (key, former) in &mut self.former {
+            let hidden = started.bans.contains_key(key);
+            for one in former {
+                if hidden || one.ban.truth.is_some_and(|end| end - self.slack.early <= now) {
+                    one.until = i64::MAX;
+                }
+            }
+        }
+        let mut before = std::mem::take(&mut self.failures);
+        for (key, times) in snapshots.iter().flat_map(|snapshot| &snapshot.failures) {
+            let known = before.entry(key.clone()).or_default();
+            if known.len() < times.len() {
+                known.clone_from(times);
+            }
+        }
+        for (key, before) in before {
             let kept = started.failures.get(&key).map_or(0, Vec::len);
             *self.faded.entry(key).or_default() += before.len().saturating_sub(kept);
         }
@@ -398,12 +429,26 @@ impl Model {
         }
         self.snapshots.extend(snapshots);
         self.take_snapshot();
+        // What the first turn brings comes after this.
+        self.turn += 1;
         Ok(())
     }
 
+    /// A long ban is lost if its file cannot be written and the kernel has lost it, too, when the guard dies. The other
+    /// file still has the failures that brought it, and they count again: the next one may bring it again.
+    fn revive_lost(&mut self, started: &Started) {
+        for (key, ban) in &self.bans {
+            let lost = !ban.durable && is_long(ban) && !started.bans.contains_key(key);
+            if let Some(reasons) = self.reasons.get(key).filter(|_| self.two_files && lost) {
+                self.revived.insert(key.clone(), *reasons);
+            }
+        }
+    }
+
     /// Whether a start has to find this ban in a file.
-    fn is_on_disk(&self, key: &Key, started: &Started) -> bool {
-        let durable = |ban: &Ban| ban.durable && (is_long(ban) || !started.short_gone);
+    fn is_on_disk(&self, key: &Key, started: &Started, now: i64) -> bool {
+        let over = |ban: &Ban| ban.truth.is_some_and(|end| end - self.slack.early <= now);
+        let durable = |ban: &Ban| ban.durable && !over(ban) && (is_long(ban) || !started.short_gone);
         self.bans.get(key).is_some_and(durable)
     }
 
@@ -419,7 +464,7 @@ impl Model {
         if let Some(ban) = candidates.find(|ban| self.fits(ban, end, now)) {
             return Ok(*ban);
         }
-        let no_file_has_it = started.adopted.contains(key) && !self.is_on_disk(key, started);
+        let no_file_has_it = started.adopted.contains(key) && !self.is_on_disk(key, started, now);
         if started.held.get(key) == Some(&end) && no_file_has_it {
             // Somebody put it into the kernel, or changed its end there before the guard died.
             return Ok(Ban {
@@ -503,7 +548,9 @@ impl Model {
                     .count()
             };
             let aged = self.aged.get(key).copied().unwrap_or(0);
-            let least = counts(self.slack.early).saturating_sub(aged);
+            // Those of the last seconds before a boot are told as of its beginning, if nobody knows when that was.
+            let unknown = if self.slack.stood_still { BOOTING } else { 0 };
+            let least = counts(self.slack.early + unknown).saturating_sub(aged);
             let faded = self
                 .faded
                 .get(key)
@@ -525,8 +572,10 @@ impl Model {
             };
             if !fits {
                 return Err(format!(
-                    "failures of {key:?} after a start at {now}: {kept:?}, before: {before:?}, touched {touched}, {:?}",
-                    self.slack
+                    "failures of {key:?} after a start at {now}: {kept:?}, before: {before:?}, touched {touched}, {:?}; ban {:?}, now {:?}, {jail:?}",
+                    self.slack,
+                    self.bans.get(key),
+                    started.bans.get(key)
                 ));
             }
         }

@@ -240,6 +240,9 @@ impl World {
     }
 
     fn unban(&mut self) {
+        // See `ban_by_hand`: whether a failure of the millisecond in which a ban began was before it or after its end, a
+        // start does not know.
+        self.pass(1);
         if !self.is_listening() {
             return;
         }
@@ -257,6 +260,7 @@ impl World {
     }
 
     fn unban_all(&mut self) {
+        self.pass(1);
         if !self.is_listening() {
             return;
         }

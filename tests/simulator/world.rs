@@ -17,7 +17,7 @@ use sipguard::zone::Zone;
 
 use super::kernel::{Handle, Kind, Machine};
 use super::logs::{Files, Tail, path};
-use super::model::{Jail, Key, Model, Slack, Started};
+use super::model::{BOOTING, Jail, Key, Model, Slack, Started};
 use super::random::Random;
 
 /// The wall clock when the simulation's clock was 0: 2026-11-22 12:42:47 UTC.
@@ -86,7 +86,7 @@ impl World {
         World {
             random,
             clock,
-            booted: -5_000,
+            booted: -BOOTING,
             boot: 1,
             wall_error: 0,
             clock_was_set: false,
@@ -214,9 +214,15 @@ impl World {
         );
         let read = tail.follow(self.readers(), now);
         let held = self.held();
+        let restored: BTreeSet<Key> = guard.bans().map(|ban| self.key(ban.jail, ban.net)).collect();
         if self.verbose {
             for ban in guard.bans() {
                 println!("restored {ban:?} now {now:?}");
+            }
+            let mut from = 0;
+            while let Some((next, kept)) = guard.kept(from) {
+                println!("restored {kept:?}");
+                from = next;
             }
         }
         let firewall = Handle::open(&self.machine, jails.rules());
@@ -238,9 +244,14 @@ impl World {
         });
         let visible = self.machine.borrow().trouble.busy == 0;
         self.saw_nothing = !visible;
+        let bans = self.bans_of_guard();
         let started = Started {
-            bans: self.bans_of_guard(),
-            adopted: self.adopted(),
+            adopted: bans
+                .keys()
+                .filter(|key| !restored.contains(key))
+                .cloned()
+                .collect(),
+            bans,
             failures: self.failures_of_guard(),
             synced: !self.running.as_ref().unwrap().watch.is_state_failing(),
             read,
@@ -281,13 +292,6 @@ impl World {
             )
         });
         bans.collect()
-    }
-
-    /// Bans that the guard took over from the kernel just now.
-    fn adopted(&self) -> BTreeSet<Key> {
-        let guard = self.running.as_ref().unwrap().watch.guard();
-        let bans = guard.bans().filter(|ban| ban.since == self.mono());
-        bans.map(|ban| self.key(ban.jail, ban.net)).collect()
     }
 
     pub(crate) fn failures_of_guard(&self) -> BTreeMap<Key, Vec<i64>> {
@@ -412,12 +416,13 @@ impl World {
         let now = self.mono();
         let running = self.running.as_mut().unwrap();
         let alike = prepared.rules() == running.watch.jails().rules();
+        // Whoever asks for it wakes the loop, which has a turn whatever came of it.
+        running.more = true;
         if !alike && running.watch.relayout(&config, &prepared).is_err() {
             return false;
         }
         running.tail.follow(readers, now);
         running.watch.replace(prepared, guard, now);
-        running.more = true;
         self.model.reload(jails);
         self.model.end_turn(self.clock.get(), false);
         true
@@ -439,7 +444,7 @@ impl World {
     /// The machine is switched off for so long, and boots.
     pub(crate) fn boot(&mut self, away: i64) {
         self.clock.set(self.now() + away);
-        self.booted = self.now() - 5_000;
+        self.booted = self.now() - BOOTING;
         self.boot += 1;
         self.machine.borrow_mut().reboot();
         let before = self.model.slack;

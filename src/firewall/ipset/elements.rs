@@ -291,10 +291,8 @@ impl Ipset {
             }
             surplus += there - wanted;
         }
+        // If there is less of it than there was, it may be ours that is gone.
         self.looks = self.looks.saturating_sub(1);
-        if surplus == 0 {
-            self.surplus = 0;
-        }
         if surplus == self.surplus || self.looks > 0 {
             return Ok(true);
         }

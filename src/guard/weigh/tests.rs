@@ -4,6 +4,7 @@ use super::super::{Ban, Policy, Seed, Settings, Source, Trust, Verdict};
 use super::*;
 use crate::filter::Attempt;
 use crate::filter::{Step, Witness};
+use crate::limits::TRACES_MAX;
 
 const JAIL: JailId = JailId(0);
 
@@ -353,7 +354,7 @@ fn a_million_forged_sources_take_no_memory_and_forget_nothing_that_is_proven() {
         world.fail(source, source, Proof::Blind);
     }
     assert!(world.guard.ban_count() < 20, "maxretry is five");
-    assert!(world.guard.traced_sources() <= crate::limits::TRACES_MAX);
+    assert!(world.guard.traced_sources() <= TRACES_MAX);
     assert_eq!(world.guard.known_sources(), 1);
     assert!(world.is_banned(2), "a proven ban stays");
     assert!(
@@ -361,6 +362,35 @@ fn a_million_forged_sources_take_no_memory_and_forget_nothing_that_is_proven() {
         "and so does what was proven before"
     );
     assert!((0..1000).all(|_| world.fail(OFFICE, 100, Proof::Blind).is_none()));
+}
+
+#[test]
+fn what_was_proven_long_ago_makes_room_for_what_is_not() {
+    let mut world = world(evidence());
+    for source in 0..TRACES_MAX {
+        world.fail(1_000_000 + source, 7, Proof::Transport);
+    }
+    world.wait(2 * 86_400);
+    let found = (0..10).find_map(|account| {
+        world.wait(3_600);
+        world.fail(1, account, Proof::Blind)
+    });
+    assert_eq!(
+        found.map(|why| (why.pattern, why.accounts)),
+        Some((Pattern::Slow, 10))
+    );
+}
+
+#[test]
+fn whoever_fills_the_table_with_proven_failures_cannot_have_a_known_address_banned() {
+    let mut world = world(evidence());
+    world.sign(1, 100, Shown::Known);
+    for source in 0..TRACES_MAX {
+        world.fail(1_000_000 + source, 7, Proof::Transport);
+    }
+    // The ring has forgotten them by then.
+    world.wait(3_600);
+    assert!((0..100).all(|_| world.fail(1, 100, Proof::Blind).is_none()));
 }
 
 #[test]
