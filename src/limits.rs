@@ -141,12 +141,12 @@ pub const TRANSACTION_ROUNDS: usize = 4;
 
 /// Bytes of the largest ruleset: every jail with as many port ranges as it may have, for TCP and UDP.
 pub const RULESET_BYTES_MAX: usize = 4 * 1024 * 1024;
-const _: () = assert!(JAILS_MAX * (PORTS_MAX * 2 * 400 + 9_000) + 1_000 <= RULESET_BYTES_MAX);
+const _: () = assert!(JAILS_MAX * (PORTS_MAX * 4 * 400 + 11_000) + 2_000 <= RULESET_BYTES_MAX);
 
 /// Operations in the largest ruleset: per jail nine sets, a chain, nine rules, and one rule per port
-/// range and protocol; and six for the table.
-pub const RULESET_STEPS_MAX: u32 = 4_096;
-const _: () = assert!(JAILS_MAX * (PORTS_MAX * 2 + 19) + 6 <= RULESET_STEPS_MAX as usize);
+/// range and protocol; in a flood a chain, two sets, two rules and as many for ports again; and nine for the table.
+pub const RULESET_STEPS_MAX: u32 = 8_192;
+const _: () = assert!(JAILS_MAX * (PORTS_MAX * 4 + 24) + 9 <= RULESET_STEPS_MAX as usize);
 
 /// Reports of changes to nf_tables by others that are read before the other descriptors have their
 /// turn.

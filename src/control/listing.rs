@@ -114,6 +114,8 @@ pub struct Jail<'a> {
     pub tally: Tally,
     /// There are so many bans that may be forged that no more are made.
     pub flooded: bool,
+    /// The kernel takes only so many packets of each source.
+    pub limited: bool,
     /// Counters since the start.
     pub stats: Stats,
     /// Sources with an attempt in the ring.

@@ -17,6 +17,7 @@ struct Fake {
     guard: Guard,
     trouble: Option<&'static str>,
     flooded: bool,
+    limited: bool,
     path: Vec<u8>,
     names: Vec<(&'static str, Option<Vec<IpAddr>>, bool)>,
 }
@@ -47,6 +48,7 @@ impl Fake {
             guard: Guard::new(vec![policy.clone(), policy], settings),
             trouble: None,
             flooded: false,
+            limited: false,
             path: b"/var/log/asterisk/messages".to_vec(),
             names: Vec::new(),
         }
@@ -149,6 +151,7 @@ impl View for Fake {
             blocks: "drops tcp to port 22".to_owned(),
             tally: self.guard.tally(jail),
             flooded: self.flooded,
+            limited: self.limited,
             stats: self.guard.jail_stats(jail),
             sources: 3,
             next: self.guard.next_to_end(jail),
@@ -366,5 +369,11 @@ fn a_flood_is_shown() {
     assert!(
         fake.show(None, false)
             .contains("  FLOOD     of forged sources: no bans on what may be forged\n")
+    );
+    fake.limited = true;
+    let shown = fake.show(None, false);
+    assert!(
+        shown.contains("forged; the kernel takes 30 packets a second of each\n"),
+        "{shown}"
     );
 }

@@ -14,7 +14,7 @@ use super::listing::{Banned, Clock, File, Jail, Name, Whole, Write};
 use crate::addr::HostOrNet;
 use crate::escape::Escaped;
 use crate::guard::Tally;
-use crate::limits::{ANSWER_PATH_BYTES_MAX, ANSWER_RANGES_MAX};
+use crate::limits::{ANSWER_PATH_BYTES_MAX, ANSWER_RANGES_MAX, FLOOD_PACKETS_PER_SECOND};
 use crate::time::{Lasting, Mono, Span};
 
 /// Writes for people.
@@ -163,10 +163,15 @@ impl Write for Text {
         }
         out.push(b'\n');
         if jail.flooded {
-            line(
-                out,
-                format_args!("  FLOOD     of forged sources: no bans on what may be forged"),
-            );
+            let _ = out.write_fmt(format_args!(
+                "  FLOOD     of forged sources: no bans on what may be forged"
+            ));
+            if jail.limited {
+                let _ = out.write_fmt(format_args!(
+                    "; the kernel takes {FLOOD_PACKETS_PER_SECOND} packets a second of each"
+                ));
+            }
+            out.push(b'\n');
         }
         if stats.suspicious > 0 {
             let lines = Plural(stats.suspicious, "line");

@@ -66,6 +66,7 @@ impl View for Status<'_> {
             blocks: blocks.join(", "),
             tally: guard.tally(jail),
             flooded: guard.is_flooded(jail, self.watch.clock().now),
+            limited: self.watch.is_limited(jail),
             stats: guard.jail_stats(jail),
             sources: guard.sources(jail),
             next: guard.next_to_end(jail),

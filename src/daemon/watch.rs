@@ -1,6 +1,7 @@
 //! One turn of the loop: lines in, verdicts, and changes to the kernel.
 
 mod answers;
+mod flood;
 mod kernel;
 mod signs;
 #[cfg(test)]
@@ -80,6 +81,10 @@ pub struct Watch<K = Firewall, D = Directory> {
     trouble: String,
     /// Our rules could not be made again.
     broken: bool,
+    /// When to look whether a flood is over.
+    flood_at: Option<Mono>,
+    /// The jails whose sources the kernel limits.
+    limited: Vec<JailId>,
 }
 
 /// What woke the loop, beside lines and time.
@@ -162,6 +167,8 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
             names_lost: Telling::default(),
             trouble: String::new(),
             broken: false,
+            flood_at: None,
+            limited: Vec::new(),
         }
     }
 
@@ -306,6 +313,8 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
         (self.jails, self.guard, self.now) = (jails, guard, now);
         self.look_at = self.firewall.as_ref().map(|_| now);
         self.settle();
+        // Jails may have other numbers, and the kernel may be laid out anew.
+        self.look_at_floods();
         ended
     }
 
@@ -317,6 +326,7 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
             self.guard.next_deadline(),
             self.look_at,
             self.own_at,
+            self.flood_at,
             state,
             unfinished,
         ];
@@ -399,6 +409,9 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
         self.settle();
         if self.own_at.is_some_and(|at| at <= self.now) {
             self.look_at_own();
+        }
+        if self.flood_at.is_some_and(|at| at <= self.now) {
+            self.look_at_floods();
         }
         self.notices.flush(&self.guard, self.jails.log_names());
     }

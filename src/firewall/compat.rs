@@ -5,7 +5,9 @@
 use std::io;
 
 use crate::firewall::adopt::undisturbed;
+use crate::firewall::flood;
 use crate::firewall::iptables::Drops;
+use crate::firewall::layout::Layout;
 use crate::firewall::ruleset;
 use crate::firewall::transaction::{self, Standing, Steps};
 use crate::sys::Fault;
@@ -21,22 +23,35 @@ const CHAIN: &str = "prerouting";
 pub(super) struct Compat {
     table: Table,
     rules: usize,
+    limits: bool,
 }
 
 impl Compat {
     /// Sets up the table, replacing one that an earlier run left; with a chain behind connection tracking for bans
-    /// that are not proven, if the kernel `tracks`.
+    /// that are not proven, if the kernel `tracks`, and with limits if it can.
     pub(super) fn install(
         netlink: &mut Netlink,
         family: Family,
         rules: &Drops,
         tracks: bool,
+        layout: &Layout,
     ) -> Result<Compat, Fault> {
         let table = table(family);
-        transaction::replace(netlink, table, Standing::Protected, &|steps| {
-            write(steps, family, rules, tracks);
-        })
-        .map_err(|rejection| match rejection.errno {
+        let mut attempt = |limits: bool| {
+            transaction::replace(netlink, table, Standing::Protected, &|steps| {
+                write(steps, family, rules, tracks);
+                if limits {
+                    flood::write(steps, layout, Some(family), 1);
+                }
+            })
+        };
+        let mut limits = true;
+        let mut done = attempt(limits);
+        if done.is_err() && !rules.limits.is_empty() {
+            limits = false;
+            done = attempt(limits);
+        }
+        done.map_err(|rejection| match rejection.errno {
             ENOENT => rejection.fault.hint(
                 "the kernel lacks nft_compat or xt_set: on OpenWrt install kmod-nft-compat and \
                      kmod-ipt-ipset, or set firewall = nftables",
@@ -45,11 +60,18 @@ impl Compat {
         })?;
         Ok(Compat {
             table,
-            rules: rules.whole.len()
+            limits,
+            rules: if limits { flood::rules(layout, 1) } else { 0 }
+                + rules.whole.len()
                 + rules.opened.len()
                 + usize::from(tracks && !rules.opened.is_empty())
                 + usize::from(tracks && rules.passes_icmp(family)),
         })
+    }
+
+    /// Whether all that is to be limited is.
+    pub(super) fn has_limits(&self) -> bool {
+        self.limits
     }
 
     /// Whether all our rules are there.
@@ -129,7 +151,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::config::{Block, Protocol};
+    use crate::firewall::JailRule;
     use crate::firewall::support::{isolated, run};
+    use crate::guard::JailId;
     use crate::sys::uapi::IPPROTO_UDP;
     use crate::sys::xtables::Xtables;
 
@@ -145,7 +170,7 @@ mod tests {
     fn whole(rule: DropRule) -> Drops {
         Drops {
             whole: vec![rule],
-            opened: Vec::new(),
+            ..Drops::default()
         }
     }
 
@@ -173,10 +198,11 @@ mod tests {
                 assert_eq!(numbers.set_number("none").unwrap(), None);
 
                 let mut netlink = Netlink::open().unwrap();
+                let none = Layout::new(&[], "", 64, 10);
                 let mut room = [0; 4096];
                 for _ in 0..2 {
-                    let v4 = Compat::install(&mut netlink, Family::V4, &whole(all), true).unwrap();
-                    let v6 = Compat::install(&mut netlink, Family::V6, &whole(sip), true).unwrap();
+                    let v4 = Compat::install(&mut netlink, Family::V4, &whole(all), true, &none).unwrap();
+                    let v6 = Compat::install(&mut netlink, Family::V6, &whole(sip), true, &none).unwrap();
                     assert!(v4.intact(&mut netlink, &mut room).unwrap());
                     assert!(v6.intact(&mut netlink, &mut room).unwrap());
                 }
@@ -192,11 +218,56 @@ mod tests {
                     let gone = Compat {
                         table: table(family),
                         rules: 1,
+                        limits: true,
                     };
                     assert!(!gone.intact(&mut netlink, &mut room).unwrap());
                 }
                 assert!(arrives("127.0.0.2", "127.0.0.1:9"));
                 assert_eq!(run("nft list ruleset"), "");
+            },
+        );
+    }
+
+    /// In a flood, in the same tables; where they cannot be had, the bans are.
+    #[test]
+    fn limits_are_rules_of_nf_tables_too() {
+        isolated(
+            "firewall::compat::tests::limits_are_rules_of_nf_tables_too",
+            || {
+                run("ipset create all4 hash:ip");
+                let numbers = Xtables::open(Family::V4).unwrap();
+                let drops = whole(DropRule {
+                    set: numbers.set_number("all4").unwrap().unwrap(),
+                    only: None,
+                });
+                let jail = JailRule {
+                    name: "sip".into(),
+                    blocks: vec![Block {
+                        protocol: Protocol::Udp,
+                        ports: vec![(5060, 5060)],
+                    }],
+                    by_proof: false,
+                    wide: false,
+                };
+                let mut layout = Layout::new(&[jail], "", 64, 10);
+                let mut netlink = Netlink::open().unwrap();
+                let mut room = [0; 4096];
+                for (limited, rules) in [(vec![], 0), (vec![JailId(0)], 1), (vec![], 0)] {
+                    layout.limited = limited;
+                    for family in [Family::V4, Family::V6] {
+                        let compat = Compat::install(&mut netlink, family, &drops, true, &layout).unwrap();
+                        assert!(compat.intact(&mut netlink, &mut room).unwrap() && compat.has_limits());
+                    }
+                    for (table, set) in [("ip", "sip4f"), ("ip6", "sip6f")] {
+                        let shown = run(&format!("nft list table {table} sipguard"));
+                        assert_eq!(shown.matches(&format!("update @{set}")).count(), rules, "{shown}");
+                        assert_eq!(
+                            shown.matches("udp dport 5060 jump sip-flood").count(),
+                            rules,
+                            "{shown}"
+                        );
+                    }
+                }
             },
         );
     }

@@ -41,6 +41,11 @@ pub trait Enforce {
     /// shall go, deleted. With ipset it fails at once while another program is changing iptables: try again soon.
     fn rebuild(&mut self) -> Result<(), Fault>;
 
+    /// From here on the kernel takes only so much of each source (see [`crate::limits::FLOOD_PACKETS_PER_SECOND`]) at
+    /// the ports that these jails block, and of no others: for floods of forged sources. Bans are not touched. After
+    /// an error all is as before. It lasts over [`Enforce::rebuild`], not over [`Enforce::relayout`].
+    fn limit(&mut self, jails: &[JailId]) -> Result<(), Fault>;
+
     /// Everything for other settings. The sets of jails that stay keep their elements, if it is the same part of the
     /// kernel; else all sets are empty. After an error all is as before, but sets may be empty.
     fn relayout(

@@ -6,6 +6,7 @@ mod elements;
 use std::io;
 
 use crate::firewall::compat::Compat;
+use crate::firewall::flood;
 use crate::firewall::iptables::{Drops, Iptables, NotInstalled, lock};
 use crate::firewall::layout::{Layout, Scope, Set};
 use crate::firewall::nftables::Nftables;
@@ -58,6 +59,8 @@ pub(super) struct Ipset {
     shortcoming: Option<Fault>,
     /// The kernel does not track connections, and there are bans that are not proven.
     stateless: bool,
+    /// The kernel cannot limit sources, and should.
+    unlimited: bool,
     /// The changes of a batch in the order in which they are sent: by set, and else as they came.
     order: Vec<(u32, u16)>,
     /// So many more elements than bans the sets had at the last look.
@@ -92,6 +95,7 @@ impl Ipset {
             rules: Vec::new(),
             shortcoming: None,
             stateless: false,
+            unlimited: false,
             order: Vec::with_capacity(CHANGES_PER_BATCH),
             surplus: 0,
             looks: 0,
@@ -139,9 +143,21 @@ impl Ipset {
                 self.have_set(layout, set)?;
             }
         }
+        self.put_rules(layout)?;
+        let ours: Vec<&str> = layout
+            .jails
+            .iter()
+            .flat_map(|jail| jail.sets().map(|set| set.name.as_str()))
+            .collect();
+        self.destroy_sets(&ours)
+    }
+
+    /// The rules, in place of those that are there. Whoever calls holds the lock.
+    fn put_rules(&mut self, layout: &Layout) -> Result<(), Fault> {
         self.rules.clear();
         self.shortcoming = None;
         self.stateless = false;
+        self.unlimited = false;
         for family in [Family::V4, Family::V6] {
             match self.install(family, layout)? {
                 // A box whose kernel has no ip6_tables is better protected half than not at all.
@@ -150,12 +166,22 @@ impl Ipset {
                 None => {}
             }
         }
-        let ours: Vec<&str> = layout
-            .jails
-            .iter()
-            .flat_map(|jail| jail.sets().map(|set| set.name.as_str()))
-            .collect();
-        self.destroy_sets(&ours)
+        Ok(())
+    }
+
+    /// Limits sources as the layout says. If it cannot, all is as if it had not been asked for.
+    pub(super) fn limit(&mut self, layout: &Layout) -> Result<(), Fault> {
+        let _lock = lock(false)?;
+        self.put_rules(layout)?;
+        if self.unlimited {
+            let missing = io::Error::from_raw_os_error(ENOENT);
+            let fault = Fault::new("cannot put limits into iptables", missing);
+            return Err(fault.hint(
+                "the kernel lacks xt_hashlimit or connection tracking: on OpenWrt install kmod-ipt-hashlimit and \
+                 kmod-ipt-conntrack, elsewhere modprobe xt_hashlimit",
+            ));
+        }
+        Ok(())
     }
 
     /// Whether sets and rules are there. Elements are not looked at.
@@ -199,14 +225,16 @@ impl Ipset {
         match Iptables::install(family, &rules) {
             Ok(iptables) => {
                 self.stateless |= iptables.is_stateless();
+                self.unlimited |= !iptables.has_limits();
                 self.rules.push(Rules::Iptables(iptables));
             }
             Err(NotInstalled::NoFamily) => {}
             Err(NotInstalled::Refused(fault)) => return Err(fault),
             Err(NotInstalled::Missing(fault)) => {
                 let tracks = !rules.opened.is_empty() && Nftables::tracks()?;
-                match Compat::install(&mut self.netlink, family, &rules, tracks) {
+                match Compat::install(&mut self.netlink, family, &rules, tracks, layout) {
                     Ok(compat) => {
+                        self.unlimited |= !compat.has_limits();
                         self.stateless |= !rules.opened.is_empty() && !tracks;
                         self.rules.push(Rules::Compat(compat));
                     }
@@ -364,7 +392,10 @@ impl Ipset {
 fn rules(family: Family, layout: &Layout) -> io::Result<Drops> {
     // Whichever family the socket is of, it knows all sets.
     let numbers = Xtables::open(Family::V4)?;
-    let mut drops = Drops::default();
+    let mut drops = Drops {
+        limits: flood::xt_rules(layout),
+        ..Drops::default()
+    };
     for jail in &layout.jails {
         for set in jail.sets().filter(|set| set.family == family) {
             let rules = match set.reach {

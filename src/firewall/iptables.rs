@@ -15,7 +15,7 @@ use crate::sys::uapi::{
 };
 use crate::sys::xtables::{Xtables, XtablesLock};
 use crate::wire::nft::Family;
-use crate::wire::xtables::{Chain, DropRule, Rule, has_chain, with_chain};
+use crate::wire::xtables::{Chain, DropRule, LimitRule, Rule, has_chain, with_chain};
 
 const CHAIN: &str = "sipguard";
 
@@ -36,6 +36,8 @@ pub(super) struct Drops {
     pub(super) whole: Vec<DropRule>,
     /// Packets of flows that the source opened.
     pub(super) opened: Vec<DropRule>,
+    /// Of such flows what is too much of one source.
+    pub(super) limits: Vec<LimitRule>,
 }
 
 impl Drops {
@@ -49,14 +51,22 @@ impl Drops {
 /// The rules of our chain in each of [`TABLES`]; none, no chain.
 type Plan = [Vec<Rule>; TABLES.len()];
 
+/// A way to have it all.
+#[derive(Debug, Default)]
+struct Way {
+    plan: Plan,
+    /// The kernel does not track connections: answers to us are dropped, too.
+    stateless: bool,
+    /// With [`Drops::limits`], if there are any.
+    limits: bool,
+}
+
 /// Our chains in the tables of one family.
 #[derive(Debug)]
 pub(super) struct Iptables {
     xtables: Xtables,
     family: Family,
-    plan: Plan,
-    /// The kernel does not track connections: answers to us are dropped, too.
-    stateless: bool,
+    way: Way,
 }
 
 /// Why our chain is not in a table.
@@ -85,17 +95,15 @@ impl Iptables {
         let mut iptables = Iptables {
             xtables,
             family,
-            plan: Plan::default(),
-            stateless: false,
+            way: Way::default(),
         };
         let mut missing = io::Error::from_raw_os_error(ENOENT);
-        for (plan, stateless) in (0..TABLES.len()).flat_map(|table| plans(drops, family, table)) {
-            iptables.plan = plan;
-            iptables.stateless = stateless;
+        for way in ways(drops, family) {
+            iptables.way = way;
             match iptables.carry_out() {
                 Ok(()) => {
                     iptables
-                        .remove_but(&iptables.plan)
+                        .remove_but(&iptables.way.plan)
                         .map_err(NotInstalled::Refused)?;
                     return Ok(iptables);
                 }
@@ -124,7 +132,7 @@ impl Iptables {
 
     /// Whether the chains and the jumps to them are there.
     pub(super) fn intact(&self) -> io::Result<bool> {
-        for ((table, hooks), rules) in TABLES.iter().zip(&self.plan) {
+        for ((table, hooks), rules) in TABLES.iter().zip(&self.way.plan) {
             let chain = Chain {
                 name: CHAIN,
                 hooks,
@@ -139,7 +147,12 @@ impl Iptables {
 
     /// Whether answers to us are dropped, too, because the kernel does not track connections.
     pub(super) fn is_stateless(&self) -> bool {
-        self.stateless
+        self.way.stateless
+    }
+
+    /// Whether all that is to be limited is.
+    pub(super) fn has_limits(&self) -> bool {
+        self.way.limits
     }
 
     /// Takes our chain out of all tables that are in use, and with it every jump to it, whoever made
@@ -151,15 +164,14 @@ impl Iptables {
         let iptables = Iptables {
             xtables,
             family,
-            plan: Plan::default(),
-            stateless: false,
+            way: Way::default(),
         };
-        iptables.remove_but(&iptables.plan)
+        iptables.remove_but(&iptables.way.plan)
     }
 
     /// Puts our chains where they shall be. Fails with the table that is not as it must be.
     fn carry_out(&self) -> Result<(), (&'static str, io::Error)> {
-        for (i, ((table, _), rules)) in TABLES.iter().zip(&self.plan).enumerate() {
+        for (i, ((table, _), rules)) in TABLES.iter().zip(&self.way.plan).enumerate() {
             if !rules.is_empty() {
                 self.change(i, rules).map_err(|error| (*table, error))?;
             }
@@ -223,10 +235,15 @@ impl Iptables {
     }
 }
 
-/// The ways to have what is dropped whole in that table, best first, each with whether it drops answers to us.
-fn plans(drops: &Drops, family: Family, table: usize) -> Vec<(Plan, bool)> {
+/// The ways to have it all, best first: rather no limits than other tables, which may be too late for bans.
+fn ways(drops: &Drops, family: Family) -> impl Iterator<Item = Way> {
+    (0..TABLES.len()).flat_map(move |table| ways_in(drops, family, table))
+}
+
+/// The ways to have what is dropped whole in that table.
+fn ways_in(drops: &Drops, family: Family, table: usize) -> Vec<Way> {
     let drop_all = |rules: &[DropRule]| rules.iter().copied().map(Rule::Drop).collect::<Vec<_>>();
-    let plan = |behind: Option<usize>| {
+    let way = |behind: Option<usize>, limits: bool| {
         let mut plan = Plan::default();
         for (i, rules) in plan.iter_mut().enumerate() {
             if i == table {
@@ -239,14 +256,27 @@ fn plans(drops: &Drops, family: Family, table: usize) -> Vec<(Plan, bool)> {
             if behind.unwrap_or(table) == i {
                 rules.extend(drop_all(&drops.opened));
             }
+            if limits && behind == Some(i) {
+                rules.push(Rule::PassLoopback);
+                rules.extend(drops.limits.iter().cloned().map(Rule::Limit));
+            }
         }
-        plan
+        Way {
+            plan,
+            stateless: behind.is_none() && !drops.opened.is_empty(),
+            limits: limits || drops.limits.is_empty(),
+        }
     };
-    if drops.opened.is_empty() {
-        return vec![(plan(None), false)];
+    let tables = || (BEHIND.max(table)..TABLES.len()).map(Some);
+    let mut ways = Vec::new();
+    if !drops.limits.is_empty() {
+        ways.extend(tables().map(|behind| way(behind, true)));
     }
-    let behind = (BEHIND.max(table)..TABLES.len()).map(|behind| (plan(Some(behind)), false));
-    behind.chain([(plan(None), true)]).collect()
+    if !drops.opened.is_empty() {
+        ways.extend(tables().map(|behind| way(behind, false)));
+    }
+    ways.push(way(None, false));
+    ways
 }
 
 /// Whether the kernel does not have this table.
@@ -300,40 +330,67 @@ fn program(family: Family) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::nft::Limit;
 
-    /// The plans for what is dropped whole in that table: rules by table, as `D` and `P`; and which drop answers.
+    /// The ways to have what is dropped whole in that table: rules by table, each a letter; a `!` behind those that
+    /// drop answers, and a `-` behind those without limits.
     #[track_caller]
-    fn check(family: Family, opened: usize, table: usize, want: &[(&str, bool)]) {
+    fn check(family: Family, (opened, limits): (usize, usize), table: usize, want: &[&str]) {
         let rule = DropRule { set: 1, only: None };
+        let limit = LimitRule {
+            name: "sipguard-x".into(),
+            only: (17, (5060, 5061)),
+            limit: Limit {
+                per_second: 1,
+                burst: 1,
+                idle_ms: 1,
+                sources: 1,
+            },
+        };
         let drops = Drops {
             whole: vec![rule; 2],
             opened: vec![rule; opened],
+            limits: vec![limit; limits],
         };
-        let shown: Vec<_> = plans(&drops, family, table)
+        let shown: Vec<_> = ways_in(&drops, family, table)
             .into_iter()
-            .map(|(plan, stateless)| {
-                let tables = plan.map(|rules| {
+            .map(|way| {
+                let tables = way.plan.map(|rules| {
                     let letters = rules.iter().map(|rule| match rule {
                         Rule::PassReplies => 'P',
                         Rule::PassIcmp6 => 'I',
+                        Rule::PassLoopback => 'o',
                         Rule::Drop(_) => 'D',
+                        Rule::Limit(_) => 'L',
                     });
                     letters.collect::<String>()
                 });
-                (tables.join(","), stateless)
+                let stateless = if way.stateless { "!" } else { "" };
+                let unlimited = if way.limits { "" } else { "-" };
+                tables.join(",") + stateless + unlimited
             })
             .collect();
-        let want: Vec<_> = want.iter().map(|(plan, s)| ((*plan).to_owned(), *s)).collect();
         assert_eq!(shown, want);
     }
 
     #[test]
     fn unproven_bans_are_looked_at_behind_connection_tracking_if_there_is_any() {
         let (v4, v6) = (Family::V4, Family::V6);
-        check(v4, 0, 0, &[("DD,,", false)]);
-        check(v6, 0, 2, &[(",,DD", false)]);
-        check(v4, 1, 0, &[("DD,PD,", false), ("DD,,PD", false), ("DDD,,", true)]);
-        check(v4, 1, 1, &[(",DDPD,", false), (",DD,PD", false), (",DDD,", true)]);
-        check(v6, 1, 2, &[(",,DDPID", false), (",,DDD", true)]);
+        check(v4, (0, 0), 0, &["DD,,"]);
+        check(v6, (0, 0), 2, &[",,DD"]);
+        check(v4, (1, 0), 0, &["DD,PD,", "DD,,PD", "DDD,,!"]);
+        check(v4, (1, 0), 1, &[",DDPD,", ",DD,PD", ",DDD,!"]);
+        check(v6, (1, 0), 2, &[",,DDPID", ",,DDD!"]);
+    }
+
+    #[test]
+    fn limits_stand_behind_replies_or_nowhere() {
+        check(Family::V4, (0, 1), 0, &["DD,PoL,", "DD,,PoL", "DD,,-"]);
+        check(
+            Family::V4,
+            (1, 2),
+            0,
+            &["DD,PDoLL,", "DD,,PDoLL", "DD,PD,-", "DD,,PD-", "DDD,,!-"],
+        );
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct Layout {
     pub(super) maxbans: u32,
     /// The kernel tracks connections, for what is behind that. Only asked where it is needed.
     pub(super) tracks: bool,
+    /// The jails in a flood, at whose ports the kernel takes only so much of each source.
+    pub(super) limited: Vec<JailId>,
 }
 
 /// One jail's sets and what they are good for.
@@ -74,6 +76,7 @@ impl Layout {
             jails: Vec::with_capacity(jails.len()),
             maxbans,
             tracks: false,
+            limited: Vec::new(),
         };
         // At most 31 letters with what comes before.
         let kinds = [

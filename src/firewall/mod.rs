@@ -8,6 +8,7 @@
 mod adopt;
 mod compat;
 mod enforce;
+mod flood;
 mod ipset;
 mod iptables;
 mod layout;
@@ -217,6 +218,20 @@ impl Enforce for Firewall {
             Kernel::Ipset(ipset) => ipset.rebuild(&self.layout),
             Kernel::Absent(_) => self.try_open(),
         }
+    }
+
+    fn limit(&mut self, jails: &[JailId]) -> Result<(), Fault> {
+        if self.layout.limited == jails {
+            return Ok(());
+        }
+        let before = core::mem::replace(&mut self.layout.limited, jails.to_vec());
+        let done = match &mut self.kernel {
+            Kernel::Nftables(nftables) => nftables.limit(&self.layout, &before),
+            Kernel::Ipset(ipset) => ipset.limit(&self.layout),
+            // Once there is something, it has to be said again.
+            Kernel::Absent(_) => Ok(()),
+        };
+        done.inspect_err(|_| self.layout.limited = before)
     }
 
     fn relayout(

@@ -5,11 +5,12 @@ use std::net::IpAddr;
 
 use crate::firewall::adopt::{adopt, undisturbed};
 use crate::firewall::compat::count_rules;
+use crate::firewall::flood;
 use crate::firewall::layout::Layout;
 use crate::firewall::ruleset;
 use crate::firewall::transaction::{self, Standing, cannot};
 use crate::firewall::{Each, Lost, Outcome, Refusal};
-use crate::guard::{Change, Effect};
+use crate::guard::{Change, Effect, JailId};
 use crate::limits::{
     CHANGES_PER_BATCH, CHANGES_PER_TRANSACTION, EVENTS_PER_TURN, NETLINK_SEND_BYTES, OLD_CHANGES_PER_BATCH,
     TRANSACTION_ROUNDS,
@@ -162,6 +163,15 @@ impl Nftables {
                     .map_err(|error| cannot("listen to changes of nf_tables", error))?,
             );
         }
+    }
+
+    /// Limits sources as the layout says, where it was said of other jails `before`. Nothing else is touched.
+    pub(super) fn limit(&mut self, layout: &Layout, before: &[JailId]) -> Result<(), Fault> {
+        let changed = transaction::run(&mut self.netlink, TABLE, &|steps| {
+            flood::remove(steps, layout, before);
+            flood::write(steps, layout, None, 1);
+        });
+        changed.map_err(|rejection| rejection.fault)
     }
 
     /// Removes the table.

@@ -32,6 +32,7 @@
 //! once, and all of them count elements that timed out until they collect them, so a set could be
 //! full of nothing. The guard's table is the bound.
 
+use crate::firewall::flood;
 use crate::firewall::layout::{self, Jail, Layout, Ports, Scope};
 use crate::firewall::transaction::Steps;
 use crate::guard::Reach;
@@ -68,6 +69,7 @@ pub(super) fn write(steps: &mut Steps<'_, '_>, layout: &Layout, kept: &dyn Fn(&s
                 .add_rule(chain_of(layout, set), |rule| write_lookup(rule, set, ports));
         }
     }
+    flood::write(steps, layout, None, id + 1);
 }
 
 /// Whether there are bans that are not proven and drop all protocols.
@@ -83,12 +85,7 @@ pub(super) fn write_tracking(steps: &mut Steps<'_, '_>, icmp: bool) {
     steps
         .step(format!("create chain {TRACKED} in"))
         .add_base_chain(TRACKED, BEHIND_CONNTRACK);
-    steps
-        .step(format!("create the rule for replies in chain {TRACKED} of"))
-        .add_rule(TRACKED, |rule| {
-            rule.reply();
-            rule.accept_packet();
-        });
+    write_replies(steps, TRACKED);
     if icmp {
         steps
             .step(format!("create the rule for ICMPv6 in chain {TRACKED} of"))
@@ -97,6 +94,16 @@ pub(super) fn write_tracking(steps: &mut Steps<'_, '_>, icmp: bool) {
                 rule.accept_packet();
             });
     }
+}
+
+/// The rule that lets pass what answers us.
+pub(super) fn write_replies(steps: &mut Steps<'_, '_>, chain: &str) {
+    steps
+        .step(format!("create the rule for replies in chain {chain} of"))
+        .add_rule(chain, |rule| {
+            rule.reply();
+            rule.accept_packet();
+        });
 }
 
 /// A set as nf_tables has it. What its elements are networks of stands in a comment, because nothing else of
@@ -117,7 +124,11 @@ pub(super) fn chains(layout: &Layout) -> impl Iterator<Item = String> {
         .iter()
         .filter(|jail| matches!(jail.scope, Scope::Ports(_)));
     let tracked = has_tracked(layout).then(|| TRACKED.to_owned());
-    of_ports.map(ports_chain).chain([CHAIN.to_owned()]).chain(tracked)
+    of_ports
+        .map(ports_chain)
+        .chain([CHAIN.to_owned()])
+        .chain(tracked)
+        .chain(flood::chains(layout))
 }
 
 fn has_tracked(layout: &Layout) -> bool {
@@ -146,7 +157,8 @@ pub(super) fn rules(layout: &Layout) -> usize {
     };
     let of_jails: usize = layout.jails.iter().map(of_jail).sum();
     let icmp = has_tracked(layout) && drops_all_unproven(layout);
-    of_jails + usize::from(has_tracked(layout)) + usize::from(icmp)
+    let tracked = usize::from(has_tracked(layout)) + usize::from(icmp);
+    of_jails + tracked + flood::rules(layout, 2)
 }
 
 /// The chain of a jail with ports, if it is one.

@@ -49,20 +49,12 @@ impl Flood {
     pub(super) fn pass(&mut self, jail: JailId, rate: u32, now: Mono) -> Passage {
         let surge = |refused| Surge { jail, rate, refused };
         if self.flooded.is_some() {
-            if !self.is_over(rate, now) {
-                if now.millis_since(self.since) >= MINUTE_MS {
-                    (self.since, self.minute) = (now, 0);
-                }
-                self.minute += 1;
-                self.refused += 1;
-                return Passage::Refused;
+            if let Some(surge) = self.end(jail, rate, now) {
+                return Passage::Over(surge);
             }
-            let refused = self.refused;
-            *self = Flood {
-                at: now,
-                ..Flood::default()
-            };
-            return Passage::Over(surge(refused));
+            self.minute += 1;
+            self.refused += 1;
+            return Passage::Refused;
         }
         let leaked = now.millis_since(self.at).saturating_mul(rate.into()) / (MINUTE_MS / 1000);
         (self.level, self.at) = (self.level.saturating_sub(leaked).saturating_add(1000), now);
@@ -71,6 +63,23 @@ impl Flood {
         }
         (self.flooded, self.since, self.minute, self.refused) = (Some(now), now, 1, 1);
         Passage::Begins(surge(0))
+    }
+
+    /// Ends a flood that is over; to be looked at once in a while, because nobody may send any more.
+    pub(super) fn end(&mut self, jail: JailId, rate: u32, now: Mono) -> Option<Surge> {
+        self.flooded?;
+        if self.is_over(rate, now) {
+            let refused = self.refused;
+            *self = Flood {
+                at: now,
+                ..Flood::default()
+            };
+            return Some(Surge { jail, rate, refused });
+        }
+        if now.millis_since(self.since) >= MINUTE_MS {
+            (self.since, self.minute) = (now, 0);
+        }
+        None
     }
 
     /// Whether bans on forgeable evidence are not made at present.
@@ -136,6 +145,16 @@ mod tests {
             matches!(said[..], [Passage::Over(Surge { refused: 8_000, .. })]),
             "{said:?}"
         );
+        // Or when somebody looks, a minute after the last minute in which many came.
+        let (mut flood, mut now) = (Flood::default(), Mono(0));
+        run(&mut flood, &mut now, 40_768, 1);
+        let mut over = None;
+        for seconds in (5..600).step_by(5) {
+            let at = Mono(0).plus_seconds(seconds);
+            over = over.or(flood.end(JAIL, 200, at).map(|surge| (seconds, surge.refused)));
+        }
+        assert_eq!(over, Some((120, 8_000)));
+        assert!(!flood.is_flooded(200, now) && flood.end(JAIL, 200, now).is_none());
         // Or while there still is a little.
         let (mut flood, mut now) = (Flood::default(), Mono(0));
         run(&mut flood, &mut now, 40_768, 1);

@@ -399,6 +399,7 @@ impl Guard {
         self.known.inherit(&old.known, &jail);
         self.inherit_reasons(&old.reasons, &jail);
         self.traces.inherit(&old.traces, &jail);
+        self.inherit_floods(&old.floods, &jail);
         self.history.inherit(&old.history, jail);
         old.bans.len().saturating_sub(self.bans.len())
     }

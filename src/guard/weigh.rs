@@ -12,7 +12,7 @@
 
 use ipnet::IpNet;
 
-use super::flood::{Passage, Surge};
+use super::flood::{Flood, Passage, Surge};
 use super::index::Key;
 use super::slab::NONE;
 use super::{Bannet, Guard, JailId, Outcome, Pattern, Summary};
@@ -287,6 +287,23 @@ impl Guard {
         let flood = self.floods.get(number);
         rate.zip(flood)
             .is_some_and(|(rate, flood)| flood.is_flooded(rate, now))
+    }
+
+    /// Ends a flood that is over, also if nothing is heard any more.
+    pub fn end_flood(&mut self, jail: JailId, now: Mono) -> Option<Surge> {
+        let number = usize::from(jail.0);
+        let rate = self.policies.get(number)?.evidence.flood?;
+        self.floods.get_mut(number)?.end(jail, rate, now)
+    }
+
+    /// The floods of jails that are still there go on.
+    pub(super) fn inherit_floods(&mut self, old: &[Flood], jail: impl Fn(JailId) -> Option<JailId>) {
+        for (number, flood) in (0..).zip(old) {
+            let new = jail(JailId(number)).and_then(|jail| self.floods.get_mut(usize::from(jail.0)));
+            if let Some(new) = new {
+                *new = *flood;
+            }
+        }
     }
 
     /// What is to be told beside bans; looked at after each failure.

@@ -38,5 +38,27 @@ pub const MEMBER_SECONDS: u64 = 86_400;
 /// botnet of thirty thousand hosts is banned at once.
 pub const FLOOD_BURST: u32 = 32_768;
 
+/// In a flood: packets a second of one source (IPv6: one /64) that the kernel takes at the jail's ports. A phone sends
+/// less in a minute, a hundred phones behind one address some ten a second, and an unregistered trunk seven for a call.
+pub const FLOOD_PACKETS_PER_SECOND: u32 = 30;
+
+/// So many more at once: when the state of a line changes, every phone behind an address answers for every lamp.
+pub const FLOOD_PACKETS_BURST: u32 = 60;
+
+/// How long the kernel remembers a source that sends nothing, in seconds: then it might send a whole burst anyway.
+/// Every forged source takes some 130 bytes for that time.
+pub const FLOOD_SOURCE_SECONDS: u32 = 3;
+const _: () = assert!(FLOOD_SOURCE_SECONDS * FLOOD_PACKETS_PER_SECOND > FLOOD_PACKETS_BURST);
+
+/// Sources that the kernel remembers for that, in each family: some four megabytes, and more new ones in a second than
+/// Asterisk can take. Beyond it nf_tables lets further ones pass, and xt_hashlimit drops them.
+pub const FLOOD_SOURCES_MAX: u32 = 32_768;
+
+/// Where SIP is spoken: UDP and TCP, TLS. At these ports sources are limited in a flood if a jail blocks all ports.
+pub const SIP_PORTS: (u16, u16) = (5_060, 5_061);
+
+/// How often it is looked whether a flood is over, in seconds, and tried again to limit sources in the kernel.
+pub const FLOOD_LOOK_SECONDS: u64 = 5;
+
 /// Bans whose reasons are remembered, to be shown by `status`: the latest, proven ones longest.
 pub const REASONS_MAX: u32 = 1_024;

@@ -162,6 +162,8 @@ pub const NFTA_SET_USERDATA: u16 = 13;
 pub const NFTNL_UDATA_SET_COMMENT: u8 = 7;
 /// `enum nft_set_flags`: elements go by themselves.
 pub const NFT_SET_TIMEOUT: u32 = libc::NFT_SET_TIMEOUT as u32;
+/// `enum nft_set_flags`: rules add elements.
+pub const NFT_SET_EVAL: u32 = 0x20;
 /// `enum nft_set_elem_list_attributes`.
 pub const NFTA_SET_ELEM_LIST_TABLE: u16 = 1;
 /// `enum nft_set_elem_list_attributes`.
@@ -214,6 +216,12 @@ pub const IP_CT_DIR_REPLY: u8 = 1;
 pub const IPPROTO_ICMPV6: u8 = libc::IPPROTO_ICMPV6 as u8;
 /// `XT_CONNTRACK_DIRECTION` (linux/netfilter/xt_conntrack.h).
 pub const XT_CONNTRACK_DIRECTION: u16 = 1 << 12;
+/// `enum` in linux/netfilter/xt_hashlimit.h: counted by source.
+pub const XT_HASHLIMIT_HASH_SIP: u32 = 1 << 2;
+/// The same: what is over the limit matches.
+pub const XT_HASHLIMIT_INVERT: u32 = 1 << 4;
+/// The same: `XT_HASHLIMIT_SCALE_v2`, so many units in a second.
+pub const XT_HASHLIMIT_SCALE: u64 = 1_000_000;
 /// `enum nft_cmp_attributes`.
 pub const NFTA_CMP_SREG: u16 = 1;
 /// `enum nft_cmp_attributes`.
@@ -258,6 +266,36 @@ pub const NFTA_MATCH_NAME: u16 = 1;
 pub const NFTA_MATCH_REV: u16 = 2;
 /// `enum nft_match_attributes`.
 pub const NFTA_MATCH_INFO: u16 = 3;
+/// `enum nft_dynset_attributes`.
+pub const NFTA_DYNSET_SET_NAME: u16 = 1;
+/// `enum nft_dynset_attributes`.
+pub const NFTA_DYNSET_OP: u16 = 3;
+/// `enum nft_dynset_attributes`.
+pub const NFTA_DYNSET_SREG_KEY: u16 = 4;
+/// `enum nft_dynset_attributes`: milliseconds.
+pub const NFTA_DYNSET_TIMEOUT: u16 = 6;
+/// `enum nft_dynset_attributes`: what each element counts with.
+pub const NFTA_DYNSET_EXPR: u16 = 7;
+/// `enum nft_dynset_ops`: adds an element, or gives it its time again.
+pub const NFT_DYNSET_OP_UPDATE: u32 = 1;
+/// `enum nft_limit_attributes`.
+pub const NFTA_LIMIT_RATE: u16 = 1;
+/// `enum nft_limit_attributes`: seconds for which the rate is.
+pub const NFTA_LIMIT_UNIT: u16 = 2;
+/// `enum nft_limit_attributes`.
+pub const NFTA_LIMIT_BURST: u16 = 3;
+/// `enum nft_limit_attributes`.
+pub const NFTA_LIMIT_TYPE: u16 = 4;
+/// `enum nft_limit_attributes`.
+pub const NFTA_LIMIT_FLAGS: u16 = 5;
+/// `enum nft_limit_type`: packets.
+pub const NFT_LIMIT_PKTS: u32 = 0;
+/// `enum nft_limit_flags`: what is over the limit goes on in the rule.
+pub const NFT_LIMIT_F_INV: u32 = 1;
+/// `enum nft_meta_keys`: the number of the interface, in the machine's own byte order.
+pub const NFT_META_IIF: u32 = 4;
+/// The loopback interface in every network namespace (linux/if.h: `LOOPBACK_IFINDEX`).
+pub const LOOPBACK_IFINDEX: u32 = 1;
 /// `enum nft_immediate_attributes`.
 pub const NFTA_IMMEDIATE_DREG: u16 = 1;
 /// `enum nft_immediate_attributes`.

@@ -338,6 +338,10 @@ impl Enforce for Handle {
         Ok(())
     }
 
+    fn limit(&mut self, _: &[JailId]) -> Result<(), Fault> {
+        self.may().map(|_| ())
+    }
+
     fn relayout(&mut self, _: Backend, jails: &[JailRule], _: u8, _: u32) -> Result<(), Fault> {
         let old = std::mem::replace(&mut self.jails, names(jails));
         if self.absent.is_some() {

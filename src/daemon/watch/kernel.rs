@@ -107,8 +107,8 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
             return;
         };
         let polls = matches!(firewall.watch(), firewall::Watch::Poll);
-        self.look_at =
-            (polls && self.guard.ban_count() > 0).then(|| self.now.plus_seconds(KERNEL_LOOK_SECONDS));
+        let holds = self.guard.ban_count() > 0 || !self.limited.is_empty();
+        self.look_at = (polls && holds).then(|| self.now.plus_seconds(KERNEL_LOOK_SECONDS));
         match firewall.check_intact() {
             Ok(true) => self.broken = false,
             Ok(false) => return self.rebuild(),

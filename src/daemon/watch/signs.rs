@@ -6,7 +6,6 @@ use log::{debug, warn};
 use super::{TARGET, Watch};
 use crate::addr::HostOrNet;
 use crate::daemon::jails::JailBits;
-use crate::daemon::report::Count;
 use crate::filter::{Class, Failure, Kind, Shown, Sign};
 use crate::firewall::Enforce;
 use crate::guard::{Ban, JailId, Outcome, Remark, Source, Verdict, WIDE};
@@ -99,17 +98,8 @@ impl<K: Enforce, D: Disk> Watch<K, D> {
     pub(super) fn remark(&mut self) {
         match self.guard.take_remark() {
             None => {}
-            Some(Remark::Flood(surge)) => warn!(target: TARGET,
-                "a flood of forged sources: more than {} new bans a minute that may be forged; no more such bans until it \
-                 is over, proven ones go on jail={}",
-                surge.rate,
-                self.jails.name(surge.jail)
-            ),
-            Some(Remark::FloodOver(surge)) => warn!(target: TARGET,
-                "the flood of forged sources is over: {} were not made, bans are made again jail={}",
-                Count(surge.refused, "ban"),
-                self.jails.name(surge.jail)
-            ),
+            Some(Remark::Flood(surge)) => self.flood_began(&surge),
+            Some(Remark::FloodOver(surge)) => self.flood_ended(&surge),
             Some(Remark::Phone {
                 net,
                 jail,

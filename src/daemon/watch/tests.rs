@@ -57,8 +57,8 @@ fn watch(held: Held) -> Watch {
     watch
 }
 
-fn fail(watch: &mut Watch, address: &str) {
-    let failure = Failure {
+fn failure(address: &str) -> Failure {
+    Failure {
         addr: address.parse().unwrap(),
         kind: Kind {
             service: Service::Sip,
@@ -68,7 +68,11 @@ fn fail(watch: &mut Watch, address: &str) {
         attempt: None,
         at: None,
         account: None,
-    };
+    }
+}
+
+fn fail(watch: &mut Watch, address: &str) {
+    let failure = failure(address);
     if let Outcome::Ban(verdict) = watch.guard.observe(JailId(0), Source(0), &failure, watch.now) {
         watch.convict(verdict);
     }
@@ -479,6 +483,64 @@ fn how_long_healing_takes() {
                 println!("  start to all         {}", shown(&start));
                 println!("  kernel's sets read   {}", shown(&adopt));
             }
+        }
+    });
+}
+
+/// How many limits stand in the kernel.
+fn limits(held: Held) -> usize {
+    match held {
+        Held::Ipset => (run("iptables-legacy-save") + &run("ip6tables-legacy-save"))
+            .matches("--hashlimit-above 30/sec --hashlimit-burst 60 --hashlimit-mode srcip")
+            .count(),
+        Held::Plain | Held::Protected => run("nft list ruleset")
+            .matches("limit rate over 30/second burst 60 packets")
+            .count(),
+    }
+}
+
+/// The kernel limits sources while there is a flood, whatever somebody does to it, and no longer.
+#[test]
+fn in_a_flood_the_kernel_limits_sources() {
+    let name = "daemon::watch::tests::in_a_flood_the_kernel_limits_sources";
+    isolated(name, || {
+        for (held, harm, whole) in [
+            // IPv4 and IPv6, each for TCP and UDP.
+            (Held::Ipset, "iptables-legacy -t mangle -F sipguard", 4),
+            (Held::Plain, "nft flush ruleset", 2),
+            (Held::Protected, "", 2),
+        ] {
+            let mut watch = watch(held);
+            let now = Mono(2_000);
+            watch.begin_turn(now, Wall(1_800_000_000));
+            for number in 0..crate::limits::FLOOD_BURST + 300 {
+                let [_, b, c, d] = number.to_be_bytes();
+                let failure = Failure {
+                    proof: Proof::Blind,
+                    ..failure(&format!("100.{b}.{c}.{d}"))
+                };
+                let outcome = watch.guard.observe(JailId(0), Source(0), &failure, now);
+                watch.remark();
+                watch.judge(&outcome);
+            }
+            assert!(watch.guard.is_flooded(JailId(0), now) && watch.is_limited(JailId(0)));
+            assert_eq!(limits(held), whole, "{held:?} before the turn is over");
+            turns(&mut watch, now);
+            if !harm.is_empty() {
+                run(harm);
+                assert!(limits(held) < whole, "{held:?} {harm}");
+                turns(&mut watch, now.plus_seconds(KERNEL_LOOK_SECONDS));
+                assert_eq!(limits(held), whole, "{held:?} after {harm}");
+            }
+            turns(&mut watch, now.plus_seconds(61));
+            // The first minute's flood was more than is believed; of the second nothing was heard.
+            let over = now.plus_seconds(122);
+            turns(&mut watch, over);
+            assert!(!watch.is_limited(JailId(0)));
+            assert_eq!(limits(held), 0, "{held:?}");
+            assert!(watch.guard.ban_count() > 32_000 && watch.guard.not_in_force() == 0);
+            assert_eq!(watch.flood_at, None);
+            watch.stop(OnStop::Remove).unwrap();
         }
     });
 }

@@ -109,14 +109,26 @@ impl<'b> Batch<'b> {
     /// `add set` of addresses that time out: a hash. `id` is any number that no other set of the
     /// transaction has.
     pub fn add_set(&mut self, set: &Set, id: u32) {
+        self.new_set(set, id, NFT_SET_TIMEOUT, None);
+    }
+
+    /// The same for one that rules put sources into, at most so many: see [`Rule::source_over`].
+    pub fn add_dynamic_set(&mut self, set: &Set, id: u32, sources: u32) {
+        self.new_set(set, id, NFT_SET_TIMEOUT | NFT_SET_EVAL, Some(sources));
+    }
+
+    fn new_set(&mut self, set: &Set, id: u32, flags: u32, size: Option<u32>) {
         let table = self.table.name;
         let (key_type, key_bytes) = set.key();
         self.message(NFT_MSG_NEWSET, NLM_F_CREATE, |w| {
             w.string(NFTA_SET_TABLE, table);
             w.string(NFTA_SET_NAME, set.name);
-            w.be32(NFTA_SET_FLAGS, NFT_SET_TIMEOUT);
+            w.be32(NFTA_SET_FLAGS, flags);
             w.be32(NFTA_SET_KEY_TYPE, key_type);
             w.be32(NFTA_SET_KEY_LEN, key_bytes);
+            if let Some(size) = size {
+                w.nest(NFTA_SET_DESC, |w| w.be32(NFTA_SET_DESC_SIZE, size));
+            }
             w.be32(NFTA_SET_ID, id);
             w.be32(NFTA_SET_GC_INTERVAL, set.gc_interval_ms);
             if let Some(comment) = set.comment {
@@ -168,6 +180,15 @@ impl<'b> Batch<'b> {
     pub fn delete_rules(&mut self) {
         let table = self.table.name;
         self.message(NFT_MSG_DELRULE, 0, |w| w.string(NFTA_RULE_TABLE, table));
+    }
+
+    /// `flush chain`
+    pub fn delete_rules_of(&mut self, chain: &str) {
+        let table = self.table.name;
+        self.message(NFT_MSG_DELRULE, 0, |w| {
+            w.string(NFTA_RULE_TABLE, table);
+            w.string(NFTA_RULE_CHAIN, chain);
+        });
     }
 
     /// `delete chain`; an error if a rule jumps to it, or if it has rules.
@@ -287,6 +308,30 @@ impl Set<'_> {
         match self.family {
             Family::V4 => (7, 4),
             Family::V6 => (8, 16),
+        }
+    }
+}
+
+/// How many packets of each source pass, while they are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// So many a second.
+    pub per_second: u32,
+    /// So many at once.
+    pub burst: u32,
+    /// A source that sends nothing for so long is forgotten.
+    pub idle_ms: u32,
+    /// Most sources that are remembered.
+    pub sources: u32,
+}
+
+impl Limit {
+    /// Sources are told apart by so many leading bits: who has one address of an IPv6 network has all of it.
+    #[must_use]
+    pub const fn prefix(&self, family: Family) -> u8 {
+        match family {
+            Family::V4 => 32,
+            Family::V6 => 64,
         }
     }
 }
@@ -417,6 +462,43 @@ mod tests {
                 &head(bytes, 0x0a0e, 0x0005, 2, [1, 0, 0, 0]), // DELSETELEM of the same step
                 &set,
                 &elements,
+                &head(20, 0x11, 1, 3, [0, 0, 0, 10]),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_set_that_rules_fill_is_dynamic_and_bounded() {
+        let set = Set {
+            name: "a4f",
+            family: Family::V4,
+            gc_interval_ms: 1_000,
+            comment: None,
+        };
+        let be32 = |kind, number: u32| attr(kind, &[&number.to_be_bytes()]);
+        let body = [
+            attr(1, &[b"sipguard\0"]),
+            attr(2, &[b"a4f\0"]),
+            be32(3, 0x30), // NFT_SET_TIMEOUT | NFT_SET_EVAL
+            be32(4, 7),
+            be32(5, 4),
+            attr(9 | NESTED, &[&be32(1, 5)]), // NFTA_SET_DESC, NFTA_SET_DESC_SIZE
+            be32(10, 3),
+            be32(12, 1_000),
+        ]
+        .concat();
+        let chain = [attr(1, &[b"sipguard\0"]), attr(2, &[b"c\0"])].concat();
+        check(
+            |batch| {
+                batch.add_dynamic_set(&set, 3, 5);
+                batch.delete_rules_of("c");
+            },
+            &[
+                &head(20, 0x10, 1, 1, [0, 0, 0, 10]),
+                &head(20 + body.len() as u32, 0x0a09, 0x0401, 2, [1, 0, 0, 0]), // NEWSET
+                &body,
+                &head(20 + chain.len() as u32, 0x0a08, 0x0005, 2, [1, 0, 0, 0]), // DELRULE
+                &chain,
                 &head(20, 0x11, 1, 3, [0, 0, 0, 10]),
             ],
         );

@@ -1,6 +1,6 @@
 //! The expressions of a rule (`struct nft_expr` and its kin, linux/netfilter/nf_tables.h).
 
-use super::Family;
+use super::{Family, Limit};
 use crate::sys::uapi::*;
 use crate::wire::nlmsg::Writer;
 
@@ -32,22 +32,63 @@ impl<'w, 'b> Rule<'w, 'b> {
 
     /// `ip saddr @set`, or `ip saddr & mask @set` for networks of `prefix` bits.
     pub fn source4_in(&mut self, set: &str, prefix: u8) {
-        self.payload(NFT_PAYLOAD_NETWORK_HEADER, 12, 4); // struct iphdr, saddr
-        if prefix < 32 {
-            let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
-            self.mask(&mask.to_be_bytes());
-        }
+        self.source4(prefix);
         self.lookup(set);
     }
 
     /// `ip6 saddr & mask @set`, for networks of `prefix` bits.
     pub fn source6_in(&mut self, set: &str, prefix: u8) {
+        self.source6(prefix);
+        self.lookup(set);
+    }
+
+    /// `update @set { ip saddr timeout … limit rate over … }`, or the same with `ip6 saddr & mask`: only packets of
+    /// sources of which there are more than that. Where the set has no room for one more source, none of its.
+    pub fn source_over(&mut self, family: Family, set: &str, limit: &Limit) {
+        match family {
+            Family::V4 => self.source4(limit.prefix(family)),
+            Family::V6 => self.source6(limit.prefix(family)),
+        }
+        self.expression("dynset", |w| {
+            w.string(NFTA_DYNSET_SET_NAME, set);
+            w.be32(NFTA_DYNSET_OP, NFT_DYNSET_OP_UPDATE);
+            w.be32(NFTA_DYNSET_SREG_KEY, NFT_REG_1);
+            let idle_ms = u64::from(limit.idle_ms);
+            w.attr(NFTA_DYNSET_TIMEOUT, &idle_ms.to_be_bytes());
+            w.nest(NFTA_DYNSET_EXPR, |w| {
+                w.string(NFTA_EXPR_NAME, "limit");
+                w.nest(NFTA_EXPR_DATA, |w| {
+                    w.attr(NFTA_LIMIT_RATE, &u64::from(limit.per_second).to_be_bytes());
+                    w.attr(NFTA_LIMIT_UNIT, &1_u64.to_be_bytes());
+                    w.be32(NFTA_LIMIT_BURST, limit.burst);
+                    w.be32(NFTA_LIMIT_TYPE, NFT_LIMIT_PKTS);
+                    w.be32(NFTA_LIMIT_FLAGS, NFT_LIMIT_F_INV);
+                });
+            });
+        });
+    }
+
+    /// `iif lo`: only packets of this box to itself.
+    pub fn loopback(&mut self) {
+        self.meta(NFT_META_IIF);
+        self.compare(NFT_CMP_EQ, &LOOPBACK_IFINDEX.to_ne_bytes());
+    }
+
+    /// The source's address, or its network.
+    fn source4(&mut self, prefix: u8) {
+        self.payload(NFT_PAYLOAD_NETWORK_HEADER, 12, 4); // struct iphdr, saddr
+        if prefix < 32 {
+            let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
+            self.mask(&mask.to_be_bytes());
+        }
+    }
+
+    fn source6(&mut self, prefix: u8) {
         self.payload(NFT_PAYLOAD_NETWORK_HEADER, 8, 16); // struct ipv6hdr, saddr
         if prefix < 128 {
             let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
             self.mask(&mask.to_be_bytes());
         }
-        self.lookup(set);
     }
 
     /// `th dport first-last`, for TCP and UDP.
@@ -279,6 +320,81 @@ mod tests {
                 rule.accept_packet();
             },
             &[direction, compare, verdict],
+        );
+    }
+
+    #[test]
+    fn sources_are_counted_in_a_set_and_those_over_the_limit_go_on() {
+        let limit = Limit {
+            per_second: 20,
+            burst: 60,
+            idle_ms: 4_000,
+            sources: 1_000,
+        };
+        let be64 = |kind, number: u64| attr(kind, &[&number.to_be_bytes()]);
+        let dynset = || {
+            let data = [
+                be64(1, 20), // NFTA_LIMIT_RATE
+                be64(2, 1),  // NFTA_LIMIT_UNIT
+                be32(3, 60), // NFTA_LIMIT_BURST
+                be32(4, 0),  // NFT_LIMIT_PKTS
+                be32(5, 1),  // NFT_LIMIT_F_INV
+            ]
+            .concat();
+            expression(
+                b"dynset",
+                &[
+                    &attr(1, &[b"a\0"]),
+                    &be32(3, 1), // NFT_DYNSET_OP_UPDATE
+                    &be32(4, 1), // register 1
+                    &be64(6, 4_000),
+                    &attr(
+                        7 | NESTED,
+                        &[&attr(1, &[b"limit\0"]), &attr(2 | NESTED, &[&data])],
+                    ),
+                ],
+            )
+        };
+        let source = |offset, bytes| {
+            expression(
+                b"payload",
+                &[&be32(1, 1), &be32(2, 1), &be32(3, offset), &be32(4, bytes)],
+            )
+        };
+        let mask = [[0xff; 8], [0; 8]].concat();
+        let network = expression(
+            b"bitwise",
+            &[
+                &be32(1, 1),
+                &be32(2, 1),
+                &be32(3, 16),
+                &attr(4 | NESTED, &[&attr(1, &[&mask])]),
+                &attr(5 | NESTED, &[&attr(1, &[&[0; 16]])]),
+            ],
+        );
+        check(
+            |rule| rule.source_over(Family::V4, "a", &limit),
+            &[source(12, 4), dynset()],
+        );
+        check(
+            |rule| rule.source_over(Family::V6, "a", &limit),
+            &[source(8, 16), network, dynset()],
+        );
+    }
+
+    #[test]
+    fn loopback_is_the_first_interface() {
+        let data = attr(3 | NESTED, &[&attr(1, &[&1_u32.to_ne_bytes()])]);
+        let interface = expression(b"meta", &[&be32(1, 1), &be32(2, 4)]); // NFT_META_IIF
+        let compare = expression(b"cmp", &[&be32(1, 1), &be32(2, 0), &data]);
+        let accept = attr(2 | NESTED, &[&attr(2 | NESTED, &[&be32(1, 1)])]); // NF_ACCEPT
+        let verdict = expression(b"immediate", &[&be32(1, 0), &accept]);
+        check(
+            |rule| {
+                rule.loopback();
+                rule.accept_packet();
+            },
+            &[interface, compare, verdict],
         );
     }
 

@@ -1,7 +1,10 @@
 //! One entry of a table: a rule with its matches and its target.
 
-use super::{COUNTERS_BYTES, DropRule, Rule, aligned};
-use crate::sys::uapi::{IPPROTO_ICMPV6, IPPROTO_TCP, NF_DROP, XT_CONNTRACK_DIRECTION};
+use super::{COUNTERS_BYTES, DropRule, LimitRule, Rule, aligned};
+use crate::sys::uapi::{
+    IPPROTO_ICMPV6, IPPROTO_TCP, NF_DROP, XT_CONNTRACK_DIRECTION, XT_HASHLIMIT_HASH_SIP, XT_HASHLIMIT_INVERT,
+    XT_HASHLIMIT_SCALE,
+};
 use crate::wire::nft::Family;
 
 /// The match of ipset's (linux/netfilter/xt_set.h).
@@ -18,6 +21,9 @@ const DROP: i32 = -NF_DROP - 1;
 
 /// `struct ipt_entry` or `struct ip6t_entry`.
 pub(super) struct Layout {
+    /// Where the name of the incoming interface stands, and its mask.
+    interface: usize,
+    interface_mask: usize,
     /// Where the protocol stands.
     pub(super) protocol: usize,
     /// Where the flags stand that say that there is a protocol (IPv6 only).
@@ -28,6 +34,8 @@ pub(super) struct Layout {
 }
 
 pub(super) const V4: Layout = Layout {
+    interface: 16,
+    interface_mask: 48,
     protocol: 80, // struct ipt_ip: 4 addresses, 2 interfaces, 2 masks: 16 + 32 + 32
     flags: None,
     target_offset: 88, // nfcache before it
@@ -36,6 +44,8 @@ pub(super) const V4: Layout = Layout {
 };
 
 pub(super) const V6: Layout = Layout {
+    interface: 64,
+    interface_mask: 96,
     protocol: 128,    // struct ip6t_ip6: 4 addresses, 2 interfaces, 2 masks: 64 + 32 + 32
     flags: Some(131), // u16 proto, u8 tos, u8 flags, u8 invflags
     target_offset: 140,
@@ -56,7 +66,67 @@ pub(super) fn rule_entry(family: Family, rule: &Rule) -> Vec<u8> {
         Rule::Drop(rule) => drop_entry(family, rule),
         Rule::PassReplies => standard(family, &replies(), None, RETURN),
         Rule::PassIcmp6 => standard(family, &[], Some(IPPROTO_ICMPV6), RETURN),
+        Rule::PassLoopback => from_loopback(family),
+        Rule::Limit(rule) => limit_entry(family, rule),
     }
+}
+
+fn from_loopback(family: Family) -> Vec<u8> {
+    let mut bytes = standard(family, &[], None, RETURN);
+    let layout = layout(family);
+    for (at, value) in [
+        (layout.interface, b"lo\0"),
+        (layout.interface_mask, b"\xff\xff\xff"),
+    ] {
+        if let Some(room) = bytes.get_mut(at..at + value.len()) {
+            room.copy_from_slice(value);
+        }
+    }
+    bytes
+}
+
+fn limit_entry(family: Family, rule: &LimitRule) -> Vec<u8> {
+    let (protocol, ports) = rule.only;
+    let mut matches = ports_match(protocol, ports);
+    matches.extend(part("hashlimit", 3, &hashlimit(family, rule)));
+    standard(family, &matches, Some(protocol), DROP)
+}
+
+/// Bytes of the name in `struct xt_hashlimit_mtinfo3` (`NAME_MAX`), before the rest is aligned.
+const HASHLIMIT_NAME_BYTES: usize = 255;
+/// Bytes of `struct xt_hashlimit_mtinfo3`: the name, `struct hashlimit_cfg3` (two numbers of 8 bytes, six of 4, two of
+/// 1), and at the next 8 bytes a pointer of the kernel's.
+const HASHLIMIT_BYTES: usize = 312;
+
+/// `--hashlimit-above`, by source.
+fn hashlimit(family: Family, rule: &LimitRule) -> Vec<u8> {
+    let limit = &rule.limit;
+    let mut info = rule.name.as_bytes().to_vec();
+    info.truncate(HASHLIMIT_NAME_BYTES - 1);
+    info.resize(HASHLIMIT_NAME_BYTES + 1, 0);
+    let between = XT_HASHLIMIT_SCALE / u64::from(limit.per_second.max(1));
+    info.extend([between, limit.burst.into()].iter().flat_map(|n| n.to_ne_bytes()));
+    let words = [
+        XT_HASHLIMIT_HASH_SIP | XT_HASHLIMIT_INVERT,
+        (limit.sources / 8).max(1), // buckets
+        limit.sources,
+        1_000, // every second it forgets who was idle
+        limit.idle_ms,
+        0, // interval, of a mode that is not ours
+    ];
+    info.extend(words.iter().flat_map(|n| n.to_ne_bytes()));
+    info.push(limit.prefix(family));
+    info.resize(HASHLIMIT_BYTES, 0);
+    info
+}
+
+/// `--dport FIRST:LAST`: `struct xt_tcp` or `xt_udp`, source ports (any), destination ports; the rest is zero.
+fn ports_match(protocol: u8, (first, last): (u16, u16)) -> Vec<u8> {
+    let ports = [0, u16::MAX, first, last];
+    let mut data: Vec<u8> = ports.iter().flat_map(|port| port.to_ne_bytes()).collect();
+    let name = if protocol == IPPROTO_TCP { "tcp" } else { "udp" };
+    data.resize(if name == "tcp" { 12 } else { 10 }, 0);
+    part(name, 0, &data)
 }
 
 /// `-m conntrack --ctdir REPLY`, which is "not ORIGINAL".
@@ -72,13 +142,8 @@ fn replies() -> Vec<u8> {
 fn drop_entry(family: Family, rule: &DropRule) -> Vec<u8> {
     let mut matches = Vec::new();
     // First the port, which costs less than the set.
-    if let Some((protocol, Some((first, last)))) = rule.only {
-        // struct xt_tcp or xt_udp: source ports (any), destination ports; the rest is zero.
-        let ports = [0, u16::MAX, first, last];
-        let mut data: Vec<u8> = ports.iter().flat_map(|port| port.to_ne_bytes()).collect();
-        let name = if protocol == IPPROTO_TCP { "tcp" } else { "udp" };
-        data.resize(if name == "tcp" { 12 } else { 10 }, 0);
-        matches.extend(part(name, 0, &data));
+    if let Some((protocol, Some(ports))) = rule.only {
+        matches.extend(ports_match(protocol, ports));
     }
     matches.extend(part(SET_MATCH, SET_MATCH_REVISION as u8, &set_match(rule.set)));
     standard(family, &matches, rule.only.map(|(protocol, _)| protocol), DROP)

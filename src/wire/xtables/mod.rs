@@ -6,6 +6,8 @@
 //! `RETURN`; then one more `ERROR`. Jumps and hooks are byte offsets into the row, so that whoever
 //! adds an entry has to move them. Everything is in the machine's own byte order and alignment.
 
+use super::nft::Limit;
+
 mod edit;
 mod entry;
 #[cfg(test)]
@@ -26,15 +28,30 @@ pub struct Chain<'a> {
 }
 
 /// A rule of ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rule {
     /// `-m conntrack --ctdir REPLY -j RETURN`: what answers a flow of ours is not looked at. What is not tracked has
     /// no direction.
     PassReplies,
     /// `-p ipv6-icmp -j RETURN`.
     PassIcmp6,
+    /// `-i lo -j RETURN`: what this box sends to itself.
+    PassLoopback,
     /// Drops.
     Drop(DropRule),
+    /// Drops what is too much.
+    Limit(LimitRule),
+}
+
+/// `-p PROTOCOL [--dport FIRST:LAST] -m hashlimit --hashlimit-above … --hashlimit-mode srcip -j DROP`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitRule {
+    /// The kernel's name of the table of sources, in `/proc/net/ipt_hashlimit`. Rules with the same share it.
+    pub name: String,
+    /// The protocol, and its destination ports.
+    pub only: (u8, (u16, u16)),
+    /// How much is not too much.
+    pub limit: Limit,
 }
 
 /// `-m set --match-set SET src [-p PROTOCOL [--dport FIRST:LAST]] -j DROP`

@@ -3,7 +3,7 @@
 use super::edit::Row;
 use super::entry::{HAS_PROTOCOL, RETURN, V4, V6, error, rule_entry, standard};
 use super::*;
-use crate::wire::nft::Family;
+use crate::wire::nft::{Family, Limit};
 
 /// A table as the kernel gives it: PREROUTING with a jump to a user's chain and one that falls
 /// through, OUTPUT, and the user's chain.
@@ -154,6 +154,63 @@ fn an_entry_is_as_the_headers_lay_it_out() {
             (V4.bytes, V6.bytes),
             (112, 168),
             "sizeof struct ipt_entry, ip6t_entry"
+        );
+    }
+}
+
+#[test]
+fn a_limit_is_as_the_headers_lay_it_out() {
+    let rule = Rule::Limit(LimitRule {
+        name: "sipguard-x".into(),
+        only: (17, (5060, 5061)),
+        limit: Limit {
+            per_second: 20,
+            burst: 60,
+            idle_ms: 4_000,
+            sources: 800,
+        },
+    });
+    for (family, layout, mask) in [(Family::V4, &V4, 32), (Family::V6, &V6, 64)] {
+        let entry = rule_entry(family, &rule);
+        let at = layout.bytes + aligned(32 + 10);
+        assert_eq!(entry[at..at + 2], 344_u16.to_ne_bytes(), "32 and 312 bytes");
+        assert_eq!(entry[at + 2..at + 12], *b"hashlimit\0");
+        assert_eq!(entry[at + 31], 3, "revision");
+        let info = &entry[at + 32..at + 344];
+        assert_eq!(info[..11], *b"sipguard-x\0");
+        assert_eq!(
+            info[256..264],
+            50_000_u64.to_ne_bytes(),
+            "a 20th of a second, in units of XT_HASHLIMIT_SCALE_v2"
+        );
+        assert_eq!(info[264..272], 60_u64.to_ne_bytes());
+        let words: Vec<u8> = [0x14, 100, 800, 1_000, 4_000, 0]
+            .iter()
+            .flat_map(|word: &u32| word.to_ne_bytes())
+            .collect();
+        assert_eq!(
+            info[272..296],
+            words,
+            "source and invert, buckets, most, gc, expire, interval"
+        );
+        assert_eq!(info[296..300], [mask, 0, 0, 0]);
+        assert_eq!(info[300..], [0; 12], "padding, and the kernel's pointer");
+        assert_eq!(
+            usize::from(read_u16(&entry, layout.target_offset).unwrap()),
+            at + 344
+        );
+    }
+}
+
+#[test]
+fn loopback_is_an_interface_by_its_whole_name() {
+    for (family, layout, name, mask) in [(Family::V4, &V4, 16, 48), (Family::V6, &V6, 64, 96)] {
+        let entry = rule_entry(family, &Rule::PassLoopback);
+        assert_eq!(entry[name..name + 16], *b"lo\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
+        assert_eq!(entry[mask..mask + 4], [0xff, 0xff, 0xff, 0]);
+        assert_eq!(
+            usize::from(read_u16(&entry, layout.target_offset).unwrap()),
+            layout.bytes
         );
     }
 }
