@@ -45,7 +45,7 @@ fn main() {
     let wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
     let mut report = Report::default();
     if !words.is_empty() {
-        report.keep_what_was_measured(|who| !wanted(who) && !(wanted("scan") && scan::is_scanner(who)));
+        report.keep_what_was_measured(|who| !(wanted(who) || wanted("scan") && scan::is_scanner(who)));
     }
     for name in ["floor nftables", "floor ipset"] {
         if wanted(name) {
