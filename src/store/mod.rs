@@ -70,8 +70,7 @@ impl<D: Disk> Store<D> {
         each: &mut dyn FnMut(Restored<'_>),
     ) -> Store<D> {
         let mut buffer = vec![0; READ_BUFFER_BYTES];
-        let mut open =
-            |disk, part, begun| Ledger::open(disk, part, (boot, begun), now, &mut buffer, each);
+        let mut open = |disk, part, begun| Ledger::open(disk, part, (boot, begun), now, &mut buffer, each);
         let part = if short.is_some() { Part::Long } else { Part::All };
         let mut ledgers = Vec::with_capacity(2);
         ledgers.extend(short.map(|disk| open(disk, Part::Short, None)));

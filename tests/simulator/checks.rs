@@ -90,15 +90,25 @@ impl World {
         // counted, it may stand for one that somebody removed.
         let hides = |jail: &str| {
             let strange = |(net, _): &(IpNet, _), reach| {
-                let mut bans = guard.bans().map(|ban| (self.model_of(ban).0, guard.reach(ban)));
+                let mut bans = guard.bans().map(|ban| (self.model_of(&ban).0, guard.reach(&ban)));
                 !bans.any(|ban| ban == ((jail.to_owned(), *net), reach))
             };
-            let are_strange = |reach| machine.elements(jail, reach).iter().any(|one| strange(one, reach));
+            let are_strange = |reach| {
+                machine
+                    .elements(jail, reach)
+                    .iter()
+                    .any(|one| strange(one, reach))
+            };
             let polls = machine.kind == Kind::Poll;
             self.saw_nothing && polls && (are_strange(Reach::Whole) || are_strange(Reach::Opened))
         };
-        for (wanted, (key, ban)) in guard.bans().map(|ban| (guard.reach(ban), self.model_of(ban))) {
-            let held = |reach| machine.elements(&key.0, reach).into_iter().find(|(net, _)| *net == key.1);
+        for (wanted, (key, ban)) in guard.bans().map(|ban| (guard.reach(&ban), self.model_of(&ban))) {
+            let held = |reach| {
+                machine
+                    .elements(&key.0, reach)
+                    .into_iter()
+                    .find(|(net, _)| *net == key.1)
+            };
             assert!(
                 self.saw_nothing || held(wanted.other()).is_none(),
                 "{key:?} is in the kernel with the other reach: {ban:?}"

@@ -460,9 +460,12 @@ impl Model {
             .into_iter()
             .flatten()
             .map(|former| &former.ban);
-        let mut candidates = self.bans.get(key).into_iter().chain(former);
-        if let Some(ban) = candidates.find(|ban| self.fits(ban, end, now)) {
-            return Ok(*ban);
+        let candidates = self.bans.get(key).into_iter().chain(former);
+        let mut fitting = candidates.filter(|ban| self.fits(ban, end, now));
+        if let Some(ban) = fitting.next() {
+            // If it may be one of several, it is on the medium for sure only if all of them are.
+            let durable = ban.durable && fitting.all(|ban| ban.durable);
+            return Ok(Ban { durable, ..*ban });
         }
         let no_file_has_it = started.adopted.contains(key) && !self.is_on_disk(key, started, now);
         if started.held.get(key) == Some(&end) && no_file_has_it {
@@ -551,10 +554,9 @@ impl Model {
             // Those of the last seconds before a boot are told as of its beginning, if nobody knows when that was.
             let unknown = if self.slack.stood_still { BOOTING } else { 0 };
             let least = counts(self.slack.early + unknown).saturating_sub(aged);
-            let faded = self
-                .faded
-                .get(key)
-                .filter(|_| self.lengthened.contains(jail.name));
+            // As with bans, what was over by one clock may not be by one that stands still.
+            let returns = self.lengthened.contains(jail.name) || self.slack.stood_still;
+            let faded = self.faded.get(key).filter(|_| returns);
             let revived = self.revived.get(key);
             let most = before.len() + faded.copied().unwrap_or(0) + revived.copied().unwrap_or(0);
             let touched = self.touched.get(key).is_some_and(|turn| *turn > snapshot.turn);
@@ -572,7 +574,7 @@ impl Model {
             };
             if !fits {
                 return Err(format!(
-                    "failures of {key:?} after a start at {now}: {kept:?}, before: {before:?}, touched {touched}, {:?}; ban {:?}, now {:?}, {jail:?}",
+                    "failures of {key:?} after a start at {now}: {kept:?}, before: {before:?}, touched {touched}, {:?}; ban before {:?}, now {:?}, {jail:?}",
                     self.slack,
                     self.bans.get(key),
                     started.bans.get(key)

@@ -246,7 +246,11 @@ impl World {
         self.saw_nothing = !visible;
         let bans = self.bans_of_guard();
         let started = Started {
-            adopted: bans.keys().filter(|key| !restored.contains(key)).cloned().collect(),
+            adopted: bans
+                .keys()
+                .filter(|key| !restored.contains(key))
+                .cloned()
+                .collect(),
             bans,
             failures: self.failures_of_guard(),
             synced: !self.running.as_ref().unwrap().watch.is_state_failing(),

@@ -287,7 +287,11 @@ fn an_ipset_that_has_as_many_elements_as_bans_is_still_looked_at() {
             turns(&mut watch, now);
         }
         run("ipset del sipguard-asterisk4 203.0.113.8");
-        assert_in_force(&watch, held, "a shorter time, and one in whose place a stranger's counted");
+        assert_in_force(
+            &watch,
+            held,
+            "a shorter time, and one in whose place a stranger's counted",
+        );
     });
 }
 

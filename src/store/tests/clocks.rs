@@ -114,7 +114,10 @@ fn what_ended_before_a_boot_of_unknown_age_takes_no_failure_of_this_boot() {
 fn what_was_before_a_boot_of_unknown_age_is_older_than_the_boot() {
     let disk = before(wrong(1_000));
     let (_, truth) = open(&disk, NEXT, wrong(2_000));
-    assert_eq!(truth.failures[0].at, -1, "or it would not be corrected with the clock");
+    assert_eq!(
+        truth.failures[0].at, -1,
+        "or it would not be corrected with the clock"
+    );
 }
 
 #[test]
