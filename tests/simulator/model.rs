@@ -402,7 +402,7 @@ impl Model {
         self.bans = bans;
         // What was to be on the disk when the guard ended and is not, nobody will write: the guard does not know of it. A
         // ban that was lifted, and is over by the clock of now, is in force again by a clock that stands still; one of a
-        // jail that is gone when the jail is back; one that gave way to another when the other one, in the file that a boot removes, is gone.
+        // jail that is gone, when the jail is back; one that gave way to another, when the other one is gone with its file.
         for (key, former) in &mut self.former {
             let configured = self.jails.iter().any(|jail| jail.name == key.0);
             let hidden = !configured || started.bans.contains_key(key);
