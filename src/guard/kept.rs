@@ -237,7 +237,7 @@ impl Guard {
             let Some(jail) = jail(kept.jail) else { continue };
             if self.net_as_configured(kept.net, kept.jail) == Some(kept.net) {
                 let findtime = self.findtime(jail);
-                // The jail has the same name. What were written again after the clock was set would count twice: its time
+                // The jail has the same name. What is written again after the clock was set would count twice: its time
                 // is another one by then.
                 let saved = old.entries.at(next - 1).saved;
                 self.failures.restore(&Kept { jail, ..kept }, findtime, saved);

@@ -401,10 +401,11 @@ impl Model {
         }
         self.bans = bans;
         // What was to be on the disk when the guard ended and is not, nobody will write: the guard does not know of it. A
-        // ban that was lifted, and is over by the clock of now, is in force again by a clock that stands still; one that gave
-        // way to another is when the other one, in the file that a boot removes, is gone.
+        // ban that was lifted, and is over by the clock of now, is in force again by a clock that stands still; one of a
+        // jail that is gone, when the jail is back; one that gave way to another, when the other one is gone with its file.
         for (key, former) in &mut self.former {
-            let hidden = started.bans.contains_key(key);
+            let configured = self.jails.iter().any(|jail| jail.name == key.0);
+            let hidden = !configured || started.bans.contains_key(key);
             for one in former {
                 if hidden || one.ban.truth.is_some_and(|end| end - self.slack.early <= now) {
                     one.until = i64::MAX;
@@ -460,9 +461,12 @@ impl Model {
             .into_iter()
             .flatten()
             .map(|former| &former.ban);
-        let mut candidates = self.bans.get(key).into_iter().chain(former);
-        if let Some(ban) = candidates.find(|ban| self.fits(ban, end, now)) {
-            return Ok(*ban);
+        let candidates = self.bans.get(key).into_iter().chain(former);
+        let mut fitting = candidates.filter(|ban| self.fits(ban, end, now));
+        if let Some(ban) = fitting.next() {
+            // If it may be one of several, it is on the medium for sure only if all of them are.
+            let durable = ban.durable && fitting.all(|ban| ban.durable);
+            return Ok(Ban { durable, ..*ban });
         }
         let no_file_has_it = started.adopted.contains(key) && !self.is_on_disk(key, started, now);
         if started.held.get(key) == Some(&end) && no_file_has_it {
@@ -551,10 +555,9 @@ impl Model {
             // Those of the last seconds before a boot are told as of its beginning, if nobody knows when that was.
             let unknown = if self.slack.stood_still { BOOTING } else { 0 };
             let least = counts(self.slack.early + unknown).saturating_sub(aged);
-            let faded = self
-                .faded
-                .get(key)
-                .filter(|_| self.lengthened.contains(jail.name));
+            // As with bans, what was over by one clock may not be by one that stands still.
+            let returns = self.lengthened.contains(jail.name) || self.slack.stood_still;
+            let faded = self.faded.get(key).filter(|_| returns);
             let revived = self.revived.get(key);
             let most = before.len() + faded.copied().unwrap_or(0) + revived.copied().unwrap_or(0);
             let touched = self.touched.get(key).is_some_and(|turn| *turn > snapshot.turn);
@@ -572,7 +575,7 @@ impl Model {
             };
             if !fits {
                 return Err(format!(
-                    "failures of {key:?} after a start at {now}: {kept:?}, before: {before:?}, touched {touched}, {:?}; ban {:?}, now {:?}, {jail:?}",
+                    "failures of {key:?} after a start at {now}: {kept:?}, before: {before:?}, touched {touched}, {:?}; ban before {:?}, now {:?}, {jail:?}",
                     self.slack,
                     self.bans.get(key),
                     started.bans.get(key)
