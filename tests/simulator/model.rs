@@ -425,10 +425,10 @@ impl Model {
         }
         self.failures = started.failures;
         self.read = started.read.iter().map(|(read, _)| *read).collect();
+        // Else they are among those that are known.
         if started.synced {
-            self.snapshots.clear();
+            self.snapshots = snapshots;
         }
-        self.snapshots.extend(snapshots);
         self.take_snapshot();
         // What the first turn brings comes after this.
         self.turn += 1;
