@@ -315,6 +315,18 @@ pub enum Class {
 }
 
 impl Service {
+    /// All of them, in their order.
+    pub const ALL: [Service; Service::Custom as usize + 1] = [
+        Service::Sip,
+        Service::Pjsip,
+        Service::Iax2,
+        Service::Ami,
+        Service::Dialplan,
+        Service::Sshd,
+        Service::Dropbear,
+        Service::Custom,
+    ];
+
     /// The name used in `service.class`.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -332,6 +344,10 @@ impl Service {
 }
 
 impl Class {
+    /// All of them, in their order.
+    pub const ALL: [Class; Class::Proto as usize + 1] =
+        [Class::Auth, Class::User, Class::Acl, Class::Call, Class::Proto];
+
     /// The name used in `service.class`.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -128,7 +128,7 @@ impl Tally {
 }
 
 /// How many there are of each: 160 rows at most.
-const SERVICES: usize = Service::Custom as usize + 1;
-const CLASSES: usize = Class::Proto as usize + 1;
+const SERVICES: usize = Service::ALL.len();
+const CLASSES: usize = Class::ALL.len();
 const PROOFS: usize = Proof::Transport as usize + 1;
 const _: () = assert!(SERVICES * CLASSES * PROOFS <= u8::MAX as usize);

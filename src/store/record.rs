@@ -127,17 +127,6 @@ pub enum Parsed<'a> {
     Damaged,
 }
 
-const SERVICES: [Service; 8] = [
-    Service::Sip,
-    Service::Pjsip,
-    Service::Iax2,
-    Service::Ami,
-    Service::Dialplan,
-    Service::Sshd,
-    Service::Dropbear,
-    Service::Custom,
-];
-const CLASSES: [Class; 5] = [Class::Auth, Class::User, Class::Acl, Class::Call, Class::Proto];
 const PROOFS: [Proof; 4] = [Proof::Claimed, Proof::Blind, Proof::Nonce, Proof::Transport];
 impl Record<'_> {
     /// Appends the line. A line longer than a reader takes (a name of thousands of strange bytes) is left out:
@@ -345,8 +334,8 @@ fn named<T: Copy>(name: &[u8], all: &[T], name_of: fn(T) -> &'static str) -> Opt
 fn kind(bytes: &[u8]) -> Option<Kind> {
     let mut parts = bytes.splitn(2, |&byte| byte == b'.');
     Some(Kind {
-        service: named(parts.next()?, &SERVICES, Service::name)?,
-        class: named(parts.next()?, &CLASSES, Class::name)?,
+        service: named(parts.next()?, &Service::ALL, Service::name)?,
+        class: named(parts.next()?, &Class::ALL, Class::name)?,
     })
 }
 

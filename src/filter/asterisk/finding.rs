@@ -266,18 +266,8 @@ mod tests {
 
     #[test]
     fn an_identity_made_beforehand_is_that_of_the_names() {
-        let services = [
-            Service::Sip,
-            Service::Pjsip,
-            Service::Iax2,
-            Service::Ami,
-            Service::Dialplan,
-            Service::Sshd,
-            Service::Dropbear,
-            Service::Custom,
-        ];
-        for service in services {
-            for class in [Class::Auth, Class::User, Class::Acl, Class::Call, Class::Proto] {
+        for service in Service::ALL {
+            for class in Class::ALL {
                 let names = Hash::of(service.name().as_bytes()).and(class.name().as_bytes());
                 assert_eq!(id(service, class), names.0, "{}", Kind { service, class });
             }

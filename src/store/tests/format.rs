@@ -138,17 +138,8 @@ fn every_record_is_read_as_it_was_written() {
 
 #[test]
 fn every_name_of_a_service_and_a_class_is_read() {
-    for service in [
-        Service::Sip,
-        Service::Pjsip,
-        Service::Iax2,
-        Service::Ami,
-        Service::Dialplan,
-        Service::Sshd,
-        Service::Dropbear,
-        Service::Custom,
-    ] {
-        for class in [Class::Auth, Class::User, Class::Acl, Class::Call, Class::Proto] {
+    for service in Service::ALL {
+        for class in Class::ALL {
             check(&Record::Failure {
                 jail: b"a b",
                 net: IpNet::from(IpAddr::from([192, 0, 2, 1])),
