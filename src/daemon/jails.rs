@@ -106,16 +106,10 @@ impl Jails {
                 jails.guesses.extend(jail.logpaths.iter().cloned());
             }
             for pattern in &jail.logpaths {
-                match jails.patterns.iter_mut().find(|(known, _)| known == pattern) {
-                    Some((_, readers)) => *readers |= bit,
-                    None => jails.patterns.push((pattern.clone(), bit)),
-                }
+                read_by(&mut jails.patterns, pattern, bit);
             }
             if jail.feed != Feed::Files {
-                match jails.feeds.iter_mut().find(|(known, _)| *known == jail.feed) {
-                    Some((_, readers)) => *readers |= bit,
-                    None => jails.feeds.push((jail.feed.clone(), bit)),
-                }
+                read_by(&mut jails.feeds, &jail.feed, bit);
             }
             let Some(lens) = lens(jail) else { continue };
             match jails.readers.iter_mut().find(|reader| reader.is_for(jail)) {
@@ -207,6 +201,14 @@ impl Jails {
             }
             each(reading, JailBits(jails));
         }
+    }
+}
+
+/// Notes that the jail of this bit reads this source, too; each source stands there once.
+fn read_by<S: Clone + PartialEq>(sources: &mut Vec<(S, u32)>, source: &S, bit: u32) {
+    match sources.iter_mut().find(|(known, _)| known == source) {
+        Some((_, readers)) => *readers |= bit,
+        None => sources.push((source.clone(), bit)),
     }
 }
 

@@ -38,9 +38,8 @@ use notices::Notices;
 use report::Count;
 use requests::Control;
 
-pub(crate) use jails::lens;
-pub(crate) use jails::read_bounded;
 pub use jails::{config_file, load};
+pub(crate) use jails::{lens, read_bounded};
 pub(crate) use notices::absent;
 
 // What of the loop runs without a system, for the simulator in tests/.
@@ -205,8 +204,10 @@ impl Daemon {
             self.tell_of_files();
             let heard = Heard {
                 kernel_changed: kernel.is_some_and(|place| ready.has(place)),
-                routes_changed: routes.is_some_and(|place| ready.has(place)) && self.hears_routes(),
-                clock_was_set: clock.is_some_and(|place| ready.has(place)) && self.hears_clock(),
+                routes_changed: routes.is_some_and(|place| ready.has(place))
+                    && hears(&mut self.routes, Routes::take),
+                clock_was_set: clock.is_some_and(|place| ready.has(place))
+                    && hears(&mut self.clock_set, ClockSet::take),
             };
             more = self.watch.turn(&mut self.logs, heard, (now, clock::utc()?));
             // What was asked for may have changed what there is to read.
@@ -226,24 +227,6 @@ impl Daemon {
         if self.logs.readers.take_news() {
             self.watch.log_opened();
         }
-    }
-
-    /// Whether the wall clock was set. A descriptor that cannot be read would wake us for ever.
-    fn hears_clock(&mut self) -> bool {
-        let heard = self.clock_set.as_mut().map(ClockSet::take);
-        if let Some(Err(_)) = heard {
-            self.clock_set = None;
-        }
-        matches!(heard, Some(Ok(true)))
-    }
-
-    /// Whether this box has got or lost an address or a route.
-    fn hears_routes(&mut self) -> bool {
-        let heard = self.routes.as_mut().map(Routes::take);
-        if let Some(Err(_)) = heard {
-            self.routes = None;
-        }
-        matches!(heard, Some(Ok(true)))
     }
 
     /// How long nothing has to be done, in milliseconds; `None` is for ever.
@@ -325,6 +308,18 @@ impl Daemon {
         self.config = config;
         self.reloads = self.reloads.wrapping_add(1);
         Ok((changes, warnings))
+    }
+}
+
+/// Whether what it tells of has happened. A descriptor that cannot be read would wake us for ever: it is let go.
+fn hears<T>(descriptor: &mut Option<T>, take: impl FnOnce(&mut T) -> io::Result<bool>) -> bool {
+    match descriptor.as_mut().map(take) {
+        Some(Ok(happened)) => happened,
+        Some(Err(_)) => {
+            *descriptor = None;
+            false
+        }
+        None => false,
     }
 }
 

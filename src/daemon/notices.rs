@@ -171,6 +171,10 @@ impl Notices {
         links.find_map(Link::has_place)
     }
 
+    fn lookups(&mut self) -> Option<&mut Link> {
+        self.links.iter_mut().find(|link| link.role() == Role::Lookups)
+    }
+
     /// Asks whether an address is ignored.
     pub(super) fn ask(&mut self, question: &Question) {
         let JailId(jail) = question.jail;
@@ -183,16 +187,14 @@ impl Notices {
             time,
             restored: false,
         };
-        let lookups = self.links.iter_mut().find(|link| link.role() == Role::Lookups);
-        if let Some(link) = lookups {
+        if let Some(link) = self.lookups() {
             link.ask(event);
         }
     }
 
     /// Asks for the addresses of the name of this number.
     pub(super) fn resolve(&mut self, number: u16) {
-        let lookups = self.links.iter_mut().find(|link| link.role() == Role::Lookups);
-        if let Some(link) = lookups {
+        if let Some(link) = self.lookups() {
             link.resolve(number);
         }
     }
@@ -204,7 +206,15 @@ impl Notices {
 
     /// Sends what the children have room for.
     pub(super) fn flush(&mut self, guard: &Guard, names: &LogNames) {
-        let source = Known {
+        let (links, source) = self.with_known(guard, names);
+        for link in links {
+            link.flush(&source);
+        }
+    }
+
+    /// The children, and what is known when something is sent to them.
+    fn with_known<'k>(&'k mut self, guard: &'k Guard, names: &'k LogNames) -> (&'k mut Vec<Link>, Known<'k>) {
+        let known = Known {
             recent: self.recent.as_ref(),
             jails: &self.jails,
             guard,
@@ -212,35 +222,26 @@ impl Notices {
             now: self.now,
             utc: self.utc,
         };
-        for link in &mut self.links {
-            link.flush(&source);
-        }
+        (&mut self.links, known)
     }
 
     /// Has the children stop what the actions began, and waits for them: the guard does nothing else any more.
     pub(super) fn stop(&mut self, guard: &Guard, names: &LogNames) -> io::Result<()> {
         let end = clock::boottime()?.plus_seconds(ACTIONS_STOP_SECONDS);
-        self.links.iter_mut().for_each(Link::stop);
+        let (links, source) = self.with_known(guard, names);
+        links.iter_mut().for_each(Link::stop);
         loop {
-            let source = Known {
-                recent: self.recent.as_ref(),
-                jails: &self.jails,
-                guard,
-                names,
-                now: self.now,
-                utc: self.utc,
-            };
-            self.links.retain_mut(|link| !link.has_stopped(&source));
+            links.retain_mut(|link| !link.has_stopped(&source));
             let left = end.millis_since(clock::boottime()?);
-            if self.links.is_empty() {
+            if links.is_empty() {
                 return Ok(());
             }
             if left == 0 {
-                let names: Vec<&str> = self.links.iter().map(|link| link.role().name()).collect();
+                let names: Vec<&str> = links.iter().map(|link| link.role().name()).collect();
                 warn!(target: TARGET, "not ended within {ACTIONS_STOP_SECONDS} s, and killed: {}", names.join(", "));
                 return Ok(());
             }
-            let fds: Vec<BorrowedFd<'_>> = self.links.iter().filter_map(Link::fd).collect();
+            let fds: Vec<BorrowedFd<'_>> = links.iter().filter_map(Link::fd).collect();
             poll::readable_of(&fds, Some(left))?;
         }
     }
