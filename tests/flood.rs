@@ -21,7 +21,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use bans::{jail, open, ours, with_both};
-use host::{Guard, Log};
+use host::{Guard, Log, machine};
 use sipguard::config::{Backend, Protocol};
 use sipguard::firewall::{Enforce as _, Firewall};
 use sipguard::guard::JailId;
@@ -29,7 +29,6 @@ use sipguard::limits::{FLOOD_BURST, FLOOD_PACKETS_BURST, FLOOD_PACKETS_PER_SECON
 use support::{Namespace, isolated, run};
 
 const SIP: u16 = 5060;
-const MESSAGES: &str = "/var/log/asterisk/messages";
 
 /// What a socket of ours has heard, up to now.
 fn heard(socket: &UdpSocket) -> u32 {
@@ -224,14 +223,7 @@ fn storm(sources: u32) -> String {
 }
 
 fn guard(backend: Backend, more: &[&str]) -> (Guard, Log) {
-    run("mount -t tmpfs tmpfs /var/log");
-    run("mount -t tmpfs tmpfs /mnt");
-    let text = format!(
-        "[DEFAULT]\nfirewall = {}\nonstop = remove\n[asterisk]\nenabled = true\nmaxretry = 1\nlogpath = {MESSAGES}\n",
-        backend.name()
-    );
-    fs::write("/mnt/jail.local", text).unwrap();
-    let log = Log::create(MESSAGES);
+    let log = machine(backend, "maxretry = 1\n");
     let arguments = [more, &["--config", "/mnt/jail.local"]].concat();
     (Guard::start(&arguments), log)
 }

@@ -14,18 +14,16 @@ mod bans;
 mod host;
 mod support;
 
-use std::fs;
 use std::net::UdpSocket;
 
 use bans::{Listed, listed, ours};
-use host::{Guard, Log, Port, wait_until};
+use host::{Guard, Port, machine, wait_until};
 use sipguard::config::{Backend, Protocol};
 use sipguard::firewall::{Enforce as _, Firewall, JailRule};
 use sipguard::guard::{Change, Effect, JailId, Reach, Slot};
 use support::{Namespace, isolated, run};
 
 const SIP: u16 = 5060;
-const MESSAGES: &str = "/var/log/asterisk/messages";
 
 #[track_caller]
 fn change(firewall: &mut Firewall, net: &str, reach: Reach, change: Change) {
@@ -216,14 +214,7 @@ fn who_does_not_ask_for_it_pays_for_no_connection_tracking() {
 
 /// The whole program: the attacker forges failures of the trunk and of a phone, and has failures of its own.
 fn forged_failures_cut_nobody_off(backend: Backend) {
-    run("mount -t tmpfs tmpfs /var/log");
-    run("mount -t tmpfs tmpfs /mnt");
-    let text = format!(
-        "[DEFAULT]\nfirewall = {}\nonstop = remove\n[asterisk]\nenabled = true\nlogpath = {MESSAGES}\nmaxretry = 3\n",
-        backend.name()
-    );
-    fs::write("/mnt/jail.local", text).unwrap();
-    let mut log = Log::create(MESSAGES);
+    let mut log = machine(backend, "maxretry = 3\n");
     let mut guard = Guard::start(&["--config", "/mnt/jail.local"]);
     let peers = [1, 2, 3].map(Namespace::new);
     let [trunk, phone, attacker] = peers.each_ref().map(|peer| peer.socket_at(&peer.v4(2), SIP));

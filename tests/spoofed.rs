@@ -21,7 +21,7 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::time::Duration;
 
 use bans::{Listed, listed, ours};
-use host::{Guard, Log};
+use host::{Guard, Log, machine};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, sendto, socket,
@@ -30,7 +30,6 @@ use sipguard::config::Backend;
 use support::{Namespace, isolated, run};
 
 const SIP: u16 = 5060;
-const MESSAGES: &str = "/var/log/asterisk/messages";
 
 /// What sends datagrams in anybody's name from a machine.
 struct Forger(OwnedFd);
@@ -133,19 +132,8 @@ fn stamp() -> String {
     host::wrong_password("192.0.2.1")[1..20].to_owned()
 }
 
-fn machine(backend: Backend, more: &str) {
-    run("mount -t tmpfs tmpfs /var/log");
-    run("mount -t tmpfs tmpfs /mnt");
-    let text = format!(
-        "[DEFAULT]\nfirewall = {}\nonstop = remove\n[asterisk]\nenabled = true\nlogpath = {MESSAGES}\n{more}",
-        backend.name()
-    );
-    fs::write("/mnt/jail.local", text).unwrap();
-}
-
 fn a_forger_cuts_off_nobody_but_himself(backend: Backend) {
-    machine(backend, "");
-    let log = Log::create(MESSAGES);
+    let log = machine(backend, "");
     let mut guard = Guard::start(&["--config", "/mnt/jail.local"]);
     let peers = [1, 2, 3].map(Namespace::new);
     for name in ["all", "peer1", "peer2", "peer3"] {
@@ -241,8 +229,7 @@ fn what_the_box_gets_and_loses_is_known_without_a_ban() {
 
 /// Members of a network of attackers are banned one by one, then the network: its other addresses are cut off, too.
 fn a_network_of_attackers_is_cut_off_as_one(backend: Backend) {
-    machine(backend, "maxretry = 1\nbannet = on\nbannet.members = 3\n");
-    let mut log = Log::create(MESSAGES);
+    let mut log = machine(backend, "maxretry = 1\nbannet = on\nbannet.members = 3\n");
     let mut guard = Guard::start(&["--config", "/mnt/jail.local"]);
     let peer = Namespace::new(1);
     let [innocent, next] = ["203.0.113.77", "203.0.114.77"].map(|address| {

@@ -10,10 +10,11 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns};
+use sipguard::config::Backend;
 use sipguard::sys::clock;
 use sipguard::time::Wall;
 
-use crate::support::Namespace;
+use crate::support::{Namespace, run};
 
 /// Longer than anything takes on a loaded machine; no test depends on it being reached.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -110,7 +111,7 @@ impl Guard {
     }
 
     pub fn signal(&self, name: &str) {
-        crate::support::run(&format!("kill -{name} {}", self.pid()));
+        run(&format!("kill -{name} {}", self.pid()));
     }
 
     /// Ends it as a crash does; returns every line that it wrote.
@@ -140,6 +141,21 @@ impl Drop for Guard {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Asterisk's log on a [`machine`].
+pub const MESSAGES: &str = "/var/log/asterisk/messages";
+
+/// An empty /var/log and /mnt, with a log and /mnt/jail.local: one jail on that log, and these lines of it.
+pub fn machine(backend: Backend, more: &str) -> Log {
+    run("mount -t tmpfs tmpfs /var/log");
+    run("mount -t tmpfs tmpfs /mnt");
+    let text = format!(
+        "[DEFAULT]\nfirewall = {}\nonstop = remove\n[asterisk]\nenabled = true\nlogpath = {MESSAGES}\n{more}",
+        backend.name()
+    );
+    fs::write("/mnt/jail.local", text).unwrap();
+    Log::create(MESSAGES)
 }
 
 /// A log file that grows.
