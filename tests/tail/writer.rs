@@ -41,7 +41,7 @@ impl Shared {
                 file = open();
                 self.reopen.store(false, SeqCst);
             }
-            let line = format!("{number} {}\n", "x".repeat(number as usize % 150));
+            let line = format!("{number} {} {number}\n", "x".repeat(number as usize % 150));
             let pieces = if number % 7 == 0 {
                 line.split_at(line.len() / 2)
             } else {
@@ -93,12 +93,7 @@ fn run(dir: &Dir, rotate: &(dyn Fn(&Shared, u32) + Sync)) -> (Vec<u32>, u32) {
             reader.is_woken(10);
             reader.run();
             for line in reader.lines.drain(..) {
-                let (number, rest) = line.split_once(' ').unwrap_or(("-", ""));
-                // Halves of lines that a truncation cut are no numbers or have the wrong length.
-                match number.parse::<u32>() {
-                    Ok(number) if rest.len() == number as usize % 150 => numbers.push(number),
-                    _ => {}
-                }
+                numbers.extend(number(&line));
             }
             shared
                 .seen
@@ -109,6 +104,14 @@ fn run(dir: &Dir, rotate: &(dyn Fn(&Shared, u32) + Sync)) -> (Vec<u32>, u32) {
         }
     });
     (numbers, shared.written.load(SeqCst))
+}
+
+/// The number of a line that is whole. It stands at both ends: the half that a truncation leaves of a line has
+/// one of them, or one and the last digits of the other.
+fn number(line: &str) -> Option<u32> {
+    let (first, rest) = line.split_once(' ')?;
+    let (_, last) = rest.rsplit_once(' ')?;
+    (first == last).then(|| last.parse().ok()).flatten()
 }
 
 /// Every line that was written was read, once.
