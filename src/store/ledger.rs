@@ -125,13 +125,32 @@ impl<D: Disk> Ledger<D> {
 
     /// Notes a new ban, if it belongs here.
     pub(super) fn ban(&mut self, ban: &Banned<'_>, now: Moment) {
-        if !self.part.holds_ban(ban) || !self.begin(now) {
-            return;
+        if !self.part.holds_ban(ban) {
+            return self.spent(ban, now);
         }
-        let urgent = ban.is_long();
-        self.write_ban(ban);
-        self.urgent |= urgent;
-        self.touch(now);
+        if self.begin(now) {
+            self.write_ban(ban);
+            self.urgent |= ban.is_long();
+            self.touch(now);
+        }
+    }
+
+    /// Notes that failures brought a ban that is in the other file. That one forgets it when it is over and the file is
+    /// written anew; they would count again then.
+    fn spent(&mut self, ban: &Banned<'_>, now: Moment) {
+        if self.part.holds_failures() && self.begin(now) {
+            let (jail, net, at) = (ban.jail.as_bytes(), ban.net, self.stamp(millis(ban.since)));
+            Record::Past {
+                jail,
+                net,
+                at,
+                bans: 0,
+            }
+            .write(&mut self.lines);
+            // Together with the ban: nobody writes it later.
+            self.urgent = true;
+            self.touch(now);
+        }
     }
 
     /// Notes that a ban ended before its time.

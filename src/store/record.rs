@@ -71,7 +71,7 @@ pub enum Record<'a> {
         net: IpNet,
         /// When the last of them ended.
         at: Stamp,
-        /// How many there were.
+        /// How many there were. 0: what was before that time has brought a ban of which the other file knows how it goes on.
         bans: u32,
     },
     /// A ban ended before its time.

@@ -160,6 +160,9 @@ fn tell(record: &Record<'_>, chain: &mut Chain, now: Moment, each: &mut dyn FnMu
             let Some(jail) = name(jail) else { return false };
             let ended = over(at);
             each(Restored::Replaced { jail, net, at: ended });
+            if bans == 0 {
+                return true;
+            }
             Restored::Past(Past {
                 jail,
                 net,

@@ -561,9 +561,12 @@ impl Model {
             let revived = self.revived.get(key);
             let most = before.len() + faded.copied().unwrap_or(0) + revived.copied().unwrap_or(0);
             let touched = self.touched.get(key).is_some_and(|turn| *turn > snapshot.turn);
-            let fits = if started.bans.contains_key(key) {
-                // One that was lifted is there again if that could not be written; what came after it stays.
-                kept.is_empty() || ((!touched || !self.bans.contains_key(key)) && kept.len() <= most)
+            let fits = if let Some(end) = started.bans.get(key) {
+                // One that was lifted is there again if that could not be written; what came after it stays, also if it
+                // has brought another one, that could not be written either.
+                let mut former = self.former.get(key).into_iter().flatten();
+                let returned = former.any(|former| self.fits(&former.ban, *end, now));
+                kept.is_empty() || ((!touched || returned) && kept.len() <= most)
             } else if touched {
                 kept.len() <= most
             } else if most > before.len() {

@@ -283,6 +283,42 @@ fn with_a_file_for_what_is_short_the_other_gets_only_what_must_last() {
     assert_eq!(open(at(204)).1, Truth::default());
 }
 
+/// The file for long bans forgets one that is over when it is written anew. The other one still has the failures.
+#[test]
+fn failures_that_brought_a_long_ban_do_not_count_again_when_its_file_forgets_it() {
+    let (long, short) = (Memory::new(), Memory::new());
+    let open = |now| {
+        let mut truth = Truth::default();
+        let store = Store::open(long.clone(), Some(short.clone()), BOOT, now, &mut |restored| {
+            truth.restore(restored);
+        });
+        (store, truth)
+    };
+    let (mut store, mut truth) = open(at(1));
+    truth.failures = vec![failed(1, at(2)), failed(1, at(3)), failed(2, at(3))];
+    truth
+        .failures
+        .iter()
+        .for_each(|failed| store.failure(failed, at(3)));
+    store.end_turn(at(70), &truth);
+    assert_eq!(open(at(71)).1.failures.len(), 3);
+    turn(&mut store, &mut truth, 1, at(80));
+    truth.failures.retain(|failed| failed.net == net(2));
+    store.unban(&truth.bans.remove(&net(1)).unwrap(), at(90));
+    store.end_turn(at(90), &truth);
+    // It cannot be written for a while, and is written anew.
+    long.refuse(Some(ErrorKind::Other));
+    turn(&mut store, &mut truth, 3, at(100));
+    long.refuse(None);
+    settle(&mut store, &truth, at(200));
+    assert!(!store.is_failing());
+    let (_, back) = open(at(300));
+    assert_eq!(
+        (back.nets(), back.failures),
+        (vec![net(3)], vec![failed(2, at(3))])
+    );
+}
+
 /// A person has made a long ban short. When the short one is over, or its file is gone with a reboot, the long one must
 /// not be there again.
 #[test]
