@@ -253,7 +253,7 @@ impl Guard {
         };
         let net = self.source_net(addr, policy);
         let made = self.bans.find(net, jail, now).is_some_and(|ban| !ban.by_hand);
-        match made.then(|| self.bans.lift(net, jail)).flatten() {
+        match made.then(|| self.unban(net, jail)).flatten() {
             Some(ban) => Settled::Lifted(ban),
             None => Settled::Nothing,
         }

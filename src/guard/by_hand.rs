@@ -73,9 +73,12 @@ impl Guard {
         Ok(displaced)
     }
 
-    /// Ends a ban before its time. `None` if there is none.
+    /// Ends a ban before its time, and forgives it: it does not make the next one longer. `None` if there is none.
     pub fn unban(&mut self, net: IpNet, jail: JailId) -> Option<Ban> {
-        self.bans.lift(net, jail)
+        let ban = self.bans.lift(net, jail)?;
+        // As the state file tells a restart.
+        self.history.forgive(Key::new(net, jail));
+        Some(ban)
     }
 
     /// The network of `ipv6prefix` bits that a single address is counted and banned with, if it is another one.

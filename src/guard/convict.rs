@@ -76,6 +76,7 @@ impl Guard {
             Entered::New => None,
             Entered::Displaced(other) => {
                 self.count(ban.jail, |stats| &mut stats.displaced);
+                self.history.ends(Key::new(other.net, other.jail), ban.since);
                 Some(other)
             }
             Entered::Full => {

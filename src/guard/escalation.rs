@@ -240,4 +240,93 @@ mod tests {
             None
         );
     }
+
+    const NET: &str = "192.0.2.1/32";
+
+    /// What the file is written anew with: how many bans there were of the source, and when the last one ended.
+    fn past(guard: &Guard) -> Option<(u32, Mono)> {
+        let sources = std::iter::successors(guard.past_from(0), |(from, _)| guard.past_from(*from));
+        let of_source = sources
+            .map(|(_, past)| past)
+            .find(|past| past.0 == NET.parse().unwrap());
+        of_source.map(|(_, _, bans, until)| (bans, until))
+    }
+
+    #[test]
+    fn a_ban_that_was_lifted_is_forgiven_as_it_is_after_a_restart() {
+        let lasts = |lift: &dyn Fn(&mut Guard)| {
+            let mut guard = guard();
+            ban(&mut guard, 0, 0);
+            lift(&mut guard);
+            assert_eq!((guard.ban_count(), past(&guard)), (0, None));
+            guard.set_trust(JailId(0), Trust::default());
+            let ban = ban(&mut guard, 0, 100).ban;
+            ban.until.unwrap().seconds_since(ban.since)
+        };
+        let net = || NET.parse().unwrap();
+        assert_eq!(lasts(&|guard| _ = guard.unban(net(), JailId(0)).unwrap()), 600);
+        assert_eq!(
+            lasts(&|guard| _ = guard.set_trust(JailId(0), Trust::new([net()]))),
+            600
+        );
+        assert_eq!(
+            lasts(&|guard| guard.restore_unban(net(), JailId(0), Mono(1_000))),
+            600
+        );
+    }
+
+    /// Else a restart would take everything of the source up to now for what was before that ban's end.
+    #[test]
+    fn a_ban_that_made_room_for_another_ended_then() {
+        let mut guard = guard();
+        ban(&mut guard, 0, 0);
+        for host in 0..16 {
+            let net = IpNet::from(core::net::IpAddr::from([198, 51, 100, host]));
+            guard.ban(net, JailId(1), None, Mono(50_000), false).unwrap();
+        }
+        assert_eq!(guard.standing(NET.parse().unwrap(), JailId(0)), None);
+        assert_eq!(past(&guard), Some((1, Mono(50_000))));
+    }
+
+    #[test]
+    fn a_ban_of_before_the_boot_ended_when_the_right_clock_says_so() {
+        let mut guard = guard();
+        let ban = |until| Ban {
+            net: NET.parse().unwrap(),
+            jail: JailId(0),
+            since: Mono(0),
+            until: Some(Mono(Mono::BOOT.0 + until)),
+            proof: Proof::Blind,
+            by_hand: false,
+        };
+        let now = Mono(Mono::BOOT.0 + 10_000);
+        assert!(guard.restore_ban(ban(50_000), 1, now));
+        guard.older_by(20_000, now);
+        assert_eq!(past(&guard), Some((1, ban(30_000).until.unwrap())));
+        guard.older_by(25_000, now);
+        assert_eq!(guard.ban_count(), 0);
+        assert_eq!(past(&guard), Some((1, ban(5_000).until.unwrap())));
+    }
+
+    /// A file may tell of bans whose number it did not know: of those before in the other file, or in the kernel.
+    #[test]
+    fn earlier_bans_are_as_many_as_the_record_that_knows_of_most_says() {
+        let mut guard = guard();
+        let (net, jail) = (NET.parse().unwrap(), JailId(0));
+        guard.restore_past(net, jail, 3, Mono(1_000));
+        guard.restore_past(net, jail, 1, Mono(2_000));
+        assert_eq!(past(&guard), Some((3, Mono(2_000))));
+        let ban = |since, until| Ban {
+            net,
+            jail,
+            since,
+            until,
+            proof: Proof::Blind,
+            by_hand: false,
+        };
+        assert!(guard.restore_ban(ban(Mono(3_000), Some(Mono(90_000))), 1, Mono(4_000)));
+        assert_eq!(past(&guard), Some((3, Mono(90_000))));
+        assert!(guard.restore_ban(ban(Mono(5_000), None), 5, Mono(6_000)));
+        assert_eq!(guard.bans_of(net, jail, Mono(6_000)), 5);
+    }
 }

@@ -98,6 +98,13 @@ impl History {
         }
     }
 
+    /// The latest ban of a source ends, or ended, at another time than was said.
+    pub(super) fn ends(&mut self, key: Key, until: Mono) {
+        if let Some(id) = self.find(key) {
+            self.past.at_mut(id).until = until;
+        }
+    }
+
     /// Forgives a source.
     pub(super) fn forgive(&mut self, key: Key) {
         if let Some(id) = self.find(key) {

@@ -304,6 +304,7 @@ impl Guard {
             from = next;
             if let (Mono(0), Some(until)) = (ban.since, ban.until) {
                 let until = earlier(until);
+                self.history.ends(Key::new(ban.net, ban.jail), until);
                 if until <= now {
                     self.bans.lift(ban.net, ban.jail);
                 } else {

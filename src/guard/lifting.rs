@@ -34,7 +34,7 @@ impl Guard {
 
     fn lift_all(&mut self, bans: Vec<Ban>) -> Vec<Ban> {
         for ban in &bans {
-            self.bans.lift(ban.net, ban.jail);
+            self.unban(ban.net, ban.jail);
         }
         bans
     }

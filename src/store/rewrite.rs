@@ -90,7 +90,7 @@ impl<D: Disk> Ledger<D> {
                 };
                 cursor = next;
                 self.cursor = Some(cursor);
-                self.keep(&kept);
+                self.keep(&kept, now);
             }
         }
         if self.journal.step(now.mono) {
@@ -106,7 +106,7 @@ impl<D: Disk> Ledger<D> {
     }
 
     /// Puts a record of what is kept into the new file.
-    fn keep(&mut self, kept: &Kept<'_>) {
+    fn keep(&mut self, kept: &Kept<'_>, now: Moment) {
         if !self.holds(kept) {
             return;
         }
@@ -120,7 +120,9 @@ impl<D: Disk> Ledger<D> {
                 bans,
                 ended,
             }) => {
-                let (jail, net, bans, at) = (jail.as_bytes(), *net, *bans, self.stamp(*ended));
+                // A ban that ended before its time may be told with the end that it would have had.
+                let at = self.stamp(now.mono().min(*ended));
+                let (jail, net, bans) = (jail.as_bytes(), *net, *bans);
                 Record::Past { jail, net, at, bans }.write(&mut self.lines);
             }
         }

@@ -319,6 +319,68 @@ fn failures_that_brought_a_long_ban_do_not_count_again_when_its_file_forgets_it(
     );
 }
 
+/// What comes after the file was written anew would be taken for what was before that ban's end.
+#[test]
+fn a_ban_that_is_over_is_never_written_with_an_end_to_come() {
+    let (long, short) = (Memory::new(), Memory::new());
+    let open = |now| {
+        let mut truth = Truth::default();
+        let store = Store::open(long.clone(), Some(short.clone()), BOOT, now, &mut |restored| {
+            truth.restore(restored);
+        });
+        (store, truth)
+    };
+    let (mut store, mut truth) = open(at(1));
+    truth.past.insert(net(1), (2, 9_000_000));
+    long.refuse(Some(ErrorKind::Other));
+    turn(&mut store, &mut truth, 3, at(100));
+    long.refuse(None);
+    settle(&mut store, &truth, at(200));
+    assert!(!store.is_failing());
+    truth.failures = vec![failed(1, at(300))];
+    store.failure(&truth.failures[0], at(300));
+    store.stop(at(400), &truth);
+    let (_, back) = open(at(500));
+    assert_eq!((back.past[&net(1)].0, back.failures), (2, truth.failures));
+}
+
+/// The ban would be over by now, and was lifted long before: it is no reason to forget what came between.
+#[test]
+fn failures_after_a_ban_that_was_lifted_count_when_the_ban_would_be_over_too() {
+    for files in [1, 2] {
+        let (long, short) = (Memory::new(), Memory::new());
+        let open = |now| {
+            let mut truth = Truth::default();
+            let short = (files == 2).then(|| short.clone());
+            let store = Store::open(long.clone(), short, BOOT, now, &mut |restored| {
+                truth.restore(restored);
+            });
+            (store, truth)
+        };
+        let (mut store, mut truth) = open(at(1));
+        let lifted = ban(1, Some(4_000), at(80));
+        store.failure(&failed(1, at(9)), at(9));
+        store.end_turn(at(70), &truth);
+        store.ban(&lifted, at(80));
+        store.unban(&lifted, at(90));
+        store.end_turn(at(90), &truth);
+        truth.failures = vec![failed(1, at(95)), failed(1, at(99))];
+        truth
+            .failures
+            .iter()
+            .for_each(|failed| store.failure(failed, at(99)));
+        store.end_turn(at(160), &truth);
+        for later in [200, 4_079, 4_081, 9_000] {
+            let (_, back) = open(at(later));
+            assert_eq!(
+                (back.nets(), back.failures),
+                (vec![], truth.failures.clone()),
+                "{files} files, at {later}"
+            );
+        }
+    }
+}
+
 /// A person has made a long ban short. When the short one is over, or its file is gone with a reboot, the long one must
 /// not be there again.
 #[test]
