@@ -77,11 +77,9 @@ pub(crate) struct Model {
     lengthened: BTreeSet<&'static str>,
     /// There is a file for short bans and failures, and one for long bans.
     pub(crate) two_files: bool,
-    /// How many failures of each have brought long bans of which the file for them may know nothing any more: they ended
-    /// while it could not be written, and it was written anew then. The other file still has the failures, and they may
-    /// count again until they are older than findtime.
+    /// How many failures of each have brought long bans that are lost: neither file could be written, nor did the kernel
+    /// keep them. The failures may count again until they are older than findtime.
     revived: BTreeMap<Key, usize>,
-    unhealthy: bool,
     /// What brought a ban.
     reasons: BTreeMap<Key, usize>,
     /// Jails that were gone for a while.
@@ -179,10 +177,6 @@ impl Model {
     }
 
     fn may_return(&mut self, key: Key, ban: Ban, until: i64) {
-        if self.two_files && self.unhealthy && is_long(&ban) {
-            let reasons = self.reasons.get(&key).copied().unwrap_or(0);
-            self.revived.insert(key.clone(), reasons);
-        }
         let former = self.former.entry(key).or_default();
         former.push(Former { ban, until });
         if former.len() > 64 {
@@ -219,12 +213,14 @@ impl Model {
                 Some(end) => {
                     // It may be one from before, which only now can be told from it.
                     let former = self.former.get(&key).into_iter().flatten();
-                    let mut candidates = std::iter::once(&ban).chain(former.map(|former| &former.ban));
-                    let found = candidates.find(|ban| self.fits(ban, *end, now)).copied();
-                    let Some(found) = found else {
+                    let candidates = std::iter::once(&ban).chain(former.map(|former| &former.ban));
+                    let Some(found) = any_of(candidates.filter(|ban| self.fits(ban, *end, now))) else {
                         panic!("{key:?} ends {end:?} when the clock was set: {ban:?}")
                     };
-                    self.bans.insert(key, Ban { end: *end, ..found });
+                    self.bans.insert(key.clone(), Ban { end: *end, ..found });
+                    if found.since != ban.since {
+                        self.may_return(key, ban, i64::MAX);
+                    }
                 }
                 None => {
                     // If it was one from before, that one is over.
@@ -284,7 +280,6 @@ impl Model {
     /// A turn is over. `healthy`: what the guard wants on the disk is there.
     pub(crate) fn end_turn(&mut self, now: i64, healthy: bool) {
         self.expire(now);
-        self.unhealthy = !healthy;
         if healthy {
             for ban in self.bans.values_mut() {
                 ban.durable |= ban.end.is_none_or(|end| end - ban.since >= 3_600_000);
@@ -389,7 +384,8 @@ impl Model {
         self.revive_lost(&started);
         let snapshots = self.find_snapshots(&started, now)?;
         for key in started.bans.keys().chain(self.bans.keys()) {
-            if self.bans.get(key).map(|ban| ban.end) != started.bans.get(key).copied() {
+            let found = bans.get(key).map(|ban| (ban.since, ban.end));
+            if self.bans.get(key).map(|ban| (ban.since, ban.end)) != found {
                 // Which of the states it was is known; the disk may still have it so that another one comes.
                 if let Some(ban) = self.bans.get(key) {
                     self.former.entry(key.clone()).or_default().push(Former {
@@ -462,11 +458,9 @@ impl Model {
             .flatten()
             .map(|former| &former.ban);
         let candidates = self.bans.get(key).into_iter().chain(former);
-        let mut fitting = candidates.filter(|ban| self.fits(ban, end, now));
-        if let Some(ban) = fitting.next() {
-            // If it may be one of several, it is on the medium for sure only if all of them are.
-            let durable = ban.durable && fitting.all(|ban| ban.durable);
-            return Ok(Ban { durable, ..*ban });
+        let fitting = candidates.filter(|ban| self.fits(ban, end, now));
+        if let Some(ban) = any_of(fitting) {
+            return Ok(ban);
         }
         let no_file_has_it = started.adopted.contains(key) && !self.is_on_disk(key, started, now);
         if started.held.get(key) == Some(&end) && no_file_has_it {
@@ -587,6 +581,20 @@ impl Model {
         }
         Ok(())
     }
+}
+
+/// One of which nobody knows which of these it is: it is over when the first of them is, and on the medium for sure only
+/// if all are.
+fn any_of<'b>(bans: impl Iterator<Item = &'b Ban>) -> Option<Ban> {
+    bans.copied().reduce(|one, other| {
+        let durable = one.durable && other.durable;
+        let first = match (one.truth, other.truth) {
+            (Some(truth), Some(sooner)) if sooner < truth => other,
+            (None, Some(_)) => other,
+            _ => one,
+        };
+        Ban { durable, ..first }
+    })
 }
 
 fn is_long(ban: &Ban) -> bool {

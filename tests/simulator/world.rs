@@ -60,6 +60,8 @@ pub(crate) struct World {
     pub(crate) rotated: bool,
     pub(crate) verbose: bool,
     pub(crate) without: String,
+    /// `bantime.increment` is on.
+    counts_bans: bool,
     /// The kernel did not let the guard see what it holds when it started.
     pub(crate) saw_nothing: bool,
 }
@@ -105,6 +107,7 @@ impl World {
             rotated: false,
             verbose,
             without: super::without(),
+            counts_bans: seed % 2 == 1,
             saw_nothing: false,
         }
     }
@@ -143,6 +146,10 @@ impl World {
         let mut text = format!(
             "[DEFAULT]\nignoreip = 192.0.2.0/24\nmaxbans = {MAXBANS}\nring = 256\naction = iptables-allports[protocol=all]\n"
         );
+        if self.counts_bans {
+            // Those before make none longer, but the guard remembers them, and the file.
+            text += "bantime.increment = true\nbantime.multipliers = 1\n";
+        }
         for jail in &self.model.jails {
             let paths: Vec<_> = (0..PATHS)
                 .filter(|number| jail.paths & (1 << number) != 0)
