@@ -58,8 +58,18 @@ fn run(seed: u64) -> i64 {
     })
 }
 
-/// Everything happens. ARCHITECTURE.md says which limits of the guard the model knows. Open: of the first 100,000 seeds
-/// 96248 and 97965 find a difference that nobody has explained.
+/// Seeds of which each has found a difference, in the guard or in the model. What happens in them is another thing
+/// when the simulator is changed; they cost nothing.
+const FOUND: [u64; 8] = [1_019, 2_259, 4_397, 13_926, 14_899, 31_799, 96_248, 97_965];
+
+#[test]
+fn seeds_that_once_found_a_difference_find_none() {
+    for seed in FOUND {
+        live(seed, false);
+    }
+}
+
+/// Everything happens. ARCHITECTURE.md says which limits of the guard the model knows; no other difference is open.
 #[test]
 fn guard_and_model_agree_whatever_happens() {
     let began = Instant::now();
