@@ -6,7 +6,7 @@ use sipguard::limits::NOTICES_MAX;
 
 use super::kernel::{Kind, Trouble};
 use super::model::Key;
-use super::world::{MAXBANS, World};
+use super::world::World;
 
 impl World {
     /// After each step.
@@ -30,7 +30,7 @@ impl World {
                 "{key:?} is trusted, and in the kernel"
             );
         }
-        assert!(guard.failures_kept() <= 256 && guard.ban_count() <= MAXBANS);
+        assert!(guard.failures_kept() <= 256 && guard.ban_count() <= self.maxbans);
         const { assert!(NOTICES_MAX < 1_000) };
     }
 

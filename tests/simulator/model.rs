@@ -31,6 +31,10 @@ pub(crate) struct Ban {
     pub(crate) truth: Option<i64>,
     /// It has to be there after any crash.
     pub(crate) durable: bool,
+    /// It has to outlive a reboot.
+    long: bool,
+    /// Nobody can have forged what brought it.
+    proven: bool,
 }
 
 /// By so much may a ban's end be off.
@@ -61,6 +65,10 @@ pub(crate) struct Model {
     pub(crate) trusted: Vec<IpNet>,
     pub(crate) bans: BTreeMap<Key, Ban>,
     pub(crate) failures: BTreeMap<Key, Vec<i64>>,
+    /// So many bans have a place.
+    pub(crate) maxbans: usize,
+    /// The guard's bans at the end of the turn: of bans that end together it is free to choose who makes room.
+    pub(crate) chosen: BTreeMap<Key, Option<i64>>,
     /// How many lines of each path were given.
     pub(crate) read: Vec<usize>,
     pub(crate) slack: Slack,
@@ -146,12 +154,20 @@ impl Model {
             *self.faded.entry(key.clone()).or_default() += before - failures.len();
             failures.push(now);
             if failures.len() >= jail.maxretry {
-                self.ban(key, jail.bantime, now);
+                // They are spent, also if the table has no place.
+                if !self.ban(key.clone(), jail.bantime, now, false) {
+                    self.failures.remove(&key);
+                }
             }
         }
     }
 
-    pub(crate) fn ban(&mut self, key: Key, seconds: Option<i64>, now: i64) {
+    /// Makes a ban. `false`: it has no place.
+    pub(crate) fn ban(&mut self, key: Key, seconds: Option<i64>, now: i64, proven: bool) -> bool {
+        let full = !self.bans.contains_key(&key) && self.bans.len() >= self.maxbans;
+        if full && !self.make_room(proven, now) {
+            return false;
+        }
         if let Some(failures) = self.failures.remove(&key) {
             *self.reasons.entry(key.clone()).or_default() += failures.len();
         }
@@ -162,10 +178,24 @@ impl Model {
             end,
             truth: end,
             durable: false,
+            long: is_long(now, end),
+            proven,
         };
         if let Some(before) = self.bans.insert(key.clone(), ban) {
             self.may_return(key, before, now + FLUSH);
         }
+        true
+    }
+
+    /// The ban that ends first makes room for another, unless it is proven and the other one is not.
+    fn make_room(&mut self, proven: bool, now: i64) -> bool {
+        let ending = self.bans.iter().filter(|(_, ban)| ban.end.is_some());
+        let first = ending.min_by_key(|(key, ban)| (ban.end, self.chosen.get(*key) == Some(&ban.end)));
+        let Some((key, _)) = first.filter(|(_, first)| proven || !first.proven) else {
+            return false;
+        };
+        self.lift(&key.clone(), now);
+        true
     }
 
     pub(crate) fn lift(&mut self, key: &Key, now: i64) {
@@ -282,7 +312,7 @@ impl Model {
         self.expire(now);
         if healthy {
             for ban in self.bans.values_mut() {
-                ban.durable |= ban.end.is_none_or(|end| end - ban.since >= 3_600_000);
+                ban.durable |= ban.long;
             }
         }
         for former in self.former.values_mut() {
@@ -365,6 +395,8 @@ impl Model {
                     end: *end,
                     truth: *end,
                     durable: false,
+                    long: is_long(now, *end),
+                    proven: false,
                 };
             }
             bans.insert(key.clone(), Ban { end: *end, ..ban });
@@ -435,7 +467,7 @@ impl Model {
     /// file still has the failures that brought it, and they count again: the next one may bring it again.
     fn revive_lost(&mut self, started: &Started) {
         for (key, ban) in &self.bans {
-            let lost = !ban.durable && is_long(ban) && !started.bans.contains_key(key);
+            let lost = !ban.durable && ban.long && !started.bans.contains_key(key);
             if let Some(reasons) = self.reasons.get(key).filter(|_| self.two_files && lost) {
                 self.revived.insert(key.clone(), *reasons);
             }
@@ -445,7 +477,7 @@ impl Model {
     /// Whether a start has to find this ban in a file.
     fn is_on_disk(&self, key: &Key, started: &Started, now: i64) -> bool {
         let over = |ban: &Ban| ban.truth.is_some_and(|end| end - self.slack.early <= now);
-        let durable = |ban: &Ban| ban.durable && !over(ban) && (is_long(ban) || !started.short_gone);
+        let durable = |ban: &Ban| ban.durable && !over(ban) && (ban.long || !started.short_gone);
         self.bans.get(key).is_some_and(durable)
     }
 
@@ -470,6 +502,8 @@ impl Model {
                 end,
                 truth: end,
                 durable: false,
+                long: is_long(now, end),
+                proven: false,
             });
         }
         let known = (self.bans.get(key), self.former.get(key));
@@ -583,20 +617,23 @@ impl Model {
     }
 }
 
-/// One of which nobody knows which of these it is: it is over when the first of them is, and on the medium for sure only
-/// if all are.
+/// One of which nobody knows which of these it is: it is over when the first of them is, and on the medium for sure, or
+/// in the file for long bans, only if all are.
 fn any_of<'b>(bans: impl Iterator<Item = &'b Ban>) -> Option<Ban> {
     bans.copied().reduce(|one, other| {
-        let durable = one.durable && other.durable;
         let first = match (one.truth, other.truth) {
             (Some(truth), Some(sooner)) if sooner < truth => other,
             (None, Some(_)) => other,
             _ => one,
         };
-        Ban { durable, ..first }
+        Ban {
+            durable: one.durable && other.durable,
+            long: one.long && other.long,
+            ..first
+        }
     })
 }
 
-fn is_long(ban: &Ban) -> bool {
-    ban.truth.is_none_or(|end| end - ban.since >= 3_600_000)
+fn is_long(since: i64, end: Option<i64>) -> bool {
+    end.is_none_or(|end| end - since >= 3_600_000)
 }

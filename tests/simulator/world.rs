@@ -23,7 +23,9 @@ use super::random::Random;
 /// The wall clock when the simulation's clock was 0: 2026-11-22 12:42:47 UTC.
 const WALL: i64 = 1_795_351_367;
 pub(crate) const PATHS: usize = 2;
-pub(crate) const MAXBANS: u32 = 256;
+const MAXBANS: u32 = 256;
+/// One seed of so many fills the table of bans. Nothing ends the guard there: what comes back is another question.
+const FULL: u64 = 20;
 
 /// A guard that runs.
 pub(crate) struct Running {
@@ -60,6 +62,8 @@ pub(crate) struct World {
     pub(crate) rotated: bool,
     pub(crate) verbose: bool,
     pub(crate) without: String,
+    /// How many bans have a place. There are fewer sources but for the seeds that fill the table.
+    pub(crate) maxbans: u32,
     /// `bantime.increment` is on.
     counts_bans: bool,
     /// The kernel did not let the guard see what it holds when it started.
@@ -85,6 +89,13 @@ impl World {
             PATHS,
         );
         model.two_files = short.is_some();
+        let (mut maxbans, mut without) = (MAXBANS, super::without());
+        if seed % FULL == 3 {
+            maxbans = 2 + random.below(5) as u32;
+            without += ",die,boot,restart,files";
+            tell_apart(&mut model.jails);
+        }
+        model.maxbans = maxbans as usize;
         World {
             random,
             clock,
@@ -106,10 +117,16 @@ impl World {
             clock_is_doubtful: false,
             rotated: false,
             verbose,
-            without: super::without(),
+            without,
+            maxbans,
             counts_bans: seed % 2 == 1,
             saw_nothing: false,
         }
+    }
+
+    /// There may be more to ban than the table has places.
+    pub(crate) fn is_full(&self) -> bool {
+        self.maxbans < MAXBANS
     }
 
     pub(crate) fn now(&self) -> i64 {
@@ -144,7 +161,8 @@ impl World {
 
     pub(crate) fn config(&self) -> Config {
         let mut text = format!(
-            "[DEFAULT]\nignoreip = 192.0.2.0/24\nmaxbans = {MAXBANS}\nring = 256\naction = iptables-allports[protocol=all]\n"
+            "[DEFAULT]\nignoreip = 192.0.2.0/24\nmaxbans = {}\nring = 256\naction = iptables-allports[protocol=all]\n",
+            self.maxbans
         );
         if self.counts_bans {
             // Those before make none longer, but the guard remembers them, and the file.
@@ -342,6 +360,7 @@ impl World {
             self.model.corrected(&bans, failures, time);
         }
         self.model.expire(time);
+        self.model.chosen = self.bans_of_guard();
         for given in given {
             let files = self.files.borrow();
             let (line, expected) = (files.lines[given.number], &files.readable[given.path]);
@@ -476,6 +495,13 @@ pub(crate) fn net_of(addr: IpAddr) -> IpNet {
         // A network that holds an address of our own is not banned as a whole.
         IpAddr::V6(v6) if v6.segments()[2] == 0xff => IpNet::from(addr),
         IpAddr::V6(_) => IpNet::new(addr, 64).unwrap().trunc(),
+    }
+}
+
+/// No two of their bans end together that begin together: of these the model would not know which one makes room.
+pub(crate) fn tell_apart(jails: &mut [Jail]) {
+    for (number, jail) in (0..).zip(jails) {
+        jail.bantime = jail.bantime.map(|bantime| bantime + 7 * number);
     }
 }
 
