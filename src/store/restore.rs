@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use ipnet::IpNet;
+
 use super::chain::{Chain, Moment, Present, Survey, Times, mono};
 use super::disk::Disk;
 use super::journal::Journal;
@@ -154,21 +156,14 @@ fn tell(record: &Record<'_>, chain: &mut Chain, now: Moment, each: &mut dyn FnMu
                 count,
             };
             let until = until.map(|until| times.tell_end(since, until));
-            in_force_or_over(ban, (over(since), until), now, each)
+            tell_ban(ban, (over(since), until), now, each);
+            return true;
         }
         Record::Past { jail, net, at, bans } => {
             let Some(jail) = name(jail) else { return false };
             let ended = over(at);
-            each(Restored::Replaced { jail, net, at: ended });
-            if bans == 0 {
-                return true;
-            }
-            Restored::Past(Past {
-                jail,
-                net,
-                bans,
-                ended,
-            })
+            tell_past((jail, net), ended, (bans, ended), each);
+            return true;
         }
         Record::Unban { jail, net, at } => {
             let Some(jail) = name(jail) else { return false };
@@ -205,26 +200,37 @@ fn tell(record: &Record<'_>, chain: &mut Chain, now: Moment, each: &mut dyn FnMu
 }
 
 /// A ban until then, or what is left of one that is over.
-fn in_force_or_over<'b>(
-    ban: Banned<'b>,
+fn tell_ban(
+    ban: Banned<'_>,
     (began, until): (i64, Option<i64>),
     now: Moment,
     each: &mut dyn FnMut(Restored<'_>),
-) -> Restored<'b> {
+) {
     let Some(ended) = until.filter(|ended| *ended <= now.mono()) else {
         let until = until.map(mono);
-        return Restored::Ban(Banned { until, ..ban }, began);
+        return each(Restored::Ban(Banned { until, ..ban }, began));
     };
-    let Banned { jail, net, count, .. } = ban;
+    let past = (ban.count.saturating_add(1), ended);
     // It may have been lifted before its end: what came after that counts.
-    each(Restored::Replaced { jail, net, at: began });
-    let bans = count.saturating_add(1);
-    Restored::Past(Past {
-        jail,
-        net,
-        bans,
-        ended,
-    })
+    tell_past((ban.jail, ban.net), began, past, each);
+}
+
+/// Bans that are over, and that what was until `at` counts no more.
+fn tell_past(
+    (jail, net): (&str, IpNet),
+    at: i64,
+    (bans, ended): (u32, i64),
+    each: &mut dyn FnMut(Restored<'_>),
+) {
+    each(Restored::Replaced { jail, net, at });
+    if bans > 0 {
+        each(Restored::Past(Past {
+            jail,
+            net,
+            bans,
+            ended,
+        }));
+    }
 }
 
 /// When a ban began; before this boot is 0, and within it never 0.
