@@ -423,7 +423,9 @@ impl World {
         self.disk_was_troubled = self.disk_trouble;
         self.correctable =
             right_before && self.clock_was_wrong && !self.model.slack.stood_still && !self.disk_was_troubled;
-        self.clock_is_doubtful = !right_before || self.clock_was_wrong;
+        let still = self.clock_is_doubtful && self.long.written() == self.written_at_boot;
+        self.written_at_boot = self.long.written();
+        self.clock_is_doubtful = still || !right_before || self.clock_was_wrong;
         self.model.slack.stood_still |= !right_before || self.clock_was_wrong;
     }
 

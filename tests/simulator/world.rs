@@ -57,6 +57,8 @@ pub(crate) struct World {
     /// When the wall clock is right, it is known how long the machine was away.
     pub(crate) correctable: bool,
     pub(crate) clock_is_doubtful: bool,
+    /// How much was on the disk by the boot: what was not written, the next boot does not know.
+    pub(crate) written_at_boot: u64,
     /// A log was rotated, and that is not on the disk for sure. Whoever rotates twice, and has the guard die then, loses
     /// the lines of the file between.
     pub(crate) rotated: bool,
@@ -115,6 +117,7 @@ impl World {
             clock_was_wrong: false,
             correctable: false,
             clock_is_doubtful: false,
+            written_at_boot: 0,
             rotated: false,
             verbose,
             without,
