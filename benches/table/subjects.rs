@@ -161,7 +161,7 @@ impl Subject {
         let at = folder.display();
         let line = match self.program {
             Program::Sipguard => {
-                format!("{} run --config {at}/jail.local", env!("CARGO_BIN_EXE_sipguard"))
+                format!("{} run --config {at}/jail.local", sipguard())
             }
             Program::Fail2ban => format!(
                 "fail2ban-server -f -x -c {at}/fail2ban -s {at}/socket -p {at}/pid --loglevel NOTICE --logtarget {at}/log start"

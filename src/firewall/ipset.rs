@@ -17,6 +17,7 @@ use crate::limits::{
 };
 use crate::sys::Fault;
 use crate::sys::netlink::{Netlink, Reply};
+use crate::sys::pages::Pages;
 use crate::sys::uapi::{
     EBUSY, EEXIST, EINVAL, ENOENT, EPERM, EPROTONOSUPPORT, IPSET_ERR_BUSY, IPSET_ERR_FIND_TYPE,
     IPSET_ERR_HASH_ELEM, IPSET_ERR_HASH_FULL,
@@ -53,7 +54,7 @@ enum Rules {
 #[derive(Debug)]
 pub(super) struct Ipset {
     netlink: Netlink,
-    send: Box<[u8]>,
+    send: Pages,
     /// Our rules, by family; none where the machine has no such family.
     rules: Vec<Rules>,
     shortcoming: Option<Fault>,
@@ -91,7 +92,7 @@ impl Ipset {
         Ok(Ipset {
             netlink: Netlink::open_for_long_answers()
                 .map_err(|error| cannot("open a netfilter socket", error))?,
-            send: vec![0; NETLINK_SEND_BYTES].into_boxed_slice(),
+            send: Pages::new(NETLINK_SEND_BYTES),
             rules: Vec::new(),
             shortcoming: None,
             stateless: false,

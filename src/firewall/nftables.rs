@@ -16,6 +16,7 @@ use crate::limits::{
     TRANSACTION_ROUNDS,
 };
 use crate::sys::netlink::{Events, Netlink, Reply};
+use crate::sys::pages::Pages;
 use crate::sys::uapi::{ENOENT, EOPNOTSUPP, NFPROTO_INET};
 use crate::sys::{Fault, kernel_is_at_least};
 use crate::wire::nft::{
@@ -41,7 +42,7 @@ const _: () = assert!(
 #[derive(Debug)]
 pub(super) struct Nftables {
     netlink: Netlink,
-    send: Box<[u8]>,
+    send: Pages,
     /// Changes by others, if the kernel lets others change the table.
     events: Option<Events>,
     /// How the table stands, or shall stand if the kernel can do that.
@@ -117,7 +118,7 @@ impl Nftables {
             Netlink::open_for_long_answers().map_err(|error| cannot("open a netfilter socket", error))?;
         let mut nftables = Nftables {
             netlink,
-            send: vec![0; NETLINK_SEND_BYTES].into_boxed_slice(),
+            send: Pages::new(NETLINK_SEND_BYTES),
             events: None,
             standing,
             dialect,

@@ -6,6 +6,7 @@ use std::io;
 use crate::limits::{NETLINK_SEND_BYTES, RULESET_BYTES_MAX, RULESET_STEPS_MAX};
 use crate::sys::Fault;
 use crate::sys::netlink::{Netlink, Reply};
+use crate::sys::pages::Pages;
 use crate::sys::uapi::{
     EINVAL, ENOBUFS, ENOENT, EOPNOTSUPP, EPERM, EPROTONOSUPPORT, NFT_TABLE_F_OWNER, NFT_TABLE_F_PERSIST,
 };
@@ -42,7 +43,7 @@ pub(super) fn run(
     table: Table,
     write: &dyn Fn(&mut Steps<'_, '_>),
 ) -> Result<(), Rejection> {
-    let mut room = vec![0; NETLINK_SEND_BYTES];
+    let mut room = Pages::new(NETLINK_SEND_BYTES);
     loop {
         let mut doing = Vec::new();
         let first = netlink.sequence(RULESET_STEPS_MAX);
@@ -58,7 +59,7 @@ pub(super) fn run(
         }
         let more = room.len() * 4;
         assert!(more <= RULESET_BYTES_MAX * 4, "limits.rs bounds the ruleset");
-        room = vec![0; more];
+        room = Pages::new(more);
     }
 }
 

@@ -6,8 +6,8 @@ use ipnet::IpNet;
 
 use super::JailId;
 use super::failures::number;
-use super::slab::NONE;
 use crate::addr;
+use crate::limits::{MAXBANS_MAX, RING_MAX};
 
 /// A source in one jail: what failures are counted by and bans are found by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,10 +78,13 @@ impl Seed {
     }
 }
 
-/// Open addressing with linear probing, never more than half full. It begins small and doubles: hashes scatter,
+/// Open addressing with linear probing, never more than seven eighths full. It begins small and doubles: hashes scatter,
 /// so that a large table would soon have every page of its memory touched, with a handful of entries.
+///
+/// A cell has the entry's number and a part of its key's hash: of the many entries that a search passes in a table so
+/// full, it looks at one in two thousand but the one that it finds.
 pub(crate) struct Index {
-    /// 0 is empty, and number n is stored as n + 1.
+    /// 0 is empty. Number n is stored as n + 1 in the lower [`NUMBER_BITS`], below its key's mark.
     cells: Vec<u32>,
     mask: u32,
     entries: u32,
@@ -90,6 +93,21 @@ pub(crate) struct Index {
 
 const CELLS_MIN: u32 = 1_024;
 const CELLS_FEW: u32 = 64;
+
+/// Enough for the largest tables, and what they hold beyond their bound.
+const NUMBER_BITS: u32 = 21;
+const NUMBERS: u32 = (1 << NUMBER_BITS) - 1;
+const _: () = assert!(MAXBANS_MAX + MAXBANS_MAX / 2 < NUMBERS && RING_MAX < NUMBERS);
+
+/// The entry's number in a cell.
+fn number_in(cell: u32) -> Option<u32> {
+    (cell & NUMBERS).checked_sub(1)
+}
+
+/// The part of a hash that stands in a cell.
+fn mark(hash: u32) -> u32 {
+    hash & !NUMBERS
+}
 
 impl Index {
     pub(crate) fn new(seed: Seed) -> Index {
@@ -113,11 +131,19 @@ impl Index {
 
     /// The entry with this key; `key_of` tells the key of an entry.
     pub(crate) fn find(&self, key: Key, key_of: impl Fn(u32) -> Key) -> Option<u32> {
-        let mut at = self.seed.hash(key) & self.mask;
+        let (_, id) = self.search(key, key_of)?;
+        Some(id)
+    }
+
+    /// The cell and the number of the entry with this key.
+    fn search(&self, key: Key, key_of: impl Fn(u32) -> Key) -> Option<(u32, u32)> {
+        let hash = self.seed.hash(key);
+        let mut at = hash & self.mask;
         loop {
-            let id = self.cell(at)?;
-            if key_of(id) == key {
-                return Some(id);
+            let cell = self.cell(at);
+            let id = number_in(cell)?;
+            if mark(cell) == mark(hash) && key_of(id) == key {
+                return Some((at, id));
             }
             at = (at + 1) & self.mask;
         }
@@ -125,9 +151,9 @@ impl Index {
 
     /// Enters an entry. The caller has seen that its key is not there.
     pub(crate) fn insert(&mut self, key: Key, id: u32, key_of: impl Fn(u32) -> Key) {
-        assert!(id != NONE, "only a stored entry is indexed");
+        assert!(id < NUMBERS, "only a stored entry is indexed");
         self.entries += 1;
-        if self.entries > self.mask / 2 {
+        if self.entries > self.mask - self.mask / 8 {
             self.grow(key_of);
         }
         self.place(key, id);
@@ -137,54 +163,47 @@ impl Index {
         let size = (self.mask + 1) * 2;
         let old = core::mem::replace(&mut self.cells, vec![0; size as usize]);
         self.mask = size - 1;
-        for id in old.into_iter().filter_map(|stored| stored.checked_sub(1)) {
+        for id in old.into_iter().filter_map(number_in) {
             self.place(key_of(id), id);
         }
     }
 
     fn place(&mut self, key: Key, id: u32) {
-        let mut at = self.seed.hash(key) & self.mask;
-        while self.cell(at).is_some() {
+        let hash = self.seed.hash(key);
+        let mut at = hash & self.mask;
+        while self.cell(at) != 0 {
             at = (at + 1) & self.mask;
         }
-        self.set(at, Some(id));
+        self.set(at, mark(hash) | (id + 1));
     }
 
     /// Takes the entry with this key out, and moves up what stood behind it.
     pub(crate) fn remove(&mut self, key: Key, key_of: impl Fn(u32) -> Key) {
-        let mut hole = self.seed.hash(key) & self.mask;
-        loop {
-            match self.cell(hole) {
-                None => return,
-                Some(id) if key_of(id) == key => break,
-                Some(_) => hole = (hole + 1) & self.mask,
-            }
-        }
+        let Some((mut hole, _)) = self.search(key, &key_of) else {
+            return;
+        };
         self.entries -= 1;
-        self.set(hole, None);
+        self.set(hole, 0);
         let mut at = (hole + 1) & self.mask;
-        while let Some(id) = self.cell(at) {
+        while let Some(id) = number_in(self.cell(at)) {
             let home = self.seed.hash(key_of(id)) & self.mask;
             // It may move into the hole only if its home does not lie between the hole and its place.
             if (at.wrapping_sub(home) & self.mask) >= (at.wrapping_sub(hole) & self.mask) {
-                self.set(hole, Some(id));
-                self.set(at, None);
+                self.set(hole, self.cell(at));
+                self.set(at, 0);
                 hole = at;
             }
             at = (at + 1) & self.mask;
         }
     }
 
-    fn cell(&self, at: u32) -> Option<u32> {
-        match self.cells.get(at as usize) {
-            None | Some(0) => None,
-            Some(stored) => Some(stored - 1),
-        }
+    fn cell(&self, at: u32) -> u32 {
+        self.cells.get(at as usize).copied().unwrap_or(0)
     }
 
-    fn set(&mut self, at: u32, id: Option<u32>) {
-        if let Some(cell) = self.cells.get_mut(at as usize) {
-            *cell = id.map_or(0, |id| id + 1);
+    fn set(&mut self, at: u32, cell: u32) {
+        if let Some(place) = self.cells.get_mut(at as usize) {
+            *place = cell;
         }
     }
 }
@@ -223,6 +242,25 @@ mod tests {
                 inside[probe as usize].then_some(probe)
             );
         }
+    }
+
+    #[test]
+    fn a_table_is_well_filled_before_it_grows() {
+        let key_of = |id: u32| Key::of_number(u128::from(id) << 7);
+        let mut index = Index::new(Seed([5, 6]));
+        for id in 0..100_000 {
+            index.insert(key_of(id), id, key_of);
+        }
+        assert_eq!(index.cells.len(), 1 << 17);
+        assert!((0..100_000).all(|id| index.find(key_of(id), key_of) == Some(id)));
+        let looked_at = core::cell::Cell::new(0);
+        let counting = |id: u32| {
+            looked_at.set(looked_at.get() + 1);
+            key_of(id)
+        };
+        assert!((100_000..200_000).all(|id| index.find(key_of(id), counting).is_none()));
+        // Of the several cells that each of these searches passes.
+        assert!(looked_at.get() < 5_000, "{looked_at:?}");
     }
 
     #[test]

@@ -40,6 +40,7 @@ pub use notice::{Notice, What};
 pub use record::BootId;
 
 use crate::limits::{HISTORY_REST_SECONDS, READ_BUFFER_BYTES};
+use crate::sys::pages::Pages;
 use crate::time::Mono;
 use ledger::{Ledger, Part};
 
@@ -69,7 +70,7 @@ impl<D: Disk> Store<D> {
         now: Moment,
         each: &mut dyn FnMut(Restored<'_>),
     ) -> Store<D> {
-        let mut buffer = vec![0; READ_BUFFER_BYTES];
+        let mut buffer = Pages::new(READ_BUFFER_BYTES);
         let mut open = |disk, part, begun| Ledger::open(disk, part, (boot, begun), now, &mut buffer, each);
         let part = if short.is_some() { Part::Long } else { Part::All };
         let mut ledgers = Vec::with_capacity(2);

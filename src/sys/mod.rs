@@ -14,6 +14,7 @@ pub mod log;
 pub mod memory;
 pub mod netlink;
 pub mod own;
+pub mod pages;
 pub mod poll;
 pub mod program;
 pub mod routes;

@@ -11,6 +11,7 @@ use nix::sys::socket::{
 
 use super::uapi::{EINTR, ENOBUFS, NFNLGRP_NFTABLES, NLM_F_DUMP_INTR, NLMSG_DONE};
 use crate::limits::{NETLINK_ANSWER_BYTES, NETLINK_QUEUE_BYTES, NETLINK_RECEIVE_BYTES};
+use crate::sys::pages::Pages;
 use crate::wire::nlmsg::{Answer, Message, Messages};
 
 /// A socket for requests. The kernel answers a request before the call that sends it returns, so a
@@ -18,7 +19,7 @@ use crate::wire::nlmsg::{Answer, Message, Messages};
 #[derive(Debug)]
 pub struct Netlink {
     socket: OwnedFd,
-    received: Box<[u8]>,
+    received: Pages,
     seq: u32,
 }
 
@@ -57,7 +58,7 @@ impl Netlink {
         let _ = setsockopt(&socket, ExtendedAck, &true);
         Ok(Netlink {
             socket,
-            received: vec![0; bytes].into_boxed_slice(),
+            received: Pages::new(bytes),
             seq: 0,
         })
     }
@@ -162,7 +163,7 @@ impl Netlink {
 #[derive(Debug)]
 pub struct Events {
     socket: OwnedFd,
-    received: Box<[u8]>,
+    received: Pages,
 }
 
 impl Events {
@@ -177,7 +178,7 @@ impl Events {
         bind(socket.as_raw_fd(), &NetlinkAddr::new(0, group))?;
         Ok(Events {
             socket,
-            received: vec![0; NETLINK_RECEIVE_BYTES].into_boxed_slice(),
+            received: Pages::new(NETLINK_RECEIVE_BYTES),
         })
     }
 

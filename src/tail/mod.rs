@@ -36,6 +36,7 @@ use crate::limits::{DIRECTORY_ENTRIES_MAX, FILES_MAX, LOG_RETRY_SECONDS, READ_BU
 use crate::sys::Fault;
 use crate::sys::file::{self, Kind, LogFile};
 use crate::sys::group::Group;
+use crate::sys::pages::Pages;
 use crate::sys::watch::{Event, Watch, Watcher};
 use crate::time::Mono;
 use pattern::{Pattern, is_rotation};
@@ -52,7 +53,7 @@ pub struct Tail {
     table: Table<Open>,
     /// Where files were read to before the last stop.
     remembered: Vec<(PathBuf, Position)>,
-    buffer: Box<[u8]>,
+    buffer: Pages,
     /// When to look at the names again although no event came.
     retry: Option<Mono>,
     /// At the last look a file could not be watched because the kernel's limit is reached.
@@ -83,7 +84,7 @@ impl Tail {
             patterns: Vec::new(),
             table: Table::default(),
             remembered: Vec::new(),
-            buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
+            buffer: Pages::new(READ_BUFFER_BYTES),
             retry: None,
             no_watch_left: false,
         })

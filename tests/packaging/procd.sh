@@ -52,7 +52,7 @@ default_config() {
 
 # What sipguard makes of the file.
 in_force() {
-	"$SIPGUARD" check --config "$RUN/jail.local" 2>&1 | grep -E "^  $1 " | sed -e 's/^ *[a-z0-9]* *//' -e 's/ *built in$//' -e 's/ *[^ ]*:[0-9]*$//'
+	"$SIPGUARD" check --config "$RUN/jail.local" 2>&1 | grep -E "^  $1 " | sed -e 's/^ *[a-z0-9.]* *//' -e 's/ *built in$//' -e 's/ *[^ ]*:[0-9]*$//'
 }
 
 echo "== as it is installed"
@@ -201,6 +201,18 @@ arrives main onstop remove onstop "remove: all bans are lifted"
 arrives main remember 0 dbfile "$RUN/bans"
 arrives main ignoreip 198.51.100.0/24 ignoreip 198.51.100.0/24
 arrives main ignoreip 2001:db8::1 ignoreip 2001:db8::1/128
+arrives main counting plain counting "plain: as fail2ban does"
+arrives main reach all reach "all: of forged sources, too"
+arrives main floodrate 50 floodrate "50 unproven bans a minute"
+arrives main bannet on bannet "/24, /56, /48 banned with 8 members"
+arrives main maxretry_phone 50 'maxretry[.]phone' "50 failures of a phone's"
+arrives main bantime_unproven 20m 'bantime[.]unproven' "20m at most, if unproven"
+arrives asterisk counting plain counting "plain: as fail2ban does"
+arrives asterisk reach all reach "all: of forged sources, too"
+arrives asterisk floodrate 50 floodrate "50 unproven bans a minute"
+arrives asterisk bannet on bannet "/24, /56, /48 banned with 8 members"
+arrives asterisk maxretry_phone 50 'maxretry[.]phone' "50 failures of a phone's"
+arrives asterisk bantime_unproven 20m 'bantime[.]unproven' "20m at most, if unproven"
 arrives asterisk maxretry 3 maxretry "3 failures"
 arrives asterisk findtime 2h findtime "within 2h"
 arrives asterisk bantime 2d bantime 2d
@@ -234,7 +246,9 @@ same "an option that is a list" "$(in_force ignoreip)" "198.51.100.1/32${NEWLINE
 echo "== hostile values change nothing else"
 OPTIONS="main.maxretry main.findtime main.bantime main.firewall main.onstop main.ignoreip
 	asterisk.maxretry asterisk.findtime asterisk.bantime asterisk.port asterisk.protocol asterisk.logpath
-	asterisk.backend"
+	asterisk.backend main.counting main.reach main.floodrate main.bannet main.maxretry_phone main.bantime_unproven
+	asterisk.counting asterisk.reach asterisk.floodrate asterisk.bannet asterisk.maxretry_phone
+	asterisk.bantime_unproven"
 # set_all VALUE: as installed, but for every option in OPTIONS.
 set_all() {
 	default_config
@@ -245,7 +259,7 @@ set_all() {
 }
 # What no option of OPTIONS has written.
 others() {
-	grep -vE '^(maxretry|findtime|bantime|firewall|onstop|ignoreip|port|action_|logpath|backend) |^	|^$' "$RUN/jail.local"
+	grep -vE '^(maxretry|findtime|bantime|firewall|onstop|ignoreip|port|action_|logpath|backend|counting|reach|floodrate|bannet|maxretry.phone|bantime.unproven) |^	|^$' "$RUN/jail.local"
 }
 # Whatever an option holds, sipguard takes the file, nothing else in it is different, and no command is run.
 harmless() {

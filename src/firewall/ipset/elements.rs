@@ -14,6 +14,7 @@ use crate::firewall::{Each, Notice, Outcome, Refusal};
 use crate::guard::{Change, Effect, JailId, Reach};
 use crate::limits::{IPSET_CLOSE_LOOKS, IPSET_GROWTH_MAX};
 use crate::sys::Fault;
+use crate::sys::pages::Pages;
 use crate::sys::uapi::IPSET_ERR_EXIST;
 use crate::wire::ipset::elements;
 
@@ -205,7 +206,7 @@ impl Ipset {
     /// Adds what is in one set to another.
     fn copy(&mut self, from: &str, to: &str) -> io::Result<()> {
         let mut writer = Netlink::open()?;
-        let mut room = vec![0; self.send.len()];
+        let mut room = Pages::new(self.send.len());
         let mut result = Ok(());
         let mut write = |elements: &mut Vec<(IpAddr, u32)>| {
             if elements.is_empty() || result.is_err() {

@@ -88,8 +88,18 @@ sipguard_jail() {
 	for option in filter backend maxretry findtime bantime port; do
 		sipguard_option "$1" $option $option
 	done
+	sipguard_evidence "$1"
 	sipguard_protocol "$1"
 	sipguard_list "$1" logpath
+}
+
+# What weighs evidence, of section $1. An option of UCI has no dot in its name.
+sipguard_evidence() {
+	for option in counting reach floodrate bannet; do
+		sipguard_option "$1" $option $option
+	done
+	sipguard_option "$1" maxretry_phone maxretry.phone
+	sipguard_option "$1" bantime_unproven bantime.unproven
 }
 
 # The protocols that are blocked, in the action itself: what is built in for the jail asterisk names its own.
@@ -119,6 +129,7 @@ sipguard_default() {
 	for option in maxretry findtime bantime firewall onstop; do
 		sipguard_option main $option $option
 	done
+	sipguard_evidence main
 	sipguard_list main ignoreip
 }
 
