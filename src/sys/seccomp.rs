@@ -143,6 +143,12 @@ mod tests {
 
     const DATAGRAM: usize = libc::SOCK_DGRAM as usize;
 
+    /// ARM has only the call that counts pages.
+    #[cfg(target_arch = "arm")]
+    const MAP: libc::c_long = libc::SYS_mmap2;
+    #[cfg(not(target_arch = "arm"))]
+    const MAP: libc::c_long = libc::SYS_mmap;
+
     #[test]
     fn what_an_intruder_wants_is_refused() {
         let path = c"/bin/true".as_ptr() as usize;
@@ -178,7 +184,7 @@ mod tests {
         }
         let code = (libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC) as usize;
         let anonymous = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as usize;
-        check(libc::SYS_mmap, &[0, 4096, code, anonymous], libc::EPERM);
+        check(MAP, &[0, 4096, code, anonymous], libc::EPERM);
         check(libc::SYS_ioctl, &[0, libc::TIOCSTI as usize], libc::EPERM);
         check(libc::SYS_tgkill, &[1, 1], libc::EPERM);
         check(999, &[], libc::ENOSYS);
@@ -194,7 +200,7 @@ mod tests {
             libc::PROT_READ | libc::PROT_WRITE,
             libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
         );
-        check(libc::SYS_mmap, &[0, 4096, data as usize, anonymous as usize], 0);
+        check(MAP, &[0, 4096, data as usize, anonymous as usize], 0);
         let file = c"/etc/passwd".as_ptr() as usize;
         check(
             libc::SYS_openat,
