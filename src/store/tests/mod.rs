@@ -8,6 +8,7 @@ mod full;
 mod histories;
 #[path = "../../../tests/support/random.rs"]
 mod random;
+mod two;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -197,6 +198,30 @@ fn open(disk: &Memory, boot: BootId, now: Moment) -> (Store<Memory>, Truth) {
         truth.restore(restored);
     });
     (store, truth)
+}
+
+/// Bans one more for ever, and ends the turn.
+fn turn(store: &mut Store<Memory>, truth: &mut Truth, number: u32, now: Moment) {
+    let ban = ban(number, None, now);
+    store.ban(&ban, now);
+    truth.bans.insert(ban.net, ban);
+    store.flush_urgent();
+    store.end_turn(now, truth);
+}
+
+/// Goes on until nothing waits; the time that took, in seconds.
+fn settle(store: &mut Store<Memory>, truth: &Truth, from: Moment) -> u64 {
+    let mut now = from;
+    for _ in 0..10_000 {
+        let Some(deadline) = store.next_deadline() else {
+            return now.mono.seconds_since(from.mono);
+        };
+        let step = deadline.millis_since(now.mono);
+        now.mono = Mono(now.mono.0 + step);
+        now.wall.0 += (step / 1000) as i64;
+        store.end_turn(now, truth);
+    }
+    panic!("it does not come to rest");
 }
 
 fn said(store: &mut Store<Memory>) -> Vec<String> {
