@@ -71,7 +71,8 @@ fn seeds_that_once_found_a_difference_find_none() {
     }
 }
 
-/// Everything happens. ARCHITECTURE.md says which limits of the guard the model knows; no other difference is open.
+/// Everything happens. ARCHITECTURE.md says which limits of the guard the model knows. Open: of the first 180,000 seeds
+/// 162715 finds failures that a start with a clock that stood still does not bring back.
 #[test]
 fn guard_and_model_agree_whatever_happens() {
     let began = Instant::now();
